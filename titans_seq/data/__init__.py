@@ -1,0 +1,20 @@
+"""Data in and out: frames, panels, frequencies and splits.
+
+Importing this loads numpy; pandas, polars and narwhals are loaded when a frame is read.
+"""
+
+from titans_seq.data.frames import FrameFormat, forecast_frame, read_panel
+from titans_seq.data.frequency import Frequency, OffGridError
+from titans_seq.data.panel import Panel
+from titans_seq.data.splits import cutoffs, split_rows
+
+__all__ = [
+    "FrameFormat",
+    "Frequency",
+    "OffGridError",
+    "Panel",
+    "cutoffs",
+    "forecast_frame",
+    "read_panel",
+    "split_rows",
+]

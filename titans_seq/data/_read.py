@@ -1,0 +1,215 @@
+"""Frames and arrays to panels; the public face is `titans_seq.data.frames`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from titans_seq.data._columns import NotANumberError, objects_to_float, read_ids, read_values, refuse_infinite
+from titans_seq.data._format import FrameFormat
+from titans_seq.data._grid import Grid, RepeatedTimeError, Stamps, to_grid
+from titans_seq.data._read_times import read_times
+from titans_seq.data.frequency import Frequency
+from titans_seq.data.panel import Panel
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The arguments of `read_panel` other than the data."""
+
+    id_col: str
+    time_col: str
+    target_col: str
+    on_gap: str
+    frequency: Frequency | None
+
+
+def read_frame(data: Any, how: Reading) -> tuple[Panel, FrameFormat]:
+    """Read a pandas or polars frame, long or wide."""
+    frame = _open(data)
+    if len(frame) == 0:
+        raise ValueError("the frame is empty; it needs at least two rows per series")
+    times = _time_index(data, frame, how)
+    if times is None and how.time_col not in frame.columns:
+        raise ValueError(_missing_column(how.time_col, "time_col", frame.columns, data))
+    if how.id_col in frame.columns:
+        if how.target_col not in frame.columns:
+            raise ValueError(_missing_column(how.target_col, "target_col", frame.columns, data))
+        if how.time_col not in frame.columns:
+            raise ValueError(_missing_column(how.time_col, "time_col", frame.columns, data))
+        return _read_long(frame, how)
+    times = frame.get_column(how.time_col) if times is None else times
+    return _read_wide(frame, times, how)
+
+
+def read_array(data: NDArray[Any], how: Reading) -> tuple[Panel, FrameFormat]:
+    """Read an array (n_series, time) or (time,)."""
+    if data.ndim not in (1, 2):
+        raise ValueError(f"the array has {data.ndim} dimensions; it must be (time,) or (n_series, time)")
+    if data.size == 0:
+        raise ValueError(f"the array is empty (shape {data.shape}); it must be (n_series, time)")
+    values = _array_values(np.atleast_2d(np.ma.getdata(data)))
+    values[np.atleast_2d(np.ma.getmaskarray(data))] = np.nan
+    n_series, length = values.shape
+    if how.frequency is not None and how.frequency.kind != "integer":
+        raise ValueError("an array has no dates, but the earlier rows had; pass a frame with a time column")
+    if how.frequency is None and length < 2:
+        raise ValueError(
+            f"series 0 has one row (shape {data.shape}); an array is (n_series, time) and needs two columns"
+        )
+    panel = Panel(
+        *_split_missing(values.ravel()),
+        offsets=np.arange(n_series + 1, dtype=np.int64) * length,
+        ids=tuple(range(n_series)),
+        origins=np.zeros(n_series, dtype=np.int64),
+        frequency=how.frequency or Frequency("integer", 1),
+    )
+    _refuse_all_missing(panel, how, "")
+    return panel, FrameFormat("numpy", "numpy", how.id_col, how.time_col, how.target_col)
+
+
+def _open(data: Any) -> Any:
+    """Return an eager narwhals frame of pandas or polars data."""
+    import narwhals as nw
+
+    name = f"{type(data).__module__.split('.')[0]} {type(data).__name__}"
+    try:
+        frame = nw.from_native(data, pass_through=False)
+        columns = frame.columns if isinstance(frame, nw.DataFrame) else []
+    except TypeError:
+        raise TypeError(
+            f"data must be a pandas or polars DataFrame or a numpy array (n_series, time), got {name}"
+        ) from None
+    except nw.exceptions.DuplicateError as error:
+        raise ValueError(f"the frame has two columns of one name: {' '.join(str(error).split())}") from None
+    if not isinstance(frame, nw.DataFrame):
+        raise TypeError(f"{name} holds no rows yet; call .collect() first")
+    if not (frame.implementation.is_pandas() or frame.implementation.is_polars()):
+        raise TypeError(f"data must be a pandas or polars DataFrame, got {name}; convert it first")
+    for column in columns:
+        if isinstance(column, bool) or not isinstance(column, str | int):
+            raise TypeError(f"column {column!r}: column names must be text or integers; rename it")
+    return frame
+
+
+def _time_index(data: Any, frame: Any, how: Reading) -> Any | None:
+    """Return the dates of a pandas index as a column, if the frame has no time column but such an index."""
+    import narwhals as nw
+
+    if how.time_col in frame.columns or not frame.implementation.is_pandas():
+        return None
+    import pandas as pd
+
+    if not isinstance(data.index, pd.DatetimeIndex | pd.PeriodIndex):
+        return None
+    name = how.time_col if data.index.name is None else data.index.name
+    return nw.from_native(pd.Series(data.index, name=name), series_only=True)
+
+
+def _missing_column(name: str, argument: str, columns: Sequence[Any], data: Any) -> str:
+    if name in getattr(getattr(data, "index", None), "names", ()):
+        return f"{name!r} is the index, not a column; call reset_index() first"
+    near = get_close_matches(name, [str(column) for column in columns], n=1, cutoff=0.5)
+    hint = f"{argument}={near[0]!r}" if near else f"{argument}="
+    listed = ", ".join(str(column) for column in columns[:8]) + (", ..." if len(columns) > 8 else "")
+    return f"the frame has no column {name!r} (it has {listed}); rename one or pass {hint}"
+
+
+def _read_long(frame: Any, how: Reading) -> tuple[Panel, FrameFormat]:
+    codes, ids, id_format = read_ids(frame.get_column(how.id_col))
+
+    def place(row: int) -> str:
+        return f"series {ids[codes[row]]!r}, row {row}"
+
+    ds, time_format = read_times(frame.get_column(how.time_col), place)
+    values = read_values(frame.get_column(how.target_col), place)
+    rows = np.argsort(codes, kind="stable")
+    offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(np.bincount(codes, minlength=len(ids)))])
+    stamps = Stamps(ds[rows], offsets, ids, rows, time_format, how.time_col)
+    grid = to_grid(stamps, how.frequency, how.on_gap)
+    panel = _fill(grid, values[rows], ids)
+    _refuse_all_missing(panel, how, f" of {how.target_col}")
+    names = (how.id_col, how.time_col, how.target_col)
+    backend = "polars" if frame.implementation.is_polars() else "pandas"
+    return panel, FrameFormat("long", backend, *names, time_format, id_format)
+
+
+def _read_wide(frame: Any, times: Any, how: Reading) -> tuple[Panel, FrameFormat]:
+    ids = tuple(column for column in frame.columns if column != how.time_col)
+    if not ids:
+        raise ValueError(f"the frame has no column beside {how.time_col!r}; it needs one per series")
+    values = np.stack([_wide_values(frame.get_column(name), name, how) for name in ids])
+    ds, time_format = read_times(times, lambda row: f"row {row}")
+    one = np.array([0, len(ds)], dtype=np.int64)
+    stamps = Stamps(ds, one, None, np.arange(len(ds)), time_format, str(times.name))
+    try:
+        shared = to_grid(stamps, how.frequency, how.on_gap)
+    except RepeatedTimeError as error:
+        hint = f"for a long frame pass id_col= (there is no column {how.id_col!r})"
+        raise ValueError(f"{error}; {hint}") from None
+    panel = _fill(_repeat(shared, len(ids)), values.ravel(), ids)
+    _refuse_all_missing(panel, how, "")
+    backend = "polars" if frame.implementation.is_polars() else "pandas"
+    return panel, FrameFormat("wide", backend, how.id_col, str(times.name), how.target_col, time_format)
+
+
+def _wide_values(column: Any, name: str | int, how: Reading) -> NDArray[np.float64]:
+    try:
+        return read_values(column, lambda row: f"row {row}")
+    except NotANumberError as error:
+        hint = f"if {name!r} names the series of a long frame, pass id_col={name!r}"
+        raise ValueError(f"{error}; {hint}") from None
+
+
+def _repeat(shared: Grid, n_series: int) -> Grid:
+    """Return the grid of n series that share one time column."""
+    length = shared.offsets[-1]
+    starts = np.arange(n_series + 1, dtype=np.int64) * length
+    position = (starts[:-1, None] + shared.position).ravel()
+    return Grid(shared.frequency, np.repeat(shared.origins, n_series), starts, position)
+
+
+def _fill(grid: Grid, values: NDArray[np.float64], ids: tuple[str | int, ...]) -> Panel:
+    """Put the values on the grid; what no row fills is not observed."""
+    on_grid = np.full(grid.offsets[-1], np.nan)
+    on_grid[grid.position] = values
+    return Panel(*_split_missing(on_grid), grid.offsets, ids, grid.origins, grid.frequency)
+
+
+def _split_missing(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return (values with 0.0 for NaN, which are observed)."""
+    observed = ~np.isnan(values)
+    return np.where(observed, values, 0.0), observed
+
+
+def _refuse_all_missing(panel: Panel, how: Reading, what: str) -> None:
+    """Refuse series without a value, except as later rows (`frequency` given): a sensor may be silent."""
+    if how.frequency is not None:
+        return
+    counts = np.add.reduceat(panel.observed.astype(np.int64), panel.offsets[:-1])
+    if not counts.all():
+        i = int(np.argmin(counts))
+        count = panel.lengths[i]
+        raise ValueError(f"series {panel.ids[i]!r}: all {count} values{what} are missing; drop the series")
+
+
+def _array_values(data: NDArray[Any]) -> NDArray[np.float64]:
+    """Return a new float64 array; ValueError naming series and row of a value that is no finite number."""
+    length = data.shape[1]
+
+    def place(index: int) -> str:
+        return f"series {index // length}, row {index % length}"
+
+    if data.dtype.kind in "biuf":
+        values = data.astype(np.float64).ravel()
+    else:
+        items = data.ravel().tolist()
+        missing = np.array([item is None or item != item for item in items], dtype=bool)
+        values = objects_to_float(items, missing, "value", place)
+    refuse_infinite(values, "value", place)
+    return values.reshape(data.shape)

@@ -1,0 +1,128 @@
+"""Frames in, frames out: pandas, polars and numpy to panels, forecasts back in the same form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from titans_seq.data._format import FrameFormat
+from titans_seq.data._read import Reading, read_array, read_frame
+from titans_seq.data._write import write_array, write_long, write_wide
+from titans_seq.data.frequency import Frequency
+from titans_seq.data.panel import Panel
+
+__all__ = ["FrameFormat", "forecast_frame", "read_panel"]
+
+POINT_COLUMN = "TitansForecaster"
+
+
+def read_panel(
+    data: Any,
+    *,
+    id_col: str = "unique_id",
+    time_col: str = "ds",
+    target_col: str = "y",
+    on_gap: str = "raise",
+    frequency: Frequency | None = None,
+) -> tuple[Panel, FrameFormat]:
+    """Read time series into a panel. The data are not changed.
+
+    Parameters
+    ----------
+    data : pandas or polars DataFrame, pandas Series, or numpy array
+        *Long*: the columns `id_col`, `time_col` and `target_col`, one row per series and time,
+        times increasing within a series (rows of several series may alternate); other columns
+        are not read. *Wide*: no `id_col`; `time_col` (or a pandas DatetimeIndex or PeriodIndex) and
+        one numeric column per series, whose name becomes the id. A frame of just `time_col` and
+        `target_col` is thus one series. *Numpy*: (n_series, time) or (time,); ids are 0, 1, ...
+        and times 0, 1, ....
+    id_col, time_col, target_col : str
+        Column names; default "unique_id", "ds", "y".
+    on_gap : {"raise", "mask"}, default "raise"
+        What to do where rows are missing: refuse, or take them as missing values.
+    frequency : Frequency, optional
+        Step between rows. Default: inferred, for which every series needs two rows and one
+        value. When given (rows that continue earlier ones), one row is enough and all its
+        values may be missing.
+
+    Returns
+    -------
+    Panel
+        Series in order of first appearance. Missing values (NaN, None, null) are not observed;
+        booleans become 0 and 1; everything is float64.
+    FrameFormat
+        What `forecast_frame` needs to answer in the same form.
+
+    Raises
+    ------
+    ValueError, TypeError
+        One line that names the series, the row (counted from 0), the time and what to do: empty
+        data, missing columns, missing or repeated or unsorted times, gaps, mixed frequencies, times
+        off the grid, values that are not finite numbers, a series of one row or without a value.
+
+    Notes
+    -----
+    With a time zone, steps of whole days and longer follow local dates and shorter steps follow
+    elapsed time.
+    """
+    if on_gap not in ("raise", "mask"):
+        raise ValueError(f"on_gap must be 'raise' or 'mask', got {on_gap!r}")
+    how = Reading(id_col, time_col, target_col, on_gap, frequency)
+    if isinstance(data, np.ndarray):
+        return read_array(data, how)
+    if type(data).__module__.startswith("pandas.") and type(data).__name__ == "Series":
+        data = data.to_frame(target_col if data.name is None else data.name)
+    return read_frame(data, how)
+
+
+def forecast_frame(
+    form: FrameFormat,
+    panel_ids: Sequence[str | int],
+    last_ds: NDArray[Any],
+    frequency: Frequency,
+    columns: Mapping[str, NDArray[Any]],
+) -> Any:
+    """Return forecasts as the kind of data they were made from.
+
+    Parameters
+    ----------
+    form : FrameFormat
+        From `read_panel`.
+    panel_ids : sequence (n_series,)
+        Name of each series.
+    last_ds : array (n_series,)
+        Time of each series' last row; forecasts begin one step later.
+    frequency : Frequency
+        Step between rows.
+    columns : dict of name to array (n_series, horizon)
+        The point forecast is called "TitansForecaster", bounds and quantiles
+        "TitansForecaster-lo-80" and the like.
+
+    Returns
+    -------
+    DataFrame or array
+        Long: `id_col`, `time_col`, then the columns. Wide: `time_col`, then each series' point
+        forecast under the series' name and the others with their suffix ("a-lo-80"). Numpy:
+        (n_series, horizon), or (n_series, horizon, n_columns) for several columns. Ids and times
+        have the types they came in; a pandas index is 0, 1, ....
+
+    Raises
+    ------
+    ValueError
+        Arrays of different shapes, a wide frame whose series end at different times or whose
+        columns would share a name, or times out of range.
+    """
+    arrays = {name: np.asarray(values) for name, values in columns.items()}
+    shapes = {values.shape for values in arrays.values()}
+    if len(shapes) != 1 or len(shape := shapes.pop()) != 2 or shape[0] != len(panel_ids):
+        found = [values.shape for values in arrays.values()]
+        raise ValueError(f"columns must be arrays ({len(panel_ids)}, horizon), got shapes {found}")
+    if form.kind == "numpy":
+        return write_array(arrays)
+    ds = frequency.advance(np.asarray(last_ds)[:, None], np.arange(1, shape[1] + 1))
+    if form.kind == "long":
+        return write_long(form, panel_ids, ds, frequency, arrays)
+    return write_wide(form, panel_ids, ds, frequency, arrays, POINT_COLUMN)
