@@ -1,0 +1,142 @@
+"""Sums over windows from which the ridge of every centring and penalty follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from titans_seq.adapters._linear_fill import Centring, FloatArray, window_mean
+from titans_seq.adapters._linear_windows import Block, WindowReader, Windows
+
+Targets = Callable[[Block], FloatArray]
+
+
+@dataclass(frozen=True)
+class CentredMoments:
+    """Sums over n windows of centred inputs x and targets y.
+
+    Attributes
+    ----------
+    n : float
+        Number of windows.
+    xx, xy : arrays (L, L) and (L, H)
+        Sums of x xᵀ and x yᵀ.
+    x, y : arrays (L,) and (H,)
+        Sums of x and y.
+    yy : float
+        Sum of all squared targets.
+    """
+
+    n: float
+    xx: FloatArray
+    xy: FloatArray
+    x: FloatArray
+    y: FloatArray
+    yy: float
+
+    def about(self, mean_x: FloatArray, mean_y: FloatArray) -> tuple[FloatArray, FloatArray, float]:
+        """Return the sums of x xᵀ, x yᵀ and y² after subtracting `mean_x` and `mean_y`."""
+        rest = self.x - self.n * mean_x
+        xx = self.xx - np.outer(self.x, mean_x) - np.outer(mean_x, rest)
+        xy = self.xy - np.outer(self.x, mean_y) - np.outer(mean_x, self.y - self.n * mean_y)
+        return xx, xy, self.yy - 2.0 * float(mean_y @ self.y) + self.n * float(mean_y @ mean_y)
+
+
+class Moments:
+    """Sums over windows before centring, from which every centring follows.
+
+    Beside the L inputs each window has two more columns, the mean of its observed entries and a one:
+    centring then is "subtract one column from all others", a rank-one correction of the sums, and a
+    single pass over the windows serves all centrings.
+    """
+
+    def __init__(self, context_length: int, horizon: int) -> None:
+        self.inputs = np.zeros((context_length + 2, context_length + 2))
+        self.cross = np.zeros((context_length + 2, horizon))
+        self.squares = 0.0
+
+    def add(self, block: Block, targets: FloatArray) -> None:
+        """Add a block of windows with these targets (n, H)."""
+        columns = self._columns(block)
+        self.inputs += columns.T @ columns
+        self._add_targets(columns, targets)
+
+    def add_targets(self, block: Block, targets: FloatArray) -> None:
+        """Add targets only, for windows whose inputs were added before."""
+        self._add_targets(self._columns(block), targets)
+
+    def merge(self, other: Moments) -> None:
+        """Add the sums of `other`."""
+        self.inputs += other.inputs
+        self.cross += other.cross
+        self.squares += other.squares
+
+    def centred(self, centring: Centring) -> CentredMoments:
+        """Return the sums for inputs and targets minus the window's level."""
+        length = len(self.inputs) - 2
+        xx, xy = self.inputs[:length, :length], self.cross[:length]
+        x, y, n = self.inputs[:length, -1], self.cross[-1], float(self.inputs[-1, -1])
+        if centring == "none":
+            return CentredMoments(n, xx, xy, x, y, self.squares)
+        level = length - 1 if centring == "last" else length
+        x_level, y_level, square = self.inputs[:length, level], self.cross[level], self.inputs[level, level]
+        return CentredMoments(
+            n=n,
+            xx=xx - x_level[:, None] - x_level + square,
+            xy=xy - x_level[:, None] - y_level + square,
+            x=x - self.inputs[level, -1],
+            y=y - self.inputs[level, -1],
+            yy=self.squares - 2.0 * float(y_level.sum()) + len(y) * float(square),
+        )
+
+    def _columns(self, block: Block) -> FloatArray:
+        mean = window_mean(block.inputs, block.inputs_observed)
+        return np.column_stack([block.inputs, mean, np.ones(len(mean))])
+
+    def _add_targets(self, columns: FloatArray, targets: FloatArray) -> None:
+        self.cross += columns.T @ targets
+        self.squares += float(np.vdot(targets, targets))
+
+
+def observed_targets(block: Block) -> FloatArray:
+    """Return the targets as they are; for windows whose targets were all observed."""
+    return block.targets
+
+
+def moments_of(reader: WindowReader, windows: Windows, targets: Targets = observed_targets) -> Moments:
+    """Return the sums over `windows`, the targets of each block being `targets(block)`."""
+    moments = Moments(reader.context_length, reader.horizon)
+    for block in reader.blocks(windows):
+        moments.add(block, targets(block))
+    return moments
+
+
+def ridge_path(
+    moments: CentredMoments, penalties: Sequence[float], intercept: bool = True
+) -> Iterator[tuple[FloatArray, FloatArray, FloatArray]]:
+    """Solve the ridge for every penalty with one eigendecomposition.
+
+    Minimises ``sum |y - xW - b|² + penalty * n * |W|²``, the intercept b not being penalised: scikit-learn's
+    ``Ridge(alpha=penalty * n)`` (Hoerl & Kennard 1970).
+
+    Yields
+    ------
+    (weights (L, H), mean_x (L,), mean_y (H,))
+        The map is ``mean_y + (x - mean_x) @ weights``.
+    """
+    n = max(moments.n, 1.0)
+    mean_x, mean_y = (moments.x / n, moments.y / n) if intercept else (0.0 * moments.x, 0.0 * moments.y)
+    xx, xy, _ = moments.about(mean_x, mean_y)
+    eigenvalues, vectors = np.linalg.eigh(xx)
+    rotated = vectors.T @ xy
+    for penalty in penalties:
+        shrunk = rotated / (np.maximum(eigenvalues, 0.0) + penalty * n)[:, None]
+        yield vectors @ shrunk, mean_x, mean_y
+
+
+def squared_error(moments: CentredMoments, weights: FloatArray, mean_x: FloatArray, mean_y: FloatArray) -> float:
+    """Return the sum of squared errors of ``mean_y + (x - mean_x) @ weights`` over the windows summed up."""
+    xx, xy, yy = moments.about(mean_x, mean_y)
+    return float(np.vdot(weights, xx @ weights - 2.0 * xy)) + yy

@@ -1,0 +1,115 @@
+"""Choosing centring, sharing and penalty of the linear map on validation windows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from titans_seq.adapters._linear_fill import Centring, FloatArray, window_level
+from titans_seq.adapters._linear_moments import Moments, moments_of, ridge_path, squared_error
+from titans_seq.adapters._linear_targets import InterpolatedTargets, complete_windows, count_observed_targets
+from titans_seq.adapters._linear_windows import WindowReader, Windows
+
+MOST_WEIGHTS = 1 << 25
+"""Weights (series * L * H) beyond which one map per series is not tried: 256 MiB."""
+
+MOST_WORK = 2e10
+"""Series * L³ beyond which one map per series is not tried: a minute or two of eigendecompositions."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A centring and sharing with its best penalty, and the validation MSE of that."""
+
+    centring: Centring
+    shared: bool
+    penalty: float
+    score: float
+
+
+def select(
+    reader: WindowReader, train: Windows, validation: Windows, penalties: Sequence[float],
+    centrings: Sequence[Centring],
+) -> list[Choice]:
+    """Score every centring, sharing and penalty, and return each (centring, sharing) at its best, best first.
+
+    Scores are mean squared errors in scaled units over all observed targets of the validation windows.
+    With nothing to fit or to score, the only choice is the strongest penalty on the last value (score inf).
+    """
+    if not len(train) or not len(validation):
+        centring: Centring = "last" if "last" in centrings else centrings[0]
+        return [Choice(centring, True, max(penalties), math.inf)]
+    totals = _Search(reader, penalties, centrings).run(train, validation)
+    count = count_observed_targets(reader, validation)
+    choices = []
+    for (centring, shared), errors in totals.items():
+        best = int(errors.argmin())
+        choices.append(Choice(centring, shared, float(penalties[best]), max(float(errors[best]), 0.0) / count))
+    return sorted(choices, key=lambda choice: choice.score)
+
+
+def per_series_is_feasible(n_series: int, context_length: int, horizon: int) -> bool:
+    """Whether one map per series is worth trying: several series, and neither too large nor too slow."""
+    small = n_series * context_length * horizon <= MOST_WEIGHTS
+    return n_series > 1 and small and n_series * context_length**3 <= MOST_WORK
+
+
+@dataclass(frozen=True)
+class _Search:
+    """Squared errors over the validation windows, summed, for every centring, sharing and penalty."""
+
+    reader: WindowReader
+    penalties: Sequence[float]
+    centrings: Sequence[Centring]
+
+    def run(self, train: Windows, validation: Windows) -> dict[tuple[Centring, bool], FloatArray]:
+        """Return the summed squared errors (n_penalties,) of each (centring, shared)."""
+        targets = InterpolatedTargets(self.reader, train)
+        complete = complete_windows(self.reader, validation)
+        judged, gappy = validation.take(complete), validation.take(~complete)
+        if not per_series_is_feasible(self.reader.panel.n_series, self.reader.context_length, self.reader.horizon):
+            shared = self._errors(moments_of(self.reader, train, targets), moments_of(self.reader, judged), gappy)
+            return {(centring, True): errors for centring, errors in shared.items()}
+        return self._run_both(train, targets, judged, gappy)
+
+    def _run_both(
+        self, train: Windows, targets: InterpolatedTargets, judged: Windows, gappy: Windows
+    ) -> dict[tuple[Centring, bool], FloatArray]:
+        fit_sums, judge_sums = (Moments(self.reader.context_length, self.reader.horizon) for _ in range(2))
+        totals = {(centring, False): np.zeros(len(self.penalties)) for centring in self.centrings}
+        for i in range(self.reader.panel.n_series):
+            fit = moments_of(self.reader, train.of_series(i), targets)
+            judge = moments_of(self.reader, judged.of_series(i))
+            fit_sums.merge(fit)
+            judge_sums.merge(judge)
+            for centring, errors in self._errors(fit, judge, gappy.of_series(i)).items():
+                totals[centring, False] += errors
+        for centring, errors in self._errors(fit_sums, judge_sums, gappy).items():
+            totals[centring, True] = errors
+        return totals
+
+    def _errors(self, fit: Moments, judge: Moments, gappy: Windows) -> dict[Centring, FloatArray]:
+        """Return by centring the errors (n_penalties,) of the ridge of `fit` on `judge` and on `gappy`."""
+        errors = {}
+        for centring in self.centrings:
+            judged = judge.centred(centring)
+            path = list(ridge_path(fit.centred(centring), self.penalties))
+            errors[centring] = np.array([squared_error(judged, *solution) for solution in path])
+            if len(gappy):
+                errors[centring] += self._gappy_errors(centring, path, gappy)
+        return errors
+
+    def _gappy_errors(
+        self, centring: Centring, path: list[tuple[FloatArray, FloatArray, FloatArray]], gappy: Windows
+    ) -> FloatArray:
+        """Return the errors on windows whose sums cannot be shared, because some targets are missing."""
+        errors = np.zeros(len(path))
+        for block in self.reader.blocks(gappy):
+            level = window_level(block.inputs, block.inputs_observed, centring)[:, None]
+            for p, (weights, mean_x, mean_y) in enumerate(path):
+                forecast = level + mean_y + (block.inputs - level - mean_x) @ weights
+                errors[p] += float(((forecast - block.targets)[block.targets_observed] ** 2).sum())
+        return errors

@@ -1,0 +1,80 @@
+"""Series in units of their own training mean and standard deviation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from titans_seq.data import Panel
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ScaledPanel:
+    """A panel with the affine scaling of each series, read out as tensors.
+
+    Attributes
+    ----------
+    panel : Panel
+    center, scale : float array (n_series,)
+        Scaled value = (value − center) / scale.
+    group : int array (n_series,)
+        Group of each series in the linear map.
+    """
+
+    panel: Panel
+    center: FloatArray
+    scale: FloatArray
+    group: IntArray
+
+    def gather(self, series: IntArray, start: IntArray, length: int) -> tuple[Tensor, Tensor]:
+        """Windows of scaled values, (n, length) float64, and what was observed; zeros where nothing was."""
+        values, observed = self.panel.gather(series, start, length)
+        scaled = (values - self.center[series, None]) / self.scale[series, None]
+        return torch.from_numpy(np.where(observed, scaled, 0.0)), torch.from_numpy(observed)
+
+    def to_original(self, values: FloatArray, series: IntArray) -> FloatArray:
+        """Undo the scaling of (n, …) values that belong to ``series`` (n,)."""
+        shape = (-1,) + (1,) * (values.ndim - 1)
+        return values * self.scale[series].reshape(shape) + self.center[series].reshape(shape)
+
+    def groups(self, series: IntArray) -> Tensor:
+        """Groups of ``series`` in the linear map."""
+        return torch.from_numpy(self.group[series])
+
+    def with_groups(self, group: IntArray) -> ScaledPanel:
+        """Return the same series under another assignment to groups."""
+        return replace(self, group=group)
+
+
+def fit_scaling(panel: Panel, train_end: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Mean and standard deviation of the observed training rows of each series.
+
+    A series without spread (or with nothing observed) gets scale 1.
+
+    Parameters
+    ----------
+    panel : Panel
+    train_end : int array (n_series,)
+        Rows from there on are not looked at.
+
+    Returns
+    -------
+    center, scale : float array (n_series,)
+    """
+    row = np.arange(len(panel.values)) - np.repeat(panel.offsets[:-1], panel.lengths)
+    use = panel.observed & (row < np.repeat(train_end, panel.lengths))
+    which = np.repeat(np.arange(panel.n_series), panel.lengths)[use]
+    count = np.maximum(np.bincount(which, minlength=panel.n_series), 1)
+    values = panel.values[use]
+    center = np.bincount(which, values, minlength=panel.n_series) / count
+    variance = np.bincount(which, (values - center[which]) ** 2, minlength=panel.n_series) / count
+    spread = np.sqrt(variance)
+    negligible = spread <= 1e-12 * np.maximum(np.abs(center), 1e-300)
+    return center, np.where(negligible, 1.0, spread)

@@ -1,0 +1,215 @@
+"""Reading series as streams: a state that is carried from one row to the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from titans_seq.adapters.calendar import calendar_features
+from titans_seq.adapters.series import Correction, SeriesModel
+from titans_seq.adapters.tokens import LinearForecast, Tokens, make_tokens
+from titans_seq.data.frequency import Frequency
+from titans_seq.nn import BackboneState
+
+
+@dataclass(frozen=True)
+class SeriesStream:
+    """All that is kept of a batch of series; its size does not depend on how much was read.
+
+    Attributes
+    ----------
+    backbone : BackboneState
+        After the last complete patch of each series.
+    hidden : Tensor, shape (n_series, d_model)
+        Output of the backbone at that patch.
+    values, observed : Tensor, shape (n_series, context_length + patch_length), float64 and bool
+        The last rows, scaled; older ones are gone.
+    phase : Tensor of int64, shape (n_series,)
+        Rows of each series that wait in an open patch.
+    steps : Tensor of int64, shape (n_series,)
+        Rows read in all.
+    """
+
+    backbone: BackboneState
+    hidden: Tensor
+    values: Tensor
+    observed: Tensor
+    phase: Tensor
+    steps: Tensor
+
+    @property
+    def n_series(self) -> int:
+        """Number of series."""
+        return self.phase.shape[0]
+
+    def select(self, rows: Tensor) -> SeriesStream:
+        """Return the series named by an index tensor."""
+        return SeriesStream(
+            self.backbone.select(rows), self.hidden[rows], self.values[rows], self.observed[rows],
+            self.phase[rows], self.steps[rows],
+        )
+
+    @staticmethod
+    def stack(streams: list[SeriesStream]) -> SeriesStream:
+        """Join streams; they may stand at different rows."""
+        joined = {
+            name: torch.cat([getattr(s, name) for s in streams])
+            for name in ("hidden", "values", "observed", "phase", "steps")
+        }
+        return SeriesStream(backbone=BackboneState.stack([s.backbone for s in streams]), **joined)
+
+    def push(self, values: Tensor, observed: Tensor, lengths: Tensor, advanced: Tensor, patch_length: int) -> SeriesStream:
+        """Move the kept rows on by ``lengths`` new ones, left-aligned, as the stream advances by ``advanced``."""
+        columns = lengths[:, None] + torch.arange(self.values.shape[1], device=values.device)
+        return replace(
+            self,
+            values=torch.cat([self.values, values.to(self.values)], 1).gather(1, columns),
+            observed=torch.cat([self.observed, observed], 1).gather(1, columns),
+            phase=(self.phase + advanced) % patch_length,
+            steps=self.steps + advanced,
+        )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return every tensor under a flat name, for saving."""
+        own = {f"stream.{n}": getattr(self, n) for n in ("hidden", "values", "observed", "phase", "steps")}
+        return own | {f"stream.backbone.{name}": x for name, x in self.backbone.tensors().items()}
+
+    @staticmethod
+    def from_tensors(tensors: dict[str, Tensor]) -> SeriesStream:
+        """Rebuild from `tensors`."""
+        prefix = "stream.backbone."
+        backbone = {name.removeprefix(prefix): x for name, x in tensors.items() if name.startswith(prefix)}
+        own = {n: tensors[f"stream.{n}"] for n in ("hidden", "values", "observed", "phase", "steps")}
+        return SeriesStream(backbone=BackboneState.from_tensors(backbone), **own)
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What was seen on the way: one entry per complete patch of the rows read.
+
+    Attributes
+    ----------
+    hidden : Tensor, shape (n_series, patches, d_model)
+    tokens : Tokens
+    counts : Tensor of int64, shape (n_series,)
+        Patches each series completed; entries beyond are padding.
+    """
+
+    hidden: Tensor
+    tokens: Tokens
+    counts: Tensor
+
+
+class StreamReader:
+    """Feeds rows of series to a `SeriesModel`; holds no state itself.
+
+    Parameters
+    ----------
+    model : SeriesModel
+    linear : LinearForecast
+    frequency : Frequency
+        For the calendar features.
+    """
+
+    def __init__(self, model: SeriesModel, linear: LinearForecast, frequency: Frequency) -> None:
+        self.model, self.linear, self.frequency = model, linear, frequency
+        self.patching = model.patching
+
+    def start(self, n_series: int) -> SeriesStream:
+        """Return the streams of series of which nothing was read."""
+        weight = self.model.encoder.weight
+        rows = self.patching.context_length + self.patching.patch_length
+        zeros = torch.zeros(n_series, dtype=torch.int64, device=weight.device)
+        return SeriesStream(
+            backbone=self.model.backbone.init_state(n_series),
+            hidden=weight.new_zeros(n_series, weight.shape[0]),
+            values=torch.zeros(n_series, rows, dtype=torch.float64, device=weight.device),
+            observed=torch.zeros(n_series, rows, dtype=torch.bool, device=weight.device),
+            phase=zeros,
+            steps=zeros,
+        )
+
+    def read(
+        self, stream: SeriesStream, values: Tensor, observed: Tensor, lengths: Tensor, origins: object, group: Tensor,
+        *, zero_memory: bool = False,
+    ) -> tuple[SeriesStream, Reads]:
+        """Read new rows, left-aligned, ``lengths`` of them for each series.
+
+        Parameters
+        ----------
+        stream : SeriesStream
+        values, observed : Tensor, shape (n_series, rows)
+            Scaled series; zeros where not observed.
+        lengths : Tensor of int64, shape (n_series,)
+        origins : array (n_series,)
+            Timestamp of the first row of each series' stream.
+        group : Tensor of int64, shape (n_series,)
+            Group of each series in the linear map.
+        zero_memory : bool
+            Ablation: what the memories return is replaced by zeros.
+
+        Returns
+        -------
+        SeriesStream, Reads
+        """
+        p, kept = self.patching.patch_length, stream.values.shape[1]
+        all_values = torch.cat([stream.values, values.to(torch.float64)], 1)
+        all_observed = torch.cat([stream.observed, observed], 1)
+        counts = (stream.phase + lengths) // p
+        n_tokens = int(counts.max())
+        starts = (kept - stream.phase)[:, None] + p * torch.arange(n_tokens, device=values.device)
+        ahead = stream.steps[:, None] + (starts + p - kept)
+        tokens = self._tokens(all_values, all_observed, starts, starts + p, ahead, origins, group)
+        hidden, backbone = self.model.read(tokens, stream.backbone, lengths=counts, zero_memory=zero_memory)
+        new = replace(
+            stream.push(values, observed, lengths, lengths, p), backbone=backbone, hidden=_last(hidden, counts, stream.hidden)
+        )
+        return new, Reads(hidden, tokens, counts)
+
+    @torch.no_grad()
+    def forecast_now(
+        self, stream: SeriesStream, origins: object, group: Tensor, *, zero_memory: bool = False
+    ) -> tuple[Tensor, Correction]:
+        """Forecast from the rows read so far; rows in an open patch are read by a copy that is not kept.
+
+        Returns
+        -------
+        linear : Tensor, shape (n_series, horizon)
+            Closed-form forecast, scaled units.
+        correction : Correction, each tensor (n_series, horizon)
+        """
+        rows = stream.values.shape[1]
+        end = torch.full_like(stream.phase, rows)[:, None]
+        starts = torch.where(stream.phase > 0, rows - stream.phase, rows - self.patching.patch_length)[:, None]
+        tokens = self._tokens(stream.values, stream.observed, starts, end, stream.steps[:, None], origins, group)
+        partial = (stream.phase > 0).to(torch.int64)
+        hidden = stream.hidden
+        if bool(partial.any()):
+            read, _ = self.model.read(tokens, stream.backbone, lengths=partial, zero_memory=zero_memory)
+            hidden = torch.where(partial.bool()[:, None], read[:, 0].to(hidden.dtype), hidden)
+        correction = self.model.correct(hidden, tokens.scale[:, 0])
+        return tokens.linear[:, 0], correction
+
+    def _tokens(
+        self, values: Tensor, observed: Tensor, starts: Tensor, cutoffs: Tensor, steps: Tensor, origins: object, group: Tensor
+    ) -> Tokens:
+        calendar = calendar_features(self.frequency, origins, steps.cpu().numpy())  # type: ignore[arg-type]
+        return make_tokens(
+            self.patching, self.linear, group, values, observed, starts, cutoffs,
+            torch.from_numpy(calendar).to(values.device),
+        )
+
+
+def _last(hidden: Tensor, counts: Tensor, before: Tensor) -> Tensor:
+    """Hidden state at each row's last complete patch, or the one from before if there was none."""
+    if hidden.shape[1] == 0:
+        return before
+    at = (counts - 1).clamp(min=0)[:, None, None].expand(-1, 1, hidden.shape[-1])
+    return torch.where((counts > 0)[:, None], hidden.gather(1, at)[:, 0].to(before.dtype), before)
+
+
+def detach(stream: SeriesStream) -> SeriesStream:
+    """Cut a stream off from the graph that made it."""
+    return replace(stream, backbone=stream.backbone.detach(), hidden=stream.hidden.detach())

@@ -1,0 +1,179 @@
+"""From rows of series to tokens: patches, the mask of what was observed, causal scaling, the linear forecast.
+
+Everything here is a function of the rows before each token's cut-off, so a stream that is read piece by piece
+gives the tokens of the stream read whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from titans_seq.adapters.linear import LinearMap, linear_predict_torch
+
+SCALE_FLOOR = 0.02
+_CLIP = 30.0
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Tokens of a batch of series, and what their forecasts start from.
+
+    Attributes
+    ----------
+    features : Tensor, shape (batch, tokens, n_features), float32
+        Input of the network.
+    mask : Tensor of bool, shape (batch, tokens)
+        False for a patch of which nothing was observed.
+    scale : Tensor, shape (batch, tokens), float32
+        Standard deviation of the rows in the trailing window (floored), in units of the scaled series.
+    linear : Tensor, shape (batch, tokens, horizon), float32
+        Closed-form forecast from each cut-off, in units of the scaled series.
+    """
+
+    features: Tensor
+    mask: Tensor
+    scale: Tensor
+    linear: Tensor
+
+
+@dataclass(frozen=True)
+class Patching:
+    """How rows become tokens.
+
+    Attributes
+    ----------
+    patch_length : int
+        Rows per token.
+    context_length : int
+        Rows of the trailing window: look-back of the linear forecast and of the scaling.
+    n_calendar : int
+        Calendar features per token.
+    """
+
+    patch_length: int
+    context_length: int
+    n_calendar: int
+
+    @property
+    def n_features(self) -> int:
+        """Width of a token before the encoder: values, mask, level, log scale, fill, calendar."""
+        return 2 * self.patch_length + 3 + self.n_calendar
+
+
+class LinearForecast(nn.Module):
+    """The closed-form forecast on tensors; not learned by gradient.
+
+    A map with weights of its own for each series gets one more group, their mean, for series it never saw.
+
+    Parameters
+    ----------
+    linear : LinearMap
+    """
+
+    def __init__(self, linear: LinearMap) -> None:
+        super().__init__()
+        weights, bias = (torch.from_numpy(x).float() for x in (linear.weights, linear.bias))
+        if not linear.shared:
+            weights, bias = (torch.cat([x, x.mean(0, keepdim=True)]) for x in (weights, bias))
+        self.centring, self.shared = linear.centring, linear.shared
+        self.weights: Tensor
+        self.bias: Tensor
+        self.register_buffer("weights", weights, persistent=False)
+        self.register_buffer("bias", bias, persistent=False)
+
+    @property
+    def unseen_group(self) -> int:
+        """Group of a series that was not there when the map was fitted."""
+        return len(self.weights) - 1
+
+    def forward(self, windows: Tensor, observed: Tensor, group: Tensor) -> Tensor:
+        """Forecast from windows (n, context_length) of scaled values: (n, horizon)."""
+        return linear_predict_torch(self.weights, self.bias, self.centring, windows, observed, group)
+
+
+def make_tokens(
+    patching: Patching, linear: LinearForecast, group: Tensor, values: Tensor, observed: Tensor,
+    starts: Tensor, cutoffs: Tensor, calendar: Tensor,
+) -> Tokens:
+    """Cut patches out of rows and describe each as the forecaster may see it at its cut-off.
+
+    Parameters
+    ----------
+    patching : Patching
+    linear : LinearForecast
+        Fitted on the scaled series.
+    group : Tensor of int64, shape (batch,)
+        Group of each series in ``linear``.
+    values, observed : Tensor, shape (batch, rows), float64 and bool
+        Scaled series; zeros where not observed. Rows before column ``context_length`` are history.
+    starts, cutoffs : Tensor of int64, shape (batch, tokens)
+        Column of each patch's first row, and column of the first row not yet seen; at most
+        ``patch_length`` apart, closer for a partial patch.
+    calendar : Tensor, shape (batch, tokens, n_calendar)
+
+    Returns
+    -------
+    Tokens
+    """
+    level, scale = trailing_statistics(values, observed, cutoffs, patching.context_length)
+    columns = starts.unsqueeze(-1) + torch.arange(patching.patch_length, device=values.device)
+    visible = _take(observed, columns) & (columns < cutoffs.unsqueeze(-1))
+    patch = (_take(values, columns) - level.unsqueeze(-1)) / scale.unsqueeze(-1)
+    patch = torch.where(visible, patch, 0).clamp(-_CLIP, _CLIP)
+    filled = (cutoffs - starts).to(values.dtype) / patching.patch_length
+    described = torch.stack([level.clamp(-_CLIP, _CLIP), scale.log(), filled], -1)
+    features = torch.cat([patch, visible.to(values.dtype), described], -1).float()
+    return Tokens(
+        features=torch.cat([features, calendar], -1),
+        mask=visible.any(-1),
+        scale=scale.float(),
+        linear=_linear_forecast(patching, linear, group, values, observed, cutoffs),
+    )
+
+
+def trailing_statistics(values: Tensor, observed: Tensor, cutoffs: Tensor, window: int) -> tuple[Tensor, Tensor]:
+    """Mean and floored standard deviation of the observed rows in [cutoff − window, cutoff).
+
+    Parameters
+    ----------
+    values, observed : Tensor, shape (batch, rows)
+        Zeros where not observed.
+    cutoffs : Tensor of int64, shape (batch, tokens)
+    window : int
+
+    Returns
+    -------
+    mean, scale : Tensor, shape (batch, tokens)
+        0 and 1 where nothing was observed.
+    """
+
+    def sums(x: Tensor) -> Tensor:
+        total = torch.nn.functional.pad(x.to(torch.float64).cumsum(-1), (1, 0))
+        return total.gather(1, cutoffs) - total.gather(1, (cutoffs - window).clamp(min=0))
+
+    count = sums(observed)
+    mean = sums(values) / count.clamp(min=1)
+    variance = (sums(values.square()) / count.clamp(min=1) - mean.square()).clamp(min=0)
+    scale = torch.where(count > 1, (variance + SCALE_FLOOR**2).sqrt(), 1.0)
+    return mean, scale
+
+
+def _take(x: Tensor, columns: Tensor) -> Tensor:
+    """x[b, columns[b, …]]; columns past the end read the last one (they are never visible)."""
+    flat = columns.flatten(1).clamp(0, x.shape[1] - 1)
+    return x.gather(1, flat).view(columns.shape)
+
+
+def _linear_forecast(
+    patching: Patching, linear: LinearForecast, group: Tensor, values: Tensor, observed: Tensor, cutoffs: Tensor
+) -> Tensor:
+    length = patching.context_length
+    columns = cutoffs.unsqueeze(-1) - length + torch.arange(length, device=values.device)
+    inside = columns >= 0
+    window = torch.where(inside, _take(values, columns), 0).flatten(0, 1)
+    seen = (_take(observed, columns) & inside).flatten(0, 1)
+    forecast = linear(window.float(), seen, group.repeat_interleave(cutoffs.shape[1]))
+    return forecast.view(*cutoffs.shape, forecast.shape[-1])

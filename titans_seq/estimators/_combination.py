@@ -1,0 +1,121 @@
+"""How linear forecast, network and intervals are put together: chosen on validation, kept as plain numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from titans_seq.adapters.forecasts import Forecasts
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+LEVELS = np.round(np.concatenate([[0.005, 0.01], np.arange(0.025, 0.976, 0.025), [0.99, 0.995]]), 4)
+_BLOCKS = 10
+_ENOUGH_PER_STEP = 200
+
+
+@dataclass(frozen=True)
+class Combination:
+    """Point forecast = linear + weight × correction; quantiles = point + scale × spread × offsets.
+
+    Attributes
+    ----------
+    weight : float
+        Share of the network's correction in the forecast, 0 to 1; 0 where validation saw no gain.
+    use_spread : bool
+        Whether the network's interval widths are used.
+    offsets : float array (n_levels, horizon)
+        Quantiles, at `LEVELS`, of validation errors in units of the trailing scale; non-decreasing in the level.
+    """
+
+    weight: float
+    use_spread: bool
+    offsets: FloatArray
+
+    @property
+    def needs_network(self) -> bool:
+        """Whether forecasts depend on the network at all."""
+        return self.weight > 0 or self.use_spread
+
+    def point(self, forecasts: Forecasts) -> FloatArray:
+        """Point forecasts (n, horizon), scaled units."""
+        return forecasts.linear.astype(np.float64) + self.weight * forecasts.shift
+
+    def quantiles(self, forecasts: Forecasts, levels: tuple[float, ...]) -> FloatArray:
+        """Quantile forecasts (n, horizon, n_levels), scaled units; they cannot cross."""
+        offsets = np.stack([np.interp(levels, LEVELS, column) for column in self.offsets.T])
+        return self.point(forecasts)[..., None] + self._width(forecasts)[..., None] * offsets
+
+    def _width(self, forecasts: Forecasts) -> FloatArray:
+        width = np.repeat(forecasts.scale[:, None].astype(np.float64), forecasts.linear.shape[1], 1)
+        return width * np.exp(forecasts.log_spread) if self.use_spread else width
+
+
+def squared_error(residual: FloatArray, shift: FloatArray, observed: BoolArray) -> tuple[float, float]:
+    """Best weight of ``shift`` in [0, 1] against ``residual``, and the mean squared error with it."""
+    r, s = residual[observed], shift[observed].astype(np.float64)
+    power = float(s @ s)
+    weight = float(np.clip((r @ s) / power, 0.0, 1.0)) if power > 0 else 0.0
+    return weight, float(np.mean((r - weight * s) ** 2)) if len(r) else float("nan")
+
+
+def choose(forecasts: Forecasts, actual: FloatArray, observed: BoolArray) -> Combination:
+    """Choose the weight of the network and calibrate the intervals on validation forecasts.
+
+    The network is kept only where its gain exceeds one standard error over ten blocks of time.
+
+    Parameters
+    ----------
+    forecasts : Forecasts
+    actual, observed : arrays (n, horizon)
+        What then happened, scaled units.
+    """
+    residual = actual - forecasts.linear
+    weight, _ = squared_error(residual, forecasts.shift, observed)
+    if weight and not _gain_is_clear(forecasts, residual, weight, observed):
+        weight = 0.0
+    error = residual - weight * forecasts.shift
+    plain = Combination(weight, False, np.zeros((len(LEVELS), actual.shape[1])))
+    candidates = [_calibrated(c, forecasts, error, observed) for c in (plain, Combination(weight, True, plain.offsets))]
+    losses = [_pinball(c, forecasts, actual, observed) for c in candidates]
+    return candidates[int(losses[1] < losses[0])]
+
+
+def _gain_is_clear(forecasts: Forecasts, residual: FloatArray, weight: float, observed: BoolArray) -> bool:
+    gain = np.where(observed, residual**2 - (residual - weight * forecasts.shift) ** 2, 0.0)
+    per_window = gain.sum(1) / np.maximum(observed.sum(1), 1)
+    order = np.argsort(forecasts.cutoff, kind="stable")
+    blocks = [b.mean() for b in np.array_split(per_window[order], min(_BLOCKS, len(order))) if len(b)]
+    if len(blocks) < 2:
+        return bool(per_window.mean() > 0)
+    return bool(np.mean(blocks) > np.std(blocks, ddof=1) / np.sqrt(len(blocks)))
+
+
+def _calibrated(c: Combination, forecasts: Forecasts, error: FloatArray, observed: BoolArray) -> Combination:
+    standardised = error / c._width(forecasts)
+    return Combination(c.weight, c.use_spread, _offsets(standardised, observed))
+
+
+def _offsets(errors: FloatArray, observed: BoolArray) -> FloatArray:
+    """Quantiles of errors (n, horizon) for every step; with few errors a step, one shape scaled step by step."""
+    horizon = errors.shape[1]
+    if not observed.any():
+        return np.zeros((len(LEVELS), horizon))
+    if observed.sum(0).min() >= _ENOUGH_PER_STEP:
+        columns = [np.quantile(errors[observed[:, h], h], LEVELS) for h in range(horizon)]
+        return np.stack(columns, axis=1)
+    count = np.maximum(observed.sum(0), 1)
+    rms = np.sqrt((np.where(observed, errors, 0.0) ** 2).sum(0) / count)
+    rms = np.maximum(np.maximum.accumulate(rms), 1e-9)
+    shape = np.quantile((errors / rms)[observed], LEVELS)
+    return shape[:, None] * rms
+
+
+def _pinball(c: Combination, forecasts: Forecasts, actual: FloatArray, observed: BoolArray) -> float:
+    levels = tuple(LEVELS[2:-2:4])
+    beyond = actual[..., None] - c.quantiles(forecasts, levels)
+    at = np.asarray(levels)
+    return float(np.maximum(at * beyond, (at - 1) * beyond)[observed].mean()) if observed.any() else 0.0

@@ -1,0 +1,180 @@
+"""What `TitansForecaster.fit` does, step by step."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from titans_seq.adapters.calendar import n_calendar_features
+from titans_seq.adapters.forecasts import Forecasts, streaming_forecasts, windowed_forecasts
+from titans_seq.adapters.linear import LinearMap, fit_linear
+from titans_seq.adapters.scaled import IntArray, ScaledPanel, fit_scaling
+from titans_seq.adapters.series import SeriesModel
+from titans_seq.adapters.stream import StreamReader
+from titans_seq.adapters.tokens import LinearForecast
+from titans_seq.data import Panel
+from titans_seq.estimators._combination import Combination, choose, squared_error
+from titans_seq.estimators._settings import Settings, resolve
+
+if TYPE_CHECKING:
+    from titans_seq.estimators.forecaster import TitansForecaster
+    from titans_seq.training.fit import TrainingResult
+
+MAX_VALIDATION_WINDOWS = 4096
+MAX_EPOCH_WINDOWS = 1024
+MAX_VALIDATION_SERIES = 256
+_FEWEST_WINDOWS = 64
+
+
+@dataclass
+class Fitted:
+    """What fitting hands to the estimator."""
+
+    settings: Settings
+    data: ScaledPanel
+    linear: LinearMap
+    model: SeriesModel
+    combination: Combination
+    training: TrainingResult | None
+
+
+def fit(forecaster: TitansForecaster, panel: Panel, train_end: IntArray, *, refit: bool, seed: int) -> Fitted:
+    """Fit linear map, network and combination.
+
+    Parameters
+    ----------
+    forecaster : TitansForecaster
+        Read only.
+    panel : Panel
+        Training rows, followed by the rows that choose.
+    train_end : int array (n_series,)
+    refit : bool
+        Whether the linear map is fitted again on all rows once everything was chosen.
+    seed : int
+    """
+    from titans_seq.training.fit import seeded
+
+    began = time.monotonic()
+    settings = resolve(forecaster, panel, train_end, n_calendar_features(panel.frequency))
+    center, scale = fit_scaling(panel, train_end)
+    linear = fit_linear(panel, scale, center, train_end, settings.context_length, settings.horizon)
+    group = np.arange(panel.n_series) if not linear.shared else np.zeros(panel.n_series, dtype=np.int64)
+    data = ScaledPanel(panel, center, scale, group)
+    with seeded(seed):
+        model = SeriesModel(settings.patching, settings.horizon, **settings.backbone)
+        training = _train(forecaster, settings, data, train_end, linear, model, seed, began)
+    model.to("cpu").eval()
+    combination = _combine(settings, data, train_end, linear, model)
+    if refit:
+        linear = fit_linear(panel, scale, center, panel.lengths, settings.context_length, settings.horizon)
+        shared = np.zeros(panel.n_series, dtype=np.int64)
+        data = data.with_groups(shared if linear.shared else np.arange(panel.n_series))
+    return Fitted(settings, data, linear, model, combination, training)
+
+
+def split_off_validation(panel: Panel, horizon: int, fraction: float) -> IntArray:
+    """First validation row of each series: the last ``fraction``, at least one horizon; none if it is too short."""
+    lengths = panel.lengths
+    held = np.maximum(horizon, (lengths * fraction).astype(np.int64))
+    return np.where(lengths - held >= max(2 * horizon, 8), lengths - held, lengths)
+
+
+def _train(
+    forecaster: TitansForecaster, settings: Settings, data: ScaledPanel, train_end: IntArray, linear: LinearMap,
+    model: SeriesModel, seed: int, began: float,
+) -> TrainingResult | None:
+    """Train the network where there is enough to train and to choose on; None where there is not."""
+    windows = int(np.maximum(train_end - settings.horizon - settings.patch_length, 0).sum())
+    series, _ = validation_cutoffs(data.panel, train_end, settings.horizon, MAX_EPOCH_WINDOWS)
+    if forecaster.max_epochs == 0 or windows < _FEWEST_WINDOWS or not len(series):
+        return None
+    from titans_seq.training.fit import train
+    from titans_seq.training.module import SeriesTraining
+    from titans_seq.training.sampling import StretchSampler
+
+    forecast = LinearForecast(linear)
+    tokens = settings.sequence_length // settings.patch_length
+    n_batches = int(np.clip(windows / (forecaster.batch_size * tokens), 10, 200))
+    sampler = StretchSampler(
+        data, train_end, settings.patching, settings.horizon, tokens=tokens, batch_size=forecaster.batch_size,
+        n_batches=n_batches, history=settings.carry_state, partial=settings.carry_state, seed=seed,
+    )
+    reader = StreamReader(model, forecast, data.panel.frequency)
+
+    def validate() -> float:
+        forecasts = validation_forecasts(reader, settings, data, train_end, MAX_EPOCH_WINDOWS)
+        actual, observed = outcomes(data, forecasts, settings.horizon)
+        return squared_error(actual - forecasts.linear, forecasts.shift, observed)[1]
+
+    module = SeriesTraining(
+        model, forecast, quantile_levels=tuple(forecaster.quantile_levels), learning_rate=forecaster.learning_rate,
+        total_steps=n_batches * forecaster.max_epochs, validate=validate,
+    )
+    spent = time.monotonic() - began
+    limit = None if forecaster.max_minutes is None else max(0.0, 54 * forecaster.max_minutes - spent)
+    return train(
+        module, sampler, max_epochs=forecaster.max_epochs, max_seconds=limit,
+        patience=forecaster.early_stopping_patience, accelerator=forecaster._accelerator(),
+        precision={"32": "32-true", "bf16": "bf16-mixed"}[forecaster.precision], progress=forecaster._show_progress(),
+    )
+
+
+def _combine(
+    settings: Settings, data: ScaledPanel, train_end: IntArray, linear: LinearMap, model: SeriesModel
+) -> Combination:
+    reader = StreamReader(model, LinearForecast(linear), data.panel.frequency)
+    forecasts = validation_forecasts(reader, settings, data, train_end, MAX_VALIDATION_WINDOWS)
+    if not len(forecasts.series):  # nothing later to judge on: errors on the training rows are the best there is
+        ends = np.maximum(data.panel.lengths - settings.horizon, 1)
+        series, cutoff = validation_cutoffs(data.panel, np.maximum(ends // 2, 1), settings.horizon, MAX_EPOCH_WINDOWS)
+        forecasts = windowed_forecasts(reader, data, series, cutoff, rows=settings.context_length)
+    actual, observed = outcomes(data, forecasts, settings.horizon)
+    return choose(forecasts, actual, observed)
+
+
+def validation_forecasts(
+    reader: StreamReader, settings: Settings, data: ScaledPanel, train_end: IntArray, most: int
+) -> Forecasts:
+    """Forecasts of rows from ``train_end`` on, made the way the forecaster will make them."""
+    if not settings.carry_state:
+        series, cutoff = validation_cutoffs(data.panel, train_end, settings.horizon, most)
+        return windowed_forecasts(reader, data, series, cutoff, rows=settings.context_length)
+    p = settings.patch_length
+    some = _evenly(np.flatnonzero(data.panel.lengths - settings.horizon >= train_end), MAX_VALIDATION_SERIES)
+    part = ScaledPanel(data.panel.select(some), data.center[some], data.scale[some], data.group[some])
+    start = train_end[some] - p * (np.minimum(settings.sequence_length, train_end[some]) // p)
+    forecasts = streaming_forecasts(reader, part, start=start, first=train_end[some])
+    inside = np.flatnonzero(forecasts.cutoff + settings.horizon <= part.panel.lengths[forecasts.series])
+    kept = forecasts.take(inside)
+    return Forecasts(some[kept.series], kept.cutoff, kept.linear, kept.shift, kept.log_spread, kept.scale)
+
+
+def validation_cutoffs(panel: Panel, train_end: IntArray, horizon: int, most: int) -> tuple[IntArray, IntArray]:
+    """At most ``most`` (series, cut-off) pairs, spread evenly over all from ``train_end`` on."""
+    counts = np.maximum(panel.lengths - horizon - train_end + 1, 0)
+    chosen = _evenly(np.arange(int(counts.sum())), most)
+    ends = np.cumsum(counts)
+    series = np.searchsorted(ends, chosen, side="right")
+    cutoff = train_end[series] + chosen - (ends - counts)[series]
+    return series.astype(np.int64), cutoff.astype(np.int64)
+
+
+def outcomes(data: ScaledPanel, forecasts: Forecasts, horizon: int) -> tuple[np.ndarray, np.ndarray]:
+    """What happened after each cut-off, scaled units, and where it was observed."""
+    actual, observed = data.gather(forecasts.series, forecasts.cutoff, horizon)
+    return actual.numpy(), observed.numpy()
+
+
+def _evenly(items: IntArray, most: int) -> IntArray:
+    if len(items) <= most:
+        return items
+    return items[np.linspace(0, len(items) - 1, most).round().astype(np.int64)]
+
+
+def default_device() -> torch.device:
+    """Return the GPU if torch sees one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

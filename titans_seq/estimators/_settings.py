@@ -1,0 +1,132 @@
+"""Constructor arguments checked, and those left to the data filled in."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from titans_seq.adapters.tokens import Patching
+from titans_seq.data import Panel
+
+if TYPE_CHECKING:
+    from titans_seq.estimators.forecaster import TitansForecaster
+
+VARIANTS = ("mag", "mal", "mac", "lmm", "swa", "attention")
+_AT_LEAST_ONE = (
+    "horizon", "d_model", "n_layers", "n_heads", "memory_depth", "memory_expansion", "chunk_size", "window_size",
+    "batch_size", "early_stopping_patience",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a fitted forecaster is made of, apart from numbers that were learned; JSON-able.
+
+    Attributes
+    ----------
+    horizon, context_length, patch_length, sequence_length : int
+        Rows; the latter three multiples of ``patch_length``.
+    carry_state : bool
+    n_calendar : int
+    backbone : dict
+        Arguments of the backbone.
+    """
+
+    horizon: int
+    context_length: int
+    patch_length: int
+    sequence_length: int
+    carry_state: bool
+    n_calendar: int
+    backbone: dict[str, Any]
+
+    @property
+    def patching(self) -> Patching:
+        """How rows become tokens."""
+        return Patching(self.patch_length, self.context_length, self.n_calendar)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+def check_arguments(forecaster: TitansForecaster) -> None:
+    """Raise a TypeError or ValueError that names the first bad argument."""
+    for name in _AT_LEAST_ONE:
+        _check_integer(name, getattr(forecaster, name), 1)
+    for name in ("context_length", "patch_length", "sequence_length"):
+        if getattr(forecaster, name) is not None:
+            _check_integer(name, getattr(forecaster, name), 1)
+    _check_integer("max_epochs", forecaster.max_epochs, 0)
+    _check_integer("n_persistent", forecaster.n_persistent, 0)
+    _check_choice("variant", forecaster.variant, VARIANTS)
+    _check_choice("rule", forecaster.rule, ("bounded", "titans"))
+    _check_choice("on_gap", forecaster.on_gap, ("raise", "mask"))
+    _check_choice("precision", forecaster.precision, ("32", "bf16"))
+    _check_real("learning_rate", forecaster.learning_rate, 0.0, np.inf)
+    _check_real("validation_fraction", forecaster.validation_fraction, 0.0, 1.0)
+    if forecaster.max_minutes is not None:
+        _check_real("max_minutes", forecaster.max_minutes, 0.0, np.inf)
+    check_levels("quantile_levels", forecaster.quantile_levels)
+
+
+def check_levels(name: str, levels: Any) -> tuple[float, ...]:
+    """Return quantile levels as floats in (0, 1), increasing."""
+    found = tuple(float(level) for level in levels)
+    if not found or not all(0 < level < 1 for level in found):
+        raise ValueError(f"{name} must lie between 0 and 1, found {found}")
+    if list(found) != sorted(set(found)):
+        raise ValueError(f"{name} must increase, found {found}")
+    return found
+
+
+def resolve(forecaster: TitansForecaster, panel: Panel, train_end: np.ndarray, n_calendar: int) -> Settings:
+    """Fill in the lengths that were left to the data."""
+    rows = int(np.median(train_end))
+    context = forecaster.context_length or _default_context(forecaster.horizon, rows, panel.frequency.season_length)
+    patch = forecaster.patch_length or _default_patch(context)
+    context = -(-context // patch) * patch
+    sequence = forecaster.sequence_length or min(4 * context, max(rows, context))
+    sequence = -(-sequence // patch) * patch if forecaster.carry_state else context
+    names = (
+        "d_model", "n_layers", "n_heads", "variant", "memory_depth", "memory_expansion", "chunk_size", "window_size",
+        "n_persistent", "dropout", "rule",
+    )  # fmt: skip
+    backbone = {name: getattr(forecaster, name) for name in names}
+    return Settings(
+        forecaster.horizon, context, patch, sequence, bool(forecaster.carry_state), n_calendar, backbone
+    )
+
+
+def _default_context(horizon: int, rows: int, season_length: int) -> int:
+    wanted = max(2 * season_length, 4 * horizon, 32)
+    return max(1, min(wanted, (rows - horizon) // 2))
+
+
+def _default_patch(context: int) -> int:
+    for patch, enough in ((16, 128), (8, 48), (4, 12), (2, 4)):
+        if context >= enough:
+            return patch
+    return 1
+
+
+def _check_integer(name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name} must be an integer, found {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, found {value}")
+
+
+def _check_real(name: str, value: Any, above: float, below: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, found {value!r}")
+    if not above < value < below:
+        raise ValueError(f"{name} must lie between {above} and {below}, found {value}")
+
+
+def _check_choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, found {value!r}")

@@ -1,0 +1,571 @@
+"""`TitansForecaster`: fit, predict, update, backtest, save and load."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import check_random_state
+
+from titans_seq.adapters.forecasts import Forecasts, read_all, streaming_forecasts, windowed_forecasts
+from titans_seq.adapters.linear import LinearMap
+from titans_seq.adapters.scaled import IntArray, ScaledPanel, fit_scaling
+from titans_seq.adapters.series import SeriesModel
+from titans_seq.adapters.stream import SeriesStream, StreamReader
+from titans_seq.adapters.tokens import LinearForecast
+from titans_seq.data import FrameFormat, Frequency, Panel, forecast_frame, read_panel
+from titans_seq.estimators import _fitting, _storage
+from titans_seq.estimators._combination import Combination
+from titans_seq.estimators._settings import Settings, check_arguments, check_levels
+from titans_seq.estimators.backtest import BacktestResult
+
+NAME = "TitansForecaster"
+
+
+class TitansForecaster(BaseEstimator):
+    """Forecasts series with a closed-form linear map and, where validation says it helps, a Titans network.
+
+    The network reads each series patch by patch and goes on learning in its memory while it reads. After
+    `fit` it has read the whole history; `update` feeds it new rows at a cost that does not depend on how many
+    came before, and no history is kept beyond the last ``context_length`` rows.
+
+    Parameters
+    ----------
+    horizon : int
+        Rows to forecast.
+    context_length : int, optional
+        Rows that the linear map and the scaling look back on; rounded up to a multiple of ``patch_length``.
+        Default: two seasons or four horizons, as far as the series allow.
+    patch_length : int, optional
+        Rows per token. Default: 16, fewer for a short context.
+    sequence_length : int, optional
+        Rows the network reads per training sequence when it carries its state. Default: 4 contexts.
+    carry_state : bool, default True
+        True: forecasts come from a state that has read everything. False: every forecast comes from a fresh
+        state that reads the last ``context_length`` rows (the windowed protocol of published benchmarks).
+    variant : {"mag", "mal", "mac", "lmm", "swa", "attention"}, default "mag"
+        How memory and attention work together; the last two have no memory.
+    d_model, n_layers, n_heads, memory_depth, memory_expansion, chunk_size, window_size, n_persistent, dropout, rule
+        Of the backbone; see `titans_seq.nn.Backbone`. Sizes in tokens.
+    quantile_levels : sequence of float, default 0.1, 0.2, …, 0.9
+        Levels at which interval widths are trained, and that `backtest` returns.
+    max_epochs : int, default 20
+        0 leaves the linear map alone.
+    max_minutes : float, optional
+        Time that `fit` may take; training stops in time for the rest.
+    learning_rate : float, default 1e-3
+    batch_size : int, default 64
+        Sequences per training step.
+    validation_fraction : float, default 0.2
+        Last part of each series, at least one horizon, on which choices are made.
+    early_stopping_patience : int, default 5
+        Epochs without a better validation error after which training stops.
+    on_gap : {"raise", "mask"}, default "raise"
+        What to do about missing rows: refuse, or read them as missing values.
+    id_col, time_col, target_col : str, default "unique_id", "ds", "y"
+        Column names of long frames.
+    device : str, default "auto"
+        "auto" takes a GPU if there is one.
+    precision : {"32", "bf16"}, default "32"
+        Of training on a GPU.
+    random_state : int, RandomState or None
+        Owns every random number; global generators are left alone.
+    verbose : int, default 1
+        0 silences the progress bar, which otherwise shows in a terminal.
+
+    Attributes
+    ----------
+    linear_ : LinearMap
+        The closed-form map in use.
+    network_weight_ : float
+        Share of the network's correction in the forecast; 0 where validation saw no gain.
+    history_ : list of dict
+        Per epoch: training loss, validation loss, seconds. Empty if the network was not trained.
+    context_length_, patch_length_ : int
+    frequency_ : Frequency
+    ids_ : list
+        Ids of the series, in the order of the output.
+    n_parameters_ : int
+        Learned numbers of the network and of the linear map.
+    fit_seconds_ : float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y = np.sin(np.arange(400) / 5)
+    >>> TitansForecaster(horizon=12, max_epochs=0).fit(y).predict().shape
+    (1, 12)
+    """
+
+    def __init__(
+        self,
+        horizon: int,
+        *,
+        context_length: int | None = None,
+        patch_length: int | None = None,
+        sequence_length: int | None = None,
+        carry_state: bool = True,
+        variant: str = "mag",
+        d_model: int = 32,
+        n_layers: int = 2,
+        n_heads: int = 2,
+        memory_depth: int = 2,
+        memory_expansion: int = 2,
+        chunk_size: int = 16,
+        window_size: int = 16,
+        n_persistent: int = 4,
+        dropout: float = 0.0,
+        rule: str = "bounded",
+        quantile_levels: Sequence[float] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+        max_epochs: int = 20,
+        max_minutes: float | None = None,
+        learning_rate: float = 1e-3,
+        batch_size: int = 64,
+        validation_fraction: float = 0.2,
+        early_stopping_patience: int = 5,
+        on_gap: str = "raise",
+        id_col: str = "unique_id",
+        time_col: str = "ds",
+        target_col: str = "y",
+        device: str = "auto",
+        precision: str = "32",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 1,
+    ) -> None:
+        self.horizon = horizon
+        self.context_length = context_length
+        self.patch_length = patch_length
+        self.sequence_length = sequence_length
+        self.carry_state = carry_state
+        self.variant = variant
+        self.d_model = d_model
+        self.n_layers = n_layers
+        self.n_heads = n_heads
+        self.memory_depth = memory_depth
+        self.memory_expansion = memory_expansion
+        self.chunk_size = chunk_size
+        self.window_size = window_size
+        self.n_persistent = n_persistent
+        self.dropout = dropout
+        self.rule = rule
+        self.quantile_levels = quantile_levels
+        self.max_epochs = max_epochs
+        self.max_minutes = max_minutes
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.validation_fraction = validation_fraction
+        self.early_stopping_patience = early_stopping_patience
+        self.on_gap = on_gap
+        self.id_col = id_col
+        self.time_col = time_col
+        self.target_col = target_col
+        self.device = device
+        self.precision = precision
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # --- fitting -------------------------------------------------------------------------------------------
+
+    def fit(self, X: Any, y: None = None, *, validation: Any = None) -> Self:
+        """Fit on a long or wide frame (pandas or polars) or an array (n_series, time), then read all of it.
+
+        Parameters
+        ----------
+        X : frame or array
+            Long: columns ``id_col, time_col, target_col``. Wide: ``time_col`` and one column per series.
+            Missing values are masked, never filled.
+        y : None
+            Ignored.
+        validation : frame or array, optional
+            Rows that continue ``X``. They choose, and are read, but no weight is fitted to them. Default: the
+            last ``validation_fraction`` of ``X`` chooses, and the linear map is then fitted on everything.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For arguments or data that can't be used; the message names the argument or series and row.
+        """
+        check_arguments(self)
+        began = time.monotonic()
+        panel, fmt = self._read(X)
+        if validation is None:
+            train_end = _fitting.split_off_validation(panel, self.horizon, self.validation_fraction)
+        else:
+            train_end = panel.lengths
+            later, _ = self._read(validation, panel.frequency)
+            panel = panel.concat(_continuing(panel, later, fmt), on_gap=self.on_gap)
+        _check_lengths(panel, train_end, self.horizon)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        fitted = _fitting.fit(self, panel, train_end, refit=validation is None, seed=seed)
+        self._set_fitted(fitted, fmt)
+        self._read_into_stream(fitted.data, self._reader.start(panel.n_series))
+        self.fit_seconds_ = time.monotonic() - began
+        return self
+
+    def _set_fitted(self, fitted: _fitting.Fitted, fmt: FrameFormat) -> None:
+        self.frequency_, self.ids_ = fitted.data.panel.frequency, list(fitted.data.panel.ids)
+        self.linear_, self.network_weight_ = fitted.linear, fitted.combination.weight
+        self.context_length_, self.patch_length_ = fitted.settings.context_length, fitted.settings.patch_length
+        self.history_ = [] if fitted.training is None else fitted.training.history
+        self.n_parameters_ = fitted.model.n_parameters() + fitted.linear.weights.size + fitted.linear.bias.size
+        self._settings, self._format, self._combination = fitted.settings, fmt, fitted.combination
+        self._model = fitted.model
+        self._center, self._scale, self._group = fitted.data.center, fitted.data.scale, fitted.data.group
+        self._origins = fitted.data.panel.origins
+
+    def _read_into_stream(self, data: ScaledPanel, stream: SeriesStream) -> None:
+        self._stream = read_all(self._reader, data, stream, rows_only=not self._reads_on)
+        self._last_ds = self.frequency_.advance(self._origins, self._stream.steps.numpy() - 1)
+
+    @property
+    def _reads_on(self) -> bool:
+        """Whether the network's state has to be carried at all."""
+        return self._settings.carry_state and self._combination.needs_network
+
+    # --- forecasting ---------------------------------------------------------------------------------------
+
+    def predict(
+        self, X: Any = None, *, level: Iterable[float] | None = None, quantiles: Iterable[float] | None = None
+    ) -> Any:
+        """Forecast the next ``horizon`` rows of every series.
+
+        Parameters
+        ----------
+        X : frame or array, optional
+            Other histories to forecast from, of known or new series. Default: continue what was read in `fit`
+            and `update`. The estimator is not changed either way.
+        level : iterable of float, optional
+            Prediction intervals in percent: 80 gives columns ``-lo-80`` and ``-hi-80``.
+        quantiles : iterable of float, optional
+            Quantiles in (0, 1): 0.1 gives column ``-q-0.1``.
+
+        Returns
+        -------
+        frame or array
+            Of the library that `fit` was given: long frames ``id_col, time_col, TitansForecaster, …``; wide
+            frames a column per series; arrays (n_series, horizon), or (n_series, horizon, 1 + extra columns).
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            For levels outside their range, or data that can't be used.
+        """
+        self._check_fitted()
+        columns = _output_columns(level, quantiles)
+        if X is None:
+            ids, last, forecasts, data = self.ids_, self._last_ds, self._forecast_now(), self._known(None)
+            fmt = self._format
+        else:
+            panel, fmt = self._read(X, self.frequency_)
+            data = self._scaled(panel)
+            ids, last, forecasts = list(panel.ids), panel.last_ds, self._forecast_from(data)
+        levels = tuple(sorted({q for q in columns.values() if q is not None}))
+        point = data.to_original(self._combination.point(forecasts), forecasts.series)
+        spread = data.to_original(self._combination.quantiles(forecasts, levels), forecasts.series) if levels else None
+        out = {}
+        for name, q in columns.items():
+            out[name] = point if q is None or spread is None else spread[..., levels.index(q)]
+        return forecast_frame(fmt, ids, last, self.frequency_, out)
+
+    def update(self, X: Any) -> Self:
+        """Read new rows of known series; nothing is fitted again.
+
+        Parameters
+        ----------
+        X : frame or array
+            Rows that continue each series; series without news may be left out.
+
+        Raises
+        ------
+        ValueError
+            For unknown series, rows that overlap what was read, or gaps (unless ``on_gap="mask"``).
+        """
+        self._check_fitted()
+        new, fmt = self._read(X, self.frequency_)
+        tail = self._tail_panel()
+        unknown = [i for i in new.ids if i not in set(tail.ids)]
+        if unknown:
+            raise ValueError(f"series {unknown[0]!r} was not in fit; predict(X) forecasts new series, fit learns them")
+        joined = tail.concat(_continuing(tail, new, fmt), on_gap=self.on_gap).slice_rows(1, None)
+        self._read_into_stream(self._known(joined), self._stream)
+        return self
+
+    def _tail_panel(self) -> Panel:
+        """The last row of every series, so that new rows can be checked against it."""
+        values = self._stream.values[:, -1].numpy() * self._scale + self._center
+        observed = self._stream.observed[:, -1].numpy()
+        n = len(self.ids_)
+        return Panel(
+            np.where(observed, values, 0.0), observed, np.arange(n + 1), tuple(self.ids_), self._last_ds, self.frequency_
+        )
+
+    def _forecast_now(self) -> Forecasts:
+        n = len(self.ids_)
+        which, cutoff = np.arange(n), self._stream.steps.numpy()
+        if self._reads_on or not self._combination.needs_network:
+            linear, correction = self._reader.forecast_now(self._stream, self._origins, torch.from_numpy(self._group))
+        else:
+            rows = self._settings.context_length
+            fresh = self._reader.start(n)
+            values, observed = self._stream.values[:, -rows:], self._stream.observed[:, -rows:]
+            origins = self.frequency_.advance(self._origins, cutoff - rows)
+            lengths = torch.full((n,), rows)
+            group = torch.from_numpy(self._group)
+            with torch.no_grad():
+                fresh, _ = self._reader.read(fresh, values, observed, lengths, origins, group)
+            linear, correction = self._reader.forecast_now(fresh, origins, group)
+        return Forecasts.collect(which, cutoff, linear, correction)
+
+    def _forecast_from(self, data: ScaledPanel) -> Forecasts:
+        which, ends = np.arange(data.panel.n_series), data.panel.lengths
+        if not self._reads_on:
+            return windowed_forecasts(self._reader, data, which, ends, rows=self._settings.context_length)
+        stream = read_all(self._reader, data, self._reader.start(len(which)))
+        linear, correction = self._reader.forecast_now(stream, data.panel.origins, torch.from_numpy(data.group))
+        return Forecasts.collect(which, ends, linear, correction)
+
+    # --- backtesting ---------------------------------------------------------------------------------------
+
+    def backtest(
+        self, X: Any, *, first_cutoff: int, mode: Literal["windowed", "streaming"] | None = None, stride: int = 1,
+        components: bool = False,
+    ) -> BacktestResult:
+        """Forecast from many cut-offs of ``X`` with the weights as they are.
+
+        Parameters
+        ----------
+        X : frame or array
+            History and the rows to forecast, of known or new series.
+        first_cutoff : int
+            Row of each series at which the first forecast begins.
+        mode : {"windowed", "streaming"}, optional
+            "windowed": a fresh state reads the ``context_length`` rows before each cut-off. "streaming": one
+            pass over each series, the state carried. Default: as ``carry_state`` says.
+        stride : int, default 1
+            Rows between cut-offs; in streaming mode a multiple of ``patch_length``.
+        components : bool, default False
+            Also return what linear map and network contribute, and the forecast without memory.
+
+        Returns
+        -------
+        BacktestResult
+            Every cut-off from ``first_cutoff`` on whose ``horizon`` rows lie within ``X``.
+
+        Raises
+        ------
+        ValueError
+            If no cut-off fits, or the stride is not possible in this mode.
+        """
+        self._check_fitted()
+        mode = mode or ("streaming" if self._settings.carry_state else "windowed")
+        self._check_backtest(mode, first_cutoff, stride)
+        panel, _ = self._read(X, self.frequency_)
+        data = self._scaled(panel)
+        last = panel.lengths - self._settings.horizon
+        if not (last >= first_cutoff).any():
+            raise ValueError(f"no series has {first_cutoff} + {self._settings.horizon} rows; the longest has {panel.lengths.max()}")
+        forecasts = self._forecast_at(data, mode, first_cutoff, stride)
+        actual, observed = data.gather(forecasts.series, forecasts.cutoff, self._settings.horizon)
+        back = forecasts.series
+        levels = tuple(self.quantile_levels)
+        parts: dict[str, NDArray[np.float64]] = {}
+        if components:
+            parts = self._components(forecasts, self._forecast_at(data, mode, first_cutoff, stride, zero_memory=True))
+        return BacktestResult(
+            panel=panel, series=back, cutoff=forecasts.cutoff,
+            actual=data.to_original(actual.numpy(), back), observed=observed.numpy(),
+            point=data.to_original(self._combination.point(forecasts), back),
+            quantiles=data.to_original(self._combination.quantiles(forecasts, levels), back),
+            quantile_levels=levels,
+            components={name: data.to_original(x, back) for name, x in parts.items()},
+        )
+
+    def _check_backtest(self, mode: str, first_cutoff: int, stride: int) -> None:
+        if mode not in ("windowed", "streaming"):
+            raise ValueError(f"mode must be 'windowed' or 'streaming', found {mode!r}")
+        if first_cutoff < 1 or stride < 1:
+            raise ValueError(f"first_cutoff and stride must be at least 1, found {first_cutoff} and {stride}")
+        if mode == "streaming" and stride % self._settings.patch_length:
+            raise ValueError(
+                f"stride must be a multiple of patch_length={self._settings.patch_length} in streaming mode, found {stride}"
+            )
+
+    def _forecast_at(
+        self, data: ScaledPanel, mode: str, first_cutoff: int, stride: int, zero_memory: bool = False
+    ) -> Forecasts:
+        last = data.panel.lengths - self._settings.horizon
+        if mode == "windowed":
+            ends = [np.arange(first_cutoff, n + 1, stride) for n in last]
+            series = np.repeat(np.arange(len(ends)), [len(e) for e in ends])
+            rows = self._settings.context_length
+            return windowed_forecasts(self._reader, data, series, np.concatenate(ends), rows=rows, zero_memory=zero_memory)
+        # Patches are laid so that the first cut-off is a patch boundary.
+        start = np.full(data.panel.n_series, first_cutoff % self._settings.patch_length)
+        first = np.full(data.panel.n_series, first_cutoff)
+        every = streaming_forecasts(self._reader, data, start=start, first=first, zero_memory=zero_memory)
+        inside = (every.cutoff <= last[every.series]) & ((every.cutoff - first_cutoff) % stride == 0)
+        return every.take(np.flatnonzero(inside))
+
+    def _components(self, forecasts: Forecasts, zeroed: Forecasts) -> dict[str, NDArray[np.float64]]:
+        return {
+            "ridge": forecasts.linear.astype(np.float64),
+            "network": forecasts.shift.astype(np.float64),
+            "combined": self._combination.point(forecasts),
+            "memory_zeroed": self._combination.point(zeroed),
+        }
+
+    # --- saving --------------------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a folder with ``model.safetensors`` and ``model.json``, whole or not at all.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        FileExistsError
+            If ``path`` exists and is not a saved model.
+        """
+        self._check_fitted()
+        tensors = {f"model.{name}": x for name, x in self._model.state_dict().items()}
+        tensors |= self._stream.tensors()
+        tensors |= _storage.as_tensors("linear.", self.linear_.tensors())
+        own = {"center": self._center, "scale": self._scale, "group": self._group, "offsets": self._combination.offsets}
+        tensors |= _storage.as_tensors("own.", own | {"origins": self._origins.astype(np.int64)})
+        _storage.write_model(path, tensors, self._description())
+
+    def _description(self) -> dict[str, Any]:
+        from titans_seq._version import __version__
+
+        parameters = self.get_params()
+        if not isinstance(self.random_state, int):
+            parameters["random_state"] = None
+        parameters["quantile_levels"] = list(self.quantile_levels)
+        return {
+            "estimator": NAME, "version": __version__, "parameters": parameters, "settings": self._settings.to_dict(),
+            "frequency": self.frequency_.to_dict(), "frame": self._format.to_dict(), "ids": self.ids_,
+            "network_weight": self._combination.weight, "use_spread": self._combination.use_spread,
+            "fit_seconds": self.fit_seconds_, "history": self.history_,
+        }  # fmt: skip
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote; no code in the files is run.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no saved model.
+        ValueError
+            If a file is damaged.
+        """
+        tensors, description = _storage.read_model(path)
+        try:
+            return cls._restore(tensors, description)
+        except (KeyError, TypeError, RuntimeError, AttributeError) as error:
+            raise ValueError(f"the model saved at {path} is damaged: {error}") from None
+
+    @classmethod
+    def _restore(cls, tensors: dict[str, torch.Tensor], description: dict[str, Any]) -> Self:
+        if description["estimator"] != NAME:
+            raise ValueError(f"this is a saved {description['estimator']}, not a {NAME}")
+        self = cls(**description["parameters"] | {"quantile_levels": tuple(description["parameters"]["quantile_levels"])})
+        self._settings = Settings(**description["settings"])
+        self._format, self.frequency_ = FrameFormat.from_dict(description["frame"]), Frequency.from_dict(description["frequency"])
+        self.ids_, self.history_, self.fit_seconds_ = description["ids"], description["history"], description["fit_seconds"]
+        own = {name: x.numpy() for name, x in _storage.part(tensors, "own.").items()}
+        self._center, self._scale, self._group = own["center"], own["scale"], own["group"]
+        self._origins = own["origins"] if self.frequency_.kind == "integer" else own["origins"].view("datetime64[ns]")
+        self._combination = Combination(description["network_weight"], description["use_spread"], own["offsets"])
+        self.network_weight_ = self._combination.weight
+        self.linear_ = LinearMap.from_tensors({n: x.numpy() for n, x in _storage.part(tensors, "linear.").items()})
+        self._model = SeriesModel(self._settings.patching, self._settings.horizon, **self._settings.backbone)
+        self._model.load_state_dict(_storage.part(tensors, "model."))
+        self._model.eval()
+        self._stream = SeriesStream.from_tensors(tensors)
+        self._last_ds = self.frequency_.advance(self._origins, self._stream.steps.numpy() - 1)
+        self.context_length_, self.patch_length_ = self._settings.context_length, self._settings.patch_length
+        self.n_parameters_ = self._model.n_parameters() + self.linear_.weights.size + self.linear_.bias.size
+        return self
+
+    # --- helpers -------------------------------------------------------------------------------------------
+
+    @property
+    def _reader(self) -> StreamReader:
+        return StreamReader(self._model, LinearForecast(self.linear_), self.frequency_)
+
+    def _read(self, X: Any, frequency: Frequency | None = None) -> tuple[Panel, FrameFormat]:
+        return read_panel(
+            X, id_col=self.id_col, time_col=self.time_col, target_col=self.target_col, on_gap=self.on_gap, frequency=frequency
+        )
+
+    def _known(self, panel: Panel | None) -> ScaledPanel:
+        """The series of `fit`, in its order, with new rows (or none needed)."""
+        return ScaledPanel(panel or self._tail_panel(), self._center, self._scale, self._group)
+
+    def _scaled(self, panel: Panel) -> ScaledPanel:
+        """Other histories: known series keep their scaling, new ones get their own."""
+        center, scale = fit_scaling(panel, panel.lengths)
+        unseen = 0 if self.linear_.shared else len(self.linear_.weights)
+        group = np.full(panel.n_series, unseen, dtype=np.int64)
+        at = {name: i for i, name in enumerate(self.ids_)}
+        known = np.array([at.get(name, -1) for name in panel.ids], dtype=np.int64)
+        rows = np.flatnonzero(known >= 0)
+        center[rows], scale[rows], group[rows] = (a[known[rows]] for a in (self._center, self._scale, self._group))
+        return ScaledPanel(panel, center, scale, group)
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "_stream"):
+            raise NotFittedError(f"this {NAME} is not fitted yet; call fit first")
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_stream")
+
+    def _accelerator(self) -> str:
+        device = _fitting.default_device() if self.device == "auto" else torch.device(self.device)
+        return "gpu" if device.type == "cuda" else "cpu"
+
+    def _show_progress(self) -> bool:
+        return bool(self.verbose) and sys.stderr.isatty()
+
+
+def _continuing(panel: Panel, later: Panel, fmt: FrameFormat) -> Panel:
+    """Arrays carry no time: their rows follow on."""
+    if fmt.kind != "numpy":
+        return later
+    at = [panel.ids.index(i) for i in later.ids if i in panel.ids]
+    if len(at) != later.n_series:
+        raise ValueError(f"the array has {later.n_series} series, fit had {panel.n_series}")
+    return replace(later, origins=panel.frequency.advance(panel.last_ds[at], 1))
+
+
+def _check_lengths(panel: Panel, train_end: IntArray, horizon: int) -> None:
+    longest = int(train_end.max())
+    if longest <= horizon:
+        raise ValueError(f"no series is longer than the horizon of {horizon} rows; the longest has {longest}")
+
+
+def _output_columns(
+    level: Iterable[float] | None, quantiles: Iterable[float] | None
+) -> dict[str, float | None]:
+    """Names of the output columns, and the quantile each holds (None: the point forecast)."""
+    columns: dict[str, float | None] = {NAME: None}
+    for percent in [] if level is None else list(level):
+        if not 0 < percent < 100:
+            raise ValueError(f"level must lie between 0 and 100, found {percent}")
+        columns[f"{NAME}-lo-{percent:g}"] = round(0.5 - percent / 200, 10)
+        columns[f"{NAME}-hi-{percent:g}"] = round(0.5 + percent / 200, 10)
+    for q in [] if quantiles is None else check_levels("quantiles", sorted(quantiles)):
+        columns[f"{NAME}-q-{q:g}"] = q
+    return columns

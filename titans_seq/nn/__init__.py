@@ -1,0 +1,17 @@
+"""Layers and the backbone: attention and neural memory, with all state carried as values."""
+
+from titans_seq.nn.attention import FullAttention, SlidingWindowAttention
+from titans_seq.nn.backbone import Backbone
+from titans_seq.nn.memory_layer import NeuralMemory
+from titans_seq.nn.state import BackboneState, LayerState
+from titans_seq.nn.variants import VARIANTS
+
+__all__ = [
+    "VARIANTS",
+    "Backbone",
+    "BackboneState",
+    "FullAttention",
+    "LayerState",
+    "NeuralMemory",
+    "SlidingWindowAttention",
+]

@@ -1,0 +1,235 @@
+"""The neural memory as a layer: projections, convolution and gates around the op of `titans_seq.memory`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Literal, overload
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from titans_seq.memory import MemoryState, init_state, neural_memory
+from titans_seq.nn.conv import CausalConv
+from titans_seq.nn.norm import HeadRMSNorm, l2_normalize
+from titans_seq.nn.state import LayerState, MemoryStart
+
+SILU_POWER = 0.36
+"""Mean of silu(z)² for standard normal z."""
+
+
+class NeuralMemory(nn.Module):
+    """Reads a stream of tokens with a memory per head that learns them as it goes.
+
+    Tokens are projected to queries, keys and values, passed through SiLU and a causal depthwise convolution;
+    queries and keys are scaled to unit length. What the memory returns is normalised per head, gated by the
+    token and projected back (Titans, arXiv 2501.00663, section 4.4).
+
+    Parameters
+    ----------
+    d_model : int
+        Width of the tokens.
+    n_heads : int
+        Memories per layer.
+    head_dim : int, optional
+        Width of keys and values; default ``d_model // n_heads``.
+    memory_depth : int, default 2
+        Weight matrices of a memory, 1 to 4.
+    memory_expansion : int, default 2
+        Hidden width of a memory over ``head_dim``.
+    chunk_size, rule, loss, surprise_threshold, backend
+        As in `titans_seq.memory.neural_memory`.
+    initial_theta, initial_eta, initial_alpha : float, default None, 0.5, 0.0025
+        Step, momentum and forgetting of an untrained layer, in (0, 1). Forgetting starts nearly closed: a
+        memory learns to forget more easily than to remember. The step's default is 0.5, and far less for
+        the rule "titans", whose steps are not normalised: there a chunk of equal keys takes one full step.
+
+    Notes
+    -----
+    The initial weights are parameters. Those of the last layer start small: an untrained memory returns next
+    to nothing, yet gradients reach every layer.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        n_heads: int,
+        head_dim: int | None = None,
+        *,
+        memory_depth: int = 2,
+        memory_expansion: int = 2,
+        chunk_size: int = 64,
+        rule: str = "bounded",
+        loss: str = "l2",
+        surprise_threshold: float = 0.0,
+        backend: str = "auto",
+        initial_theta: float | None = None,
+        initial_eta: float = 0.5,
+        initial_alpha: float = 0.0025,
+    ) -> None:
+        super().__init__()
+        self.n_heads, self.head_dim = n_heads, head_dim or d_model // n_heads
+        self.chunk_size, self.rule, self.loss = chunk_size, rule, loss
+        self.surprise_threshold, self.backend = surprise_threshold, backend
+        inner = self.n_heads * self.head_dim
+        self.project_in = nn.Linear(d_model, 3 * inner, bias=False)
+        self.conv = CausalConv(3 * inner)
+        self.gates = nn.Linear(d_model, 3 * n_heads + inner)
+        self.norm = HeadRMSNorm(n_heads, self.head_dim)
+        self.project_out = nn.Linear(inner, d_model, bias=False)
+        self.initial = nn.ParameterList(
+            initial_weights(n_heads, self.head_dim, memory_expansion * self.head_dim, memory_depth)
+        )
+        if initial_theta is None:
+            key_power = 1.0 if memory_depth == 1 else SILU_POWER * memory_expansion * self.head_dim
+            initial_theta = 0.5 if rule == "bounded" else (1 - initial_eta) / (1 + chunk_size * key_power)
+        self._init_gates((initial_theta, initial_eta, initial_alpha))
+
+    def _init_gates(self, levels: Sequence[float]) -> None:
+        with torch.no_grad():
+            self.gates.bias.zero_()
+            self.gates.weight[: 3 * self.n_heads].mul_(0.1)
+            for bias, level in zip(self.gates.bias[: 3 * self.n_heads].view(3, -1), levels, strict=True):
+                bias.fill_(math.log(level / (1 - level)))
+
+    def start(self, prefix: Tensor | None = None) -> MemoryStart:
+        """Return the state before position 0 of a stream, after reading ``prefix`` (n, d_model) if given.
+
+        The memory's positions, and with them its chunks, begin after the prefix.
+        """
+        weights = tuple(w.to(torch.promote_types(w.dtype, torch.float32)) for w in self.initial)
+        start = MemoryStart(init_state(weights, batch_size=1), self.conv.empty_tail(1))
+        if prefix is None or prefix.shape[0] == 0:
+            return start
+        _, state = self(prefix[None], LayerState(memory=start.memory, tail=start.tail, start=start))
+        return MemoryStart(state.memory.rebase(), state.tail)
+
+    def init_state(self, batch_size: int, prefix: Tensor | None = None) -> LayerState:
+        """Return the state of ``batch_size`` streams before position 0, as `start` leaves them."""
+        start = self.start(prefix)
+        rows = start.expand(batch_size)
+        return LayerState(memory=rows.memory, tail=rows.tail, start=start)
+
+    @overload
+    def forward(
+        self, x: Tensor, state: LayerState | None = None, *, mask: Tensor | None = None,
+        lengths: Tensor | None = None, return_surprise: Literal[False] = False,
+    ) -> tuple[Tensor, LayerState]: ...  # fmt: skip
+    @overload
+    def forward(
+        self, x: Tensor, state: LayerState | None = None, *, mask: Tensor | None = None,
+        lengths: Tensor | None = None, return_surprise: bool,
+    ) -> tuple[Tensor, LayerState] | tuple[Tensor, LayerState, Tensor]: ...  # fmt: skip
+    def forward(
+        self,
+        x: Tensor,
+        state: LayerState | None = None,
+        *,
+        mask: Tensor | None = None,
+        lengths: Tensor | None = None,
+        return_surprise: bool = False,
+    ) -> tuple[Tensor, LayerState] | tuple[Tensor, LayerState, Tensor]:
+        """Read tokens.
+
+        Parameters
+        ----------
+        x : Tensor, shape (batch, time, d_model)
+        state : LayerState, optional
+            What an earlier call handed back; None at the start of a stream.
+        mask : Tensor of bool, shape (batch, time), optional
+            False for masked tokens: the memory reads for them, but does not learn them.
+        lengths : Tensor of int, shape (batch,), optional
+            Tokens beyond are padding and are not read.
+        return_surprise : bool, default False
+            Also return how far the memory was from each token, shape (batch, time, heads).
+
+        Returns
+        -------
+        tuple
+            The result, shaped like ``x``, the next state, and the surprise if asked for.
+        """
+        state = self.init_state(x.shape[0]) if state is None else state
+        assert state.memory is not None and state.tail is not None
+        q, k, v, tail = self._queries_keys_values(x, state.tail, lengths)
+        theta, eta, alpha, output_gate = self._gates(x)
+        y, memory, surprise = self._learn(
+            (q, k, v, theta, eta, alpha), state.memory, {"mask": mask, "lengths": lengths}, return_surprise
+        )
+        y = self.project_out((self.norm(y) * output_gate).flatten(-2))
+        state = replace(state, memory=memory, tail=tail)
+        return (y, state) if surprise is None else (y, state, surprise)
+
+    def _learn(
+        self,
+        inputs: tuple[Tensor, ...],
+        memory: MemoryState,
+        masks: dict[str, Tensor | None],
+        return_surprise: bool,
+    ) -> tuple[Tensor, MemoryState, Tensor | None]:
+        options: dict[str, Any] = {
+            "chunk_size": self.chunk_size, "rule": self.rule, "loss": self.loss, "backend": self.backend,
+            "surprise_threshold": self.surprise_threshold, **masks,
+        }  # fmt: skip
+        if return_surprise:
+            return neural_memory(*inputs, memory, return_surprise=True, **options)  # type: ignore[call-overload]
+        return *neural_memory(*inputs, memory, **options), None  # type: ignore[call-overload]
+
+    def _queries_keys_values(
+        self, x: Tensor, tail: Tensor, lengths: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        mixed, tail = self.conv(F.silu(self.project_in(x)), tail, lengths)
+        mixed = mixed.unflatten(-1, (3, self.n_heads, self.head_dim))
+        q, k = l2_normalize(mixed[..., :2, :, :]).unbind(-3)
+        return q, k, mixed[..., 2, :, :], tail
+
+    def _gates(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        rule, output = self.gates(x).split((3 * self.n_heads, self.n_heads * self.head_dim), -1)
+        # In half precision 1 - alpha would round to 1.
+        rule = rule.to(torch.promote_types(rule.dtype, torch.float32))
+        theta, eta, alpha = rule.sigmoid().unflatten(-1, (3, self.n_heads)).unbind(-2)
+        return theta, eta, alpha, output.sigmoid().unflatten(-1, (self.n_heads, self.head_dim))
+
+
+class Retrieval(nn.Module):
+    """Reads a memory without writing to it: the first step of memory as context (`mac`).
+
+    Parameters
+    ----------
+    d_model, n_heads, head_dim : int
+        As in `NeuralMemory`.
+    """
+
+    def __init__(self, d_model: int, n_heads: int, head_dim: int) -> None:
+        super().__init__()
+        self.n_heads, self.head_dim = n_heads, head_dim
+        self.project_in = nn.Linear(d_model, n_heads * head_dim, bias=False)
+        self.conv = CausalConv(n_heads * head_dim)
+        self.norm = HeadRMSNorm(n_heads, head_dim)
+        self.project_out = nn.Linear(n_heads * head_dim, d_model, bias=False)
+
+    def queries(self, x: Tensor, tail: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return unit queries (batch, time, heads, head_dim) for x, and the next tail."""
+        mixed, tail = self.conv(F.silu(self.project_in(x)), tail, lengths)
+        return l2_normalize(mixed.unflatten(-1, (self.n_heads, self.head_dim))), tail
+
+    def forward(self, queries: Tensor, memory: MemoryState, weights: tuple[Tensor, ...]) -> Tensor:
+        """Return what the memory with these weights answers, shape (batch, time, d_model)."""
+        return self.project_out(self.norm(replace(memory, weights=weights).read(queries)).flatten(-2))
+
+
+def initial_weights(n_heads: int, head_dim: int, hidden: int, depth: int) -> list[Tensor]:
+    """Draw initial weights of shape (heads, in, out) for a memory of ``depth`` layers.
+
+    Keys have unit length, so the first layer's entries have unit variance and its outputs are spread over the
+    curved part of SiLU; later layers keep that spread; the last is ten times smaller.
+    """
+    widths = [head_dim, *[hidden] * (depth - 1), head_dim]
+    weights = []
+    for layer, (n_in, n_out) in enumerate(zip(widths, widths[1:], strict=False)):
+        scale = 1.0 if layer == 0 else (SILU_POWER * n_in) ** -0.5
+        if layer == depth - 1:
+            scale = 0.1 * (scale if depth > 1 else n_in**-0.5)
+        weights.append(torch.randn(n_heads, n_in, n_out) * scale)
+    return weights

@@ -1,0 +1,1 @@
+"""Fitting of networks: batches, losses, the Lightning trainer."""

@@ -1,0 +1,150 @@
+"""Training of a series model by Lightning: quiet, seeded, stopped by validation or by the clock."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import logging
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback, TQDMProgressBar
+from torch.utils.data import DataLoader
+
+from titans_seq.training.module import SeriesTraining
+from titans_seq.training.sampling import StretchSampler
+
+
+@dataclass
+class TrainingResult:
+    """What training did.
+
+    Attributes
+    ----------
+    history : list of dict
+        Per epoch: ``epoch``, ``train_loss``, ``validation_loss``, ``seconds``.
+    best_validation : float
+        Smallest validation loss, epoch 0 (nothing learned) included.
+    best_epoch : int
+        Epoch whose weights were kept; 0 if nothing learned was better than the start.
+    stopped_by : str
+        "max_epochs", "early_stopping" or "max_minutes".
+    """
+
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_validation: float = float("inf")
+    best_epoch: int = 0
+    stopped_by: str = "max_epochs"
+
+
+class _Selection(Callback):
+    """Validates after every epoch, keeps the best weights, stops when they stay or the time is up."""
+
+    def __init__(self, patience: int, deadline: float | None) -> None:
+        self.patience, self.deadline = patience, deadline
+        self.result = TrainingResult()
+        self.best_weights: dict[str, torch.Tensor] = {}
+        self.validation_seconds = 0.0
+        self.began = time.monotonic()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._validate(0, float("nan"), pl_module)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        epoch = trainer.current_epoch + 1
+        self._validate(epoch, float(trainer.callback_metrics.get("train_loss", float("nan"))), pl_module)
+        if epoch - self.result.best_epoch >= self.patience:
+            self._stop(trainer, "early_stopping")
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        if self.deadline is not None and time.monotonic() + self.validation_seconds > self.deadline:
+            self._stop(trainer, "max_minutes")
+
+    def _stop(self, trainer: pl.Trainer, reason: str) -> None:
+        self.result.stopped_by, trainer.should_stop = reason, True
+
+    def _validate(self, epoch: int, train_loss: float, module: pl.LightningModule) -> None:
+        assert isinstance(module, SeriesTraining)
+        began = time.monotonic()
+        module.eval()
+        loss = module.validate()
+        module.train()
+        now = time.monotonic()
+        self.validation_seconds = now - began
+        entry = {"epoch": epoch, "train_loss": train_loss, "validation_loss": loss, "seconds": now - self.began}
+        self.result.history.append(entry)
+        if loss < self.result.best_validation or not self.best_weights:
+            self.result.best_validation, self.result.best_epoch = loss, epoch
+            self.best_weights = copy.deepcopy(module.model.state_dict())
+
+
+def train(
+    module: SeriesTraining, sampler: StretchSampler, *, max_epochs: int, max_seconds: float | None, patience: int,
+    accelerator: str, precision: str, progress: bool,
+) -> TrainingResult:
+    """Train in place; the model ends with the weights of its best epoch.
+
+    Parameters
+    ----------
+    module : SeriesTraining
+    sampler : StretchSampler
+    max_epochs : int
+    max_seconds : float or None
+        Time after which training stops, the last validation included.
+    patience : int
+        Epochs without a better validation loss after which training stops.
+    accelerator : {"cpu", "gpu"}
+    precision : str
+        As Lightning names it.
+    progress : bool
+        Whether to show a progress bar.
+    """
+    deadline = None if max_seconds is None else time.monotonic() + max_seconds
+    selection = _Selection(patience, deadline)
+    callbacks: list[Callback] = [selection]
+    if progress:
+        callbacks.append(TQDMProgressBar())
+    with _quiet_lightning():
+        trainer = pl.Trainer(
+            max_epochs=max_epochs, accelerator=accelerator, devices=1, precision=precision,  # type: ignore[arg-type]
+            callbacks=callbacks, logger=False, enable_checkpointing=False, enable_model_summary=False,
+            enable_progress_bar=progress, gradient_clip_val=1.0, num_sanity_val_steps=0,
+        )  # fmt: skip
+        trainer.fit(module, DataLoader(sampler, batch_size=None))
+    module.model.load_state_dict(selection.best_weights)
+    module.model.eval()
+    return selection.result
+
+
+@contextlib.contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Silence banners and advice that the caller of an estimator can't act on."""
+    names = ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\..*")
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            warnings.filterwarnings("ignore", message=".*`__len__`.*")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw torch's random numbers from ``seed`` inside, and put the global generator back afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+

@@ -1,0 +1,118 @@
+"""Training batches: stretches of series, read from a fresh state, with targets at every patch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+from titans_seq.adapters.calendar import calendar_features
+from titans_seq.adapters.scaled import IntArray, ScaledPanel
+from titans_seq.adapters.tokens import Patching
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A batch of stretches; columns count from ``context_length`` rows before each stretch.
+
+    Attributes
+    ----------
+    values, observed : Tensor, shape (batch, context_length + rows + horizon), float64 and bool
+    starts, cutoffs : Tensor of int64, shape (batch, tokens)
+        Columns of each patch's first row and of the first row not seen.
+    calendar : Tensor, shape (batch, tokens, n_calendar)
+    group : Tensor of int64, shape (batch,)
+    target_end : Tensor of int64, shape (batch,)
+        Column from which rows must not be used, not even as targets.
+    """
+
+    values: Tensor
+    observed: Tensor
+    starts: Tensor
+    cutoffs: Tensor
+    calendar: Tensor
+    group: Tensor
+    target_end: Tensor
+
+    def to(self, device: torch.device) -> Stretch:
+        """Move to a device."""
+        return Stretch(**{name: x.to(device) for name, x in vars(self).items()})
+
+
+class StretchSampler(IterableDataset[Stretch]):
+    """Draws stretches at random places and phases; an epoch is a fixed number of batches.
+
+    Parameters
+    ----------
+    data : ScaledPanel
+    train_end : int array (n_series,)
+        Rows from there on are neither read nor used as targets.
+    patching : Patching
+    horizon : int
+    tokens : int
+        Patches per stretch.
+    batch_size, n_batches : int
+    history : bool
+        Whether scaling may look at the rows before the stretch (a carried stream has seen them).
+    partial : bool
+        Whether the last patch of each stretch is cut short at a random row, as it is when a forecast is asked
+        for between two patch boundaries.
+    seed : int
+    """
+
+    def __init__(
+        self, data: ScaledPanel, train_end: IntArray, patching: Patching, horizon: int, *, tokens: int, batch_size: int,
+        n_batches: int, history: bool, partial: bool, seed: int,
+    ) -> None:
+        super().__init__()
+        self.data, self.train_end, self.patching, self.horizon = data, train_end, patching, horizon
+        self.tokens, self.batch_size, self.n_batches = tokens, batch_size, n_batches
+        self.history, self.partial = history, partial
+        self.random = np.random.default_rng(seed)
+        places = np.maximum(train_end - horizon, 1).astype(np.float64)
+        self.probability = places / places.sum()
+
+    @property
+    def rows(self) -> int:
+        """Rows of one stretch."""
+        return self.tokens * self.patching.patch_length
+
+    def __len__(self) -> int:
+        """Batches per epoch."""
+        return self.n_batches
+
+    def __iter__(self) -> Iterator[Stretch]:
+        """Draw one epoch."""
+        for _ in range(self.n_batches):
+            yield self.draw()
+
+    def draw(self) -> Stretch:
+        """Draw one batch."""
+        series = self.random.choice(len(self.train_end), self.batch_size, p=self.probability)
+        last = self.train_end[series] - self.horizon - self.rows
+        # A series shorter than a stretch is right-aligned, at a random phase; rows before its start are missing.
+        earliest = np.minimum(0, last - self.patching.patch_length + 1)
+        start = self.random.integers(earliest, np.maximum(last, earliest) + 1)
+        return self.stretch(series, start)
+
+    def stretch(self, series: IntArray, start: IntArray) -> Stretch:
+        """Read the stretches that begin at row ``start`` of ``series``."""
+        length, p = self.patching.context_length, self.patching.patch_length
+        values, observed = self.data.gather(series, start - length, length + self.rows + self.horizon)
+        if not self.history:
+            observed[:, :length] = False
+            values[:, :length] = 0.0
+        starts = np.tile(length + p * np.arange(self.tokens), (len(series), 1))
+        cutoffs = starts + p
+        if self.partial:
+            cutoffs[:, -1] = starts[:, -1] + self.random.integers(1, p + 1, len(series))
+        panel = self.data.panel
+        calendar = calendar_features(panel.frequency, panel.origins[series], start[:, None] + cutoffs - length)
+        return Stretch(
+            values, observed, torch.from_numpy(starts), torch.from_numpy(cutoffs), torch.from_numpy(calendar),
+            self.data.groups(series), torch.from_numpy(self.train_end[series] - start + length),
+        )
