@@ -9,7 +9,7 @@ from torch import Tensor
 from titans_seq.nn import VARIANTS, Backbone, BackboneState
 
 TIME = 37
-WITH_MEMORY = [name for name, mixer in VARIANTS.items() if mixer.has_memory]
+WITH_MEMORY = [name for name, mixer in VARIANTS.items() if "memory" in mixer.state_parts]
 
 
 def build(variant: str, **options: int) -> Backbone:

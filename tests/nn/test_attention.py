@@ -114,10 +114,10 @@ class LargestTensor(TorchDispatchMode):
 def test_no_tensor_grows_with_the_square_of_time(variant: str) -> None:
     backbone = Backbone(8, 1, 2, variant, window_size=16, chunk_size=16)
     largest = []
-    for time in (1024, 2048):
+    for time in (512, 1024):
         with LargestTensor() as record:
             y, _ = backbone(torch.randn(1, time, 8))
             y.sum().backward()
         largest.append(record.numel)
     assert largest[1] <= 2.1 * largest[0]
-    assert largest[1] < 2048 * 2048 / 4
+    assert largest[1] < 1024 * 1024 / 4

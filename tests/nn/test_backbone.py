@@ -11,7 +11,7 @@ import torch
 
 from titans_seq.nn import VARIANTS, Backbone
 
-WITH_MEMORY = [name for name, mixer in VARIANTS.items() if mixer.has_memory]
+WITH_MEMORY = [name for name, mixer in VARIANTS.items() if "memory" in mixer.state_parts]
 
 
 @pytest.mark.parametrize("variant", WITH_MEMORY)
@@ -125,3 +125,11 @@ def test_tokens_or_states_of_the_wrong_shape_are_named() -> None:
         backbone(torch.randn(2, 5, 7))
     with pytest.raises(ValueError, match="the state has 3 rows, x has 2"):
         backbone(torch.randn(2, 5, 8), backbone.init_state(3))
+
+
+def test_a_state_of_another_model_is_named() -> None:
+    x = torch.randn(2, 5, 8)
+    with pytest.raises(ValueError, match="the state has 2 layers, the backbone 1"):
+        Backbone(8, 1)(x, Backbone(8, 2).init_state(2))
+    with pytest.raises(ValueError, match="the state holds window; variant 'mac' needs memory, segment"):
+        Backbone(8, 1, variant="mac")(x, Backbone(8, 1, variant="swa").init_state(2))

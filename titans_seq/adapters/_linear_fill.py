@@ -57,6 +57,15 @@ def window_level(filled: FloatArray, observed: BoolArray, centring: Centring) ->
     return window_mean(filled, observed) if centring == "mean" else np.zeros(len(filled))
 
 
+def has_intercept(centring: Centring) -> bool:
+    """Whether the map has an intercept: only where nothing else lets its forecasts reach the series' level.
+
+    Behind a centred window an intercept is a drift seen in training and continued for ever. Without it the
+    map commutes with shifts: forecasts of a series raised by a constant are raised by that constant.
+    """
+    return centring == "none"
+
+
 def check_centring(centring: str) -> None:
     """Raise ValueError unless `centring` is one of `CENTRINGS`."""
     if centring not in CENTRINGS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from titans_seq.adapters._linear_fill import Centring, FloatArray, window_mean
 from titans_seq.adapters._linear_windows import Block, WindowReader, Windows
 
 Targets = Callable[[Block], FloatArray]
+Solution = tuple[FloatArray, FloatArray, FloatArray]
 
 
 @dataclass(frozen=True)
@@ -113,27 +114,27 @@ def moments_of(reader: WindowReader, windows: Windows, targets: Targets = observ
     return moments
 
 
-def ridge_path(
-    moments: CentredMoments, penalties: Sequence[float], intercept: bool = True
-) -> Iterator[tuple[FloatArray, FloatArray, FloatArray]]:
+def ridge_path(moments: CentredMoments, penalties: Sequence[float], *, intercept: bool) -> list[Solution]:
     """Solve the ridge for every penalty with one eigendecomposition.
 
-    Minimises ``sum |y - xW - b|² + penalty * n * |W|²``, the intercept b not being penalised: scikit-learn's
-    ``Ridge(alpha=penalty * n)`` (Hoerl & Kennard 1970).
+    Minimises ``sum |y - xW - b|² + penalty * n * |W|²``, b being zero or, with `intercept`, free and not
+    penalised: scikit-learn's ``Ridge(alpha=penalty * n, fit_intercept=intercept)`` (Hoerl & Kennard 1970).
 
-    Yields
-    ------
-    (weights (L, H), mean_x (L,), mean_y (H,))
+    Returns
+    -------
+    list of (weights (L, H), mean_x (L,), mean_y (H,)), one for each penalty
         The map is ``mean_y + (x - mean_x) @ weights``.
     """
     n = max(moments.n, 1.0)
-    mean_x, mean_y = (moments.x / n, moments.y / n) if intercept else (0.0 * moments.x, 0.0 * moments.y)
+    share = 1.0 / n if intercept else 0.0
+    mean_x, mean_y = moments.x * share, moments.y * share
     xx, xy, _ = moments.about(mean_x, mean_y)
     eigenvalues, vectors = np.linalg.eigh(xx)
     rotated = vectors.T @ xy
-    for penalty in penalties:
-        shrunk = rotated / (np.maximum(eigenvalues, 0.0) + penalty * n)[:, None]
-        yield vectors @ shrunk, mean_x, mean_y
+    return [
+        (vectors @ (rotated / (np.maximum(eigenvalues, 0.0) + penalty * n)[:, None]), mean_x, mean_y)
+        for penalty in penalties
+    ]
 
 
 def squared_error(moments: CentredMoments, weights: FloatArray, mean_x: FloatArray, mean_y: FloatArray) -> float:

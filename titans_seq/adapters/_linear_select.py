@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from titans_seq.adapters._linear_fill import Centring, FloatArray, window_level
-from titans_seq.adapters._linear_moments import Moments, moments_of, ridge_path, squared_error
+from titans_seq.adapters._linear_fill import Centring, FloatArray, has_intercept, window_level
+from titans_seq.adapters._linear_moments import Moments, Solution, moments_of, ridge_path, squared_error
 from titans_seq.adapters._linear_targets import InterpolatedTargets, complete_windows, count_observed_targets
 from titans_seq.adapters._linear_windows import WindowReader, Windows
 
@@ -96,14 +96,14 @@ class _Search:
         errors = {}
         for centring in self.centrings:
             judged = judge.centred(centring)
-            path = list(ridge_path(fit.centred(centring), self.penalties))
+            path = ridge_path(fit.centred(centring), self.penalties, intercept=has_intercept(centring))
             errors[centring] = np.array([squared_error(judged, *solution) for solution in path])
             if len(gappy):
                 errors[centring] += self._gappy_errors(centring, path, gappy)
         return errors
 
     def _gappy_errors(
-        self, centring: Centring, path: list[tuple[FloatArray, FloatArray, FloatArray]], gappy: Windows
+        self, centring: Centring, path: list[Solution], gappy: Windows
     ) -> FloatArray:
         """Return the errors on windows whose sums cannot be shared, because some targets are missing."""
         errors = np.zeros(len(path))

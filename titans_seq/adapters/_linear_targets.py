@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from titans_seq.adapters._linear_fill import BoolArray, Centring, FloatArray, window_level
+from titans_seq.adapters._linear_fill import BoolArray, Centring, FloatArray, has_intercept, window_level
 from titans_seq.adapters._linear_moments import Moments, moments_of, ridge_path
 from titans_seq.adapters._linear_windows import Block, WindowReader, Windows
 
@@ -79,7 +79,8 @@ def refined_ridge(
 
 
 def _solve(moments: Moments, centring: Centring, penalty: float) -> tuple[FloatArray, FloatArray]:
-    weights, mean_x, mean_y = next(ridge_path(moments.centred(centring), (penalty,)))
+    path = ridge_path(moments.centred(centring), (penalty,), intercept=has_intercept(centring))
+    weights, mean_x, mean_y = path[0]
     return weights, mean_y - mean_x @ weights
 
 

@@ -16,30 +16,35 @@ _YEAR = 365.2425 * _DAY
 _MONDAY = np.datetime64("1969-12-29", "ns").astype(np.int64)
 
 
-def calendar_periods(frequency: Frequency) -> tuple[float, ...]:
-    """Periods, in nanoseconds, within which steps of this frequency differ: day, week, year as they apply.
+_NANOSECONDS = {"day": float(_DAY), "week": float(_WEEK), "year": _YEAR}
 
-    Integers have no calendar: an empty tuple.
+
+def calendar_periods(frequency: Frequency, rows: int) -> tuple[str, ...]:
+    """Periods within which steps of this frequency differ, and of which ``rows`` steps show at least two.
+
+    A period seen once is not a pattern: what the network made of it would be forecast into the next one.
+
+    Returns
+    -------
+    tuple of {"day", "week", "year"}
+        Empty for integer steps, which have no calendar.
     """
     if frequency.kind == "integer":
         return ()
-    if frequency.kind == "month":
-        return (_YEAR,) if frequency.step % 12 else ()
-    step = _DAY if frequency.kind == "business_day" else frequency.step
-    return tuple(float(period) for period in (_DAY, _WEEK, _YEAR) if step * 2 <= period)
+    step = {"month": _YEAR / 12 * frequency.step, "business_day": 7 / 5 * _DAY}.get(frequency.kind, frequency.step)
+    shortest = 1.9 * step
+    return tuple(name for name, period in _NANOSECONDS.items() if shortest <= period <= rows * step / 2)
 
 
-def n_calendar_features(frequency: Frequency) -> int:
-    """Columns that `calendar_features` returns."""
-    return 2 * len(calendar_periods(frequency))
-
-
-def calendar_features(frequency: Frequency, origins: NDArray[Any], steps: NDArray[np.int64]) -> NDArray[np.float32]:
+def calendar_features(
+    frequency: Frequency, periods: tuple[str, ...], origins: NDArray[Any], steps: NDArray[np.int64]
+) -> NDArray[np.float32]:
     """Sine and cosine of the phase within each calendar period.
 
     Parameters
     ----------
     frequency : Frequency
+    periods : tuple of {"day", "week", "year"}
     origins : array (n,)
         Timestamp of each series' first row.
     steps : int array (n, k)
@@ -49,9 +54,9 @@ def calendar_features(frequency: Frequency, origins: NDArray[Any], steps: NDArra
     -------
     float32 array (n, k, 2 × number of periods)
     """
-    periods = calendar_periods(frequency)
     if not periods:
         return np.zeros((*steps.shape, 0), dtype=np.float32)
     ds = frequency.advance(origins[:, None], steps).astype("datetime64[ns]").astype(np.int64)
-    phases = np.stack([((ds - _MONDAY) % period) / period for period in periods], axis=-1)
+    lengths = [_NANOSECONDS[name] for name in periods]
+    phases = np.stack([((ds - _MONDAY) % length) / length for length in lengths], axis=-1)
     return np.concatenate([np.sin(2 * np.pi * phases), np.cos(2 * np.pi * phases)], axis=-1).astype(np.float32)

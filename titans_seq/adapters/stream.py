@@ -195,7 +195,7 @@ class StreamReader:
     def _tokens(
         self, values: Tensor, observed: Tensor, starts: Tensor, cutoffs: Tensor, steps: Tensor, origins: object, group: Tensor
     ) -> Tokens:
-        calendar = calendar_features(self.frequency, origins, steps.cpu().numpy())  # type: ignore[arg-type]
+        calendar = calendar_features(self.frequency, self.patching.periods, origins, steps.cpu().numpy())  # type: ignore[arg-type]
         return make_tokens(
             self.patching, self.linear, group, values, observed, starts, cutoffs,
             torch.from_numpy(calendar).to(values.device),

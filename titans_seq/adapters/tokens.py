@@ -49,18 +49,18 @@ class Patching:
         Rows per token.
     context_length : int
         Rows of the trailing window: look-back of the linear forecast and of the scaling.
-    n_calendar : int
-        Calendar features per token.
+    periods : tuple of str
+        Calendar periods that are features of a token.
     """
 
     patch_length: int
     context_length: int
-    n_calendar: int
+    periods: tuple[str, ...] = ()
 
     @property
     def n_features(self) -> int:
         """Width of a token before the encoder: values, mask, level, log scale, fill, calendar."""
-        return 2 * self.patch_length + 3 + self.n_calendar
+        return 2 * self.patch_length + 3 + 2 * len(self.periods)
 
 
 class LinearForecast(nn.Module):
@@ -112,7 +112,7 @@ def make_tokens(
     starts, cutoffs : Tensor of int64, shape (batch, tokens)
         Column of each patch's first row, and column of the first row not yet seen; at most
         ``patch_length`` apart, closer for a partial patch.
-    calendar : Tensor, shape (batch, tokens, n_calendar)
+    calendar : Tensor, shape (batch, tokens, 2 × periods)
 
     Returns
     -------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ BoolArray = NDArray[np.bool_]
 
 LEVELS = np.round(np.concatenate([[0.005, 0.01], np.arange(0.025, 0.976, 0.025), [0.99, 0.995]]), 4)
 _BLOCKS = 10
+_WEIGHTS = 41
 _ENOUGH_PER_STEP = 200
 
 
@@ -54,8 +55,8 @@ class Combination:
         return width * np.exp(forecasts.log_spread) if self.use_spread else width
 
 
-def squared_error(residual: FloatArray, shift: FloatArray, observed: BoolArray) -> tuple[float, float]:
-    """Best weight of ``shift`` in [0, 1] against ``residual``, and the mean squared error with it."""
+def best_weight(residual: FloatArray, shift: FloatArray, observed: BoolArray) -> tuple[float, float]:
+    """Weight of ``shift`` in [0, 1] that fits ``residual`` best, and the mean squared error with it."""
     r, s = residual[observed], shift[observed].astype(np.float64)
     power = float(s @ s)
     weight = float(np.clip((r @ s) / power, 0.0, 1.0)) if power > 0 else 0.0
@@ -65,7 +66,9 @@ def squared_error(residual: FloatArray, shift: FloatArray, observed: BoolArray) 
 def choose(forecasts: Forecasts, actual: FloatArray, observed: BoolArray) -> Combination:
     """Choose the weight of the network and calibrate the intervals on validation forecasts.
 
-    The network is kept only where its gain exceeds one standard error over ten blocks of time.
+    The weight is the smallest whose squared error lies within one standard error of the best weight's (the
+    one-standard-error rule of Breiman et al., 1984): the linear forecast keeps what the network does not
+    clearly improve.
 
     Parameters
     ----------
@@ -74,24 +77,33 @@ def choose(forecasts: Forecasts, actual: FloatArray, observed: BoolArray) -> Com
         What then happened, scaled units.
     """
     residual = actual - forecasts.linear
-    weight, _ = squared_error(residual, forecasts.shift, observed)
-    if weight and not _gain_is_clear(forecasts, residual, weight, observed):
-        weight = 0.0
+    weight = _cautious_weight(forecasts, residual, observed)
     error = residual - weight * forecasts.shift
     plain = Combination(weight, False, np.zeros((len(LEVELS), actual.shape[1])))
-    candidates = [_calibrated(c, forecasts, error, observed) for c in (plain, Combination(weight, True, plain.offsets))]
+    candidates = [_calibrated(c, forecasts, error, observed) for c in (plain, replace(plain, use_spread=True))]
     losses = [_pinball(c, forecasts, actual, observed) for c in candidates]
     return candidates[int(losses[1] < losses[0])]
 
 
-def _gain_is_clear(forecasts: Forecasts, residual: FloatArray, weight: float, observed: BoolArray) -> bool:
-    gain = np.where(observed, residual**2 - (residual - weight * forecasts.shift) ** 2, 0.0)
-    per_window = gain.sum(1) / np.maximum(observed.sum(1), 1)
+def _cautious_weight(forecasts: Forecasts, residual: FloatArray, observed: BoolArray) -> float:
+    """Smallest weight within one standard error of the best, errors compared in blocks of time."""
+    best, _ = best_weight(residual, forecasts.shift, observed)
     order = np.argsort(forecasts.cutoff, kind="stable")
-    blocks = [b.mean() for b in np.array_split(per_window[order], min(_BLOCKS, len(order))) if len(b)]
-    if len(blocks) < 2:
-        return bool(per_window.mean() > 0)
-    return bool(np.mean(blocks) > np.std(blocks, ddof=1) / np.sqrt(len(blocks)))
+    blocks = [rows for rows in np.array_split(order, _BLOCKS) if observed[rows].any()]
+    if best == 0 or len(blocks) < 2:
+        return best
+    moments = np.array([_moments(residual[b], forecasts.shift[b], observed[b]) for b in blocks])
+    for weight in np.linspace(0.0, best, _WEIGHTS):
+        # Mean squared error at `weight` minus that at `best`, block by block.
+        excess = -2 * (weight - best) * moments[:, 0] + (weight**2 - best**2) * moments[:, 1]
+        if excess.mean() <= excess.std(ddof=1) / np.sqrt(len(blocks)):
+            return float(weight)
+    return best
+
+
+def _moments(residual: FloatArray, shift: FloatArray, observed: BoolArray) -> tuple[float, float]:
+    r, s = residual[observed], shift[observed].astype(np.float64)
+    return float(np.mean(r * s)), float(np.mean(s * s))
 
 
 def _calibrated(c: Combination, forecasts: Forecasts, error: FloatArray, observed: BoolArray) -> Combination:

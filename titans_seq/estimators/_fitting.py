@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from titans_seq.adapters.calendar import n_calendar_features
 from titans_seq.adapters.forecasts import Forecasts, streaming_forecasts, windowed_forecasts
 from titans_seq.adapters.linear import LinearMap, fit_linear
 from titans_seq.adapters.scaled import IntArray, ScaledPanel, fit_scaling
@@ -17,7 +16,7 @@ from titans_seq.adapters.series import SeriesModel
 from titans_seq.adapters.stream import StreamReader
 from titans_seq.adapters.tokens import LinearForecast
 from titans_seq.data import Panel
-from titans_seq.estimators._combination import Combination, choose, squared_error
+from titans_seq.estimators._combination import Combination, best_weight, choose
 from titans_seq.estimators._settings import Settings, resolve
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def fit(forecaster: TitansForecaster, panel: Panel, train_end: IntArray, *, refi
     from titans_seq.training.fit import seeded
 
     began = time.monotonic()
-    settings = resolve(forecaster, panel, train_end, n_calendar_features(panel.frequency))
+    settings = resolve(forecaster, panel, train_end)
     center, scale = fit_scaling(panel, train_end)
     linear = fit_linear(panel, scale, center, train_end, settings.context_length, settings.horizon)
     group = np.arange(panel.n_series) if not linear.shared else np.zeros(panel.n_series, dtype=np.int64)
@@ -108,7 +107,7 @@ def _train(
     def validate() -> float:
         forecasts = validation_forecasts(reader, settings, data, train_end, MAX_EPOCH_WINDOWS)
         actual, observed = outcomes(data, forecasts, settings.horizon)
-        return squared_error(actual - forecasts.linear, forecasts.shift, observed)[1]
+        return best_weight(actual - forecasts.linear, forecasts.shift, observed)[1]
 
     module = SeriesTraining(
         model, forecast, quantile_levels=tuple(forecaster.quantile_levels), learning_rate=forecaster.learning_rate,

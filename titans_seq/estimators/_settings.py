@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from titans_seq.adapters.calendar import calendar_periods
 from titans_seq.adapters.tokens import Patching
 from titans_seq.data import Panel
 
@@ -30,7 +31,8 @@ class Settings:
     horizon, context_length, patch_length, sequence_length : int
         Rows; the latter three multiples of ``patch_length``.
     carry_state : bool
-    n_calendar : int
+    periods : tuple of str
+        Calendar periods that are features.
     backbone : dict
         Arguments of the backbone.
     """
@@ -40,13 +42,13 @@ class Settings:
     patch_length: int
     sequence_length: int
     carry_state: bool
-    n_calendar: int
+    periods: tuple[str, ...]
     backbone: dict[str, Any]
 
     @property
     def patching(self) -> Patching:
         """How rows become tokens."""
-        return Patching(self.patch_length, self.context_length, self.n_calendar)
+        return Patching(self.patch_length, self.context_length, tuple(self.periods))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -83,7 +85,7 @@ def check_levels(name: str, levels: Any) -> tuple[float, ...]:
     return found
 
 
-def resolve(forecaster: TitansForecaster, panel: Panel, train_end: np.ndarray, n_calendar: int) -> Settings:
+def resolve(forecaster: TitansForecaster, panel: Panel, train_end: np.ndarray) -> Settings:
     """Fill in the lengths that were left to the data."""
     rows = int(np.median(train_end))
     context = forecaster.context_length or _default_context(forecaster.horizon, rows, panel.frequency.season_length)
@@ -97,7 +99,8 @@ def resolve(forecaster: TitansForecaster, panel: Panel, train_end: np.ndarray, n
     )  # fmt: skip
     backbone = {name: getattr(forecaster, name) for name in names}
     return Settings(
-        forecaster.horizon, context, patch, sequence, bool(forecaster.carry_state), n_calendar, backbone
+        forecaster.horizon, context, patch, sequence, bool(forecaster.carry_state),
+        calendar_periods(panel.frequency, int(train_end.max())), backbone
     )
 
 

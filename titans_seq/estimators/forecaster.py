@@ -268,7 +268,7 @@ class TitansForecaster(BaseEstimator):
             fmt = self._format
         else:
             panel, fmt = self._read(X, self.frequency_)
-            data = self._scaled(panel)
+            data = self._scaled(panel, panel.lengths)
             ids, last, forecasts = list(panel.ids), panel.last_ds, self._forecast_from(data)
         levels = tuple(sorted({q for q in columns.values() if q is not None}))
         point = data.to_original(self._combination.point(forecasts), forecasts.series)
@@ -371,7 +371,7 @@ class TitansForecaster(BaseEstimator):
         mode = mode or ("streaming" if self._settings.carry_state else "windowed")
         self._check_backtest(mode, first_cutoff, stride)
         panel, _ = self._read(X, self.frequency_)
-        data = self._scaled(panel)
+        data = self._scaled(panel, np.minimum(panel.lengths, first_cutoff))
         last = panel.lengths - self._settings.horizon
         if not (last >= first_cutoff).any():
             raise ValueError(f"no series has {first_cutoff} + {self._settings.horizon} rows; the longest has {panel.lengths.max()}")
@@ -514,9 +514,9 @@ class TitansForecaster(BaseEstimator):
         """The series of `fit`, in its order, with new rows (or none needed)."""
         return ScaledPanel(panel or self._tail_panel(), self._center, self._scale, self._group)
 
-    def _scaled(self, panel: Panel) -> ScaledPanel:
-        """Other histories: known series keep their scaling, new ones get their own."""
-        center, scale = fit_scaling(panel, panel.lengths)
+    def _scaled(self, panel: Panel, history: IntArray) -> ScaledPanel:
+        """Other histories: known series keep their scaling, new ones get that of their first ``history`` rows."""
+        center, scale = fit_scaling(panel, history)
         unseen = 0 if self.linear_.shared else len(self.linear_.weights)
         group = np.full(panel.n_series, unseen, dtype=np.int64)
         at = {name: i for i, name in enumerate(self.ids_)}

@@ -106,7 +106,7 @@ class Backbone(nn.Module):
     @property
     def has_memory(self) -> bool:
         """Whether the variant has a memory."""
-        return self.mixer_class.has_memory
+        return "memory" in self.mixer_class.state_parts
 
     def init_state(self, batch_size: int) -> BackboneState:
         """Return the state of ``batch_size`` streams before position 0."""
@@ -197,8 +197,8 @@ class Backbone(nn.Module):
         if x.dim() != 3 or x.shape[2] != self.config.d_model:
             shape = f"(batch, time, {self.config.d_model})"
             raise ValueError(f"x must have shape {shape}, found {tuple(x.shape)}")
-        if state is not None and state.batch_size != x.shape[0]:
-            raise ValueError(f"the state has {state.batch_size} rows, x has {x.shape[0]}")
+        if state is not None:
+            self._check_state(state, x.shape[0])
         if mask is not None and (mask.shape != x.shape[:2] or mask.dtype != torch.bool):
             raise ValueError(
                 f"mask must be bool of shape {tuple(x.shape[:2])}, found {mask.dtype} of {tuple(mask.shape)}"
@@ -207,6 +207,19 @@ class Backbone(nn.Module):
             _check_lengths(lengths, x)
         if return_surprise and not self.has_memory:
             raise ValueError(f"variant {self.variant!r} has no memory, hence no surprise to return")
+
+    def _check_state(self, state: BackboneState, batch_size: int) -> None:
+        if state.batch_size != batch_size:
+            raise ValueError(f"the state has {state.batch_size} rows, x has {batch_size}")
+        if len(state.layers) != len(self.blocks):
+            raise ValueError(f"the state has {len(state.layers)} layers, the backbone {len(self.blocks)}")
+        expected = self.mixer_class.state_parts
+        for layer in state.layers:
+            if layer.parts != expected:
+                found = ", ".join(sorted(layer.parts))
+                raise ValueError(
+                    f"the state holds {found}; variant {self.variant!r} needs {', '.join(sorted(expected))}"
+                )
 
 
 def _check_lengths(lengths: Tensor, x: Tensor) -> None:

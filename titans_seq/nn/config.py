@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from titans_seq.nn.attention import FullAttention, SlidingWindowAttention
+from titans_seq.nn.full_attention import FullAttention
 from titans_seq.nn.memory_layer import NeuralMemory
+from titans_seq.nn.window_attention import SlidingWindowAttention
 
 
 @dataclass(frozen=True)

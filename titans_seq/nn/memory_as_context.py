@@ -20,7 +20,7 @@ from titans_seq.nn.config import BlockConfig
 from titans_seq.nn.memory_layer import Retrieval
 from titans_seq.nn.mixer import Mixer, Reading, ReadResult, read_memory
 from titans_seq.nn.norm import rms_norm
-from titans_seq.nn.rotary import Table, rotary_table, rotate
+from titans_seq.nn.rotary import Table, rotary_table, rotate, table_at
 from titans_seq.nn.segments import SegmentPlan
 from titans_seq.nn.state import LayerState, OpenSegment
 
@@ -67,6 +67,8 @@ class ContextMixer(Mixer):
 
     A token sees only its own and earlier retrieved rows: a later one would tell it of its future.
     """
+
+    state_parts = frozenset({"memory", "segment"})
 
     def __init__(self, config: BlockConfig) -> None:
         super().__init__(config)
@@ -147,8 +149,8 @@ class ContextMixer(Mixer):
         key, value = self.attention.keys_values(retrieved)
         keys = torch.stack(
             (
-                rotate(key, _at(table, piece.slot)),
-                rotate(piece.tokens.key, _at(table, piece.slot + self.segment_length)),
+                rotate(key, table_at(table, piece.slot)),
+                rotate(piece.tokens.key, table_at(table, piece.slot + self.segment_length)),
             ),
             2,
         )
@@ -164,7 +166,7 @@ class ContextMixer(Mixer):
         self, piece: Piece, segment: OpenSegment, persistent: tuple[Tensor, Tensor], table: Table
     ) -> Tensor:
         query = piece.tokens.query
-        rotated = rotate(query, _at(table, piece.slot + self.segment_length))
+        rotated = rotate(query, table_at(table, piece.slot + self.segment_length))
         slot, other = piece.slot[..., None], torch.arange(self.segment_length, device=query.device)
         seen = (segment.visible[:, None] & (other < slot)) | (other == slot)
         bias = hide(seen.repeat_interleave(2, -1)[:, None], query.dtype)
@@ -192,7 +194,3 @@ def _merge(old: Tensor, new: Tensor, piece: Piece) -> Tensor:
     kept = (slot < 0) | (piece.lengths == 0)[:, None]
     moved = take_rows(new, slot.clamp(0, new.shape[1] - 1))
     return torch.where(kept.view(*kept.shape, *(1,) * (old.dim() - 2)), old.to(new.dtype), moved)
-
-
-def _at(table: Table, place: Tensor) -> Table:
-    return table[0][place], table[1][place]

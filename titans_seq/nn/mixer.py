@@ -53,7 +53,8 @@ class Mixer(nn.Module, ABC):
     config : BlockConfig
     """
 
-    has_memory = True
+    state_parts = frozenset({"memory"})
+    """Parts of a `LayerState` that the mixer carries."""
 
     def __init__(self, config: BlockConfig) -> None:
         super().__init__()

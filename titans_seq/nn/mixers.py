@@ -31,7 +31,7 @@ class MemoryMixer(Mixer):
 class WindowMixer(Mixer):
     """`swa`: sliding-window attention alone, a control."""
 
-    has_memory = False
+    state_parts = frozenset({"window"})
 
     def __init__(self, config: BlockConfig) -> None:
         super().__init__(config)
@@ -53,7 +53,7 @@ class WindowMixer(Mixer):
 class FullMixer(Mixer):
     """`attention`: causal attention to everything read, a control."""
 
-    has_memory = False
+    state_parts = frozenset({"history"})
 
     def __init__(self, config: BlockConfig) -> None:
         super().__init__(config)
@@ -74,6 +74,8 @@ class FullMixer(Mixer):
 
 class GatedMixer(MemoryMixer):
     """`mag`: memory and sliding-window attention side by side, mixed by a gate of the token."""
+
+    state_parts = frozenset({"memory", "window"})
 
     def __init__(self, config: BlockConfig) -> None:
         super().__init__(config)
@@ -97,6 +99,8 @@ class GatedMixer(MemoryMixer):
 
 class LayeredMixer(MemoryMixer):
     """`mal`: the memory first, then sliding-window attention on what it leaves."""
+
+    state_parts = frozenset({"memory", "window"})
 
     def __init__(self, config: BlockConfig) -> None:
         super().__init__(config)

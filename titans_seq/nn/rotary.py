@@ -39,3 +39,13 @@ def rotate(x: Tensor, table: Table) -> Tensor:
     half = cos.shape[-1]
     first, second, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
     return torch.cat((first * cos - second * sin, second * cos + first * sin, rest), -1)
+
+
+def table_from(table: Table, start: int) -> Table:
+    """Return the angles of the positions from ``start`` on."""
+    return table[0][start:], table[1][start:]
+
+
+def table_at(table: Table, places: Tensor) -> Table:
+    """Return the angles of ``places``, a tensor of indices of any shape."""
+    return table[0][places], table[1][places]

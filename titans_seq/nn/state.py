@@ -95,6 +95,12 @@ class LayerState(StateTree):
     segment: OpenSegment | None = field(default=None, metadata={"kind": OpenSegment})
     start: MemoryStart | None = field(default=None, metadata={"kind": MemoryStart, **SHARED})
 
+    @property
+    def parts(self) -> frozenset[str]:
+        """Names of the parts that the variant has, out of memory, window, history and segment."""
+        names = ("memory", "window", "history", "segment")
+        return frozenset(name for name in names if getattr(self, name) is not None)
+
     def forget(self) -> LayerState:
         """Return to the state before position 0."""
         state = self

@@ -24,7 +24,7 @@ class Stretch:
     values, observed : Tensor, shape (batch, context_length + rows + horizon), float64 and bool
     starts, cutoffs : Tensor of int64, shape (batch, tokens)
         Columns of each patch's first row and of the first row not seen.
-    calendar : Tensor, shape (batch, tokens, n_calendar)
+    calendar : Tensor, shape (batch, tokens, 2 × periods)
     group : Tensor of int64, shape (batch,)
     target_end : Tensor of int64, shape (batch,)
         Column from which rows must not be used, not even as targets.
@@ -111,7 +111,7 @@ class StretchSampler(IterableDataset[Stretch]):
         if self.partial:
             cutoffs[:, -1] = starts[:, -1] + self.random.integers(1, p + 1, len(series))
         panel = self.data.panel
-        calendar = calendar_features(panel.frequency, panel.origins[series], start[:, None] + cutoffs - length)
+        calendar = calendar_features(panel.frequency, self.patching.periods, panel.origins[series], start[:, None] + cutoffs - length)
         return Stretch(
             values, observed, torch.from_numpy(starts), torch.from_numpy(cutoffs), torch.from_numpy(calendar),
             self.data.groups(series), torch.from_numpy(self.train_end[series] - start + length),

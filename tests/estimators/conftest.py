@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from titans_seq import TitansForecaster
+
+SMALL = {
+    "horizon": 6, "context_length": 16, "patch_length": 4, "sequence_length": 48, "d_model": 8, "n_layers": 1,
+    "n_heads": 2, "chunk_size": 4, "window_size": 4, "n_persistent": 2, "batch_size": 8, "max_epochs": 2,
+    "random_state": 0, "verbose": 0,
+}  # fmt: skip
+
+
+def hourly(lengths: dict[str, int], missing: float = 0.0, seed: int = 0) -> pd.DataFrame:
+    """Long frame of hourly series with a daily cycle that flips sign now and then."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for name, n in lengths.items():
+        t = np.arange(n)
+        y = 20 + 3 * np.sin(2 * np.pi * t / 24) * np.sign(np.sin(2 * np.pi * t / 190)) + 0.3 * rng.normal(size=n)
+        y[rng.random(n) < missing] = np.nan
+        parts.append(pd.DataFrame({"unique_id": name, "ds": pd.date_range("2024-01-01", periods=n, freq="h"), "y": y}))
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.fixture
+def loud_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the network random head weights and a say, whatever validation thinks of it, so that tests see it."""
+    import torch
+
+    from titans_seq.estimators import _fitting
+    from titans_seq.estimators._combination import Combination
+
+    honest = _fitting._combine
+
+    def combine(settings, data, train_end, linear, model) -> Combination:
+        generator = torch.Generator().manual_seed(1)
+        with torch.no_grad():
+            model.head.weight.copy_(0.3 * torch.randn(model.head.weight.shape, generator=generator))
+        return Combination(0.7, True, honest(settings, data, train_end, linear, model).offsets)
+
+    monkeypatch.setattr(_fitting, "_combine", combine)
+
+
+@pytest.fixture
+def make() -> Callable[..., TitansForecaster]:
+    def build(**options: object) -> TitansForecaster:
+        return TitansForecaster(**{**SMALL, **options})
+
+    return build

@@ -1,0 +1,151 @@
+"""The command line: `titans-seq run | validate | ls`. Heavy imports stand inside the commands."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from titans_seq._version import __version__
+
+DEBUG_VARIABLE = "TITANS_SEQ_DEBUG"
+USER_ERROR = 2
+INTERNAL_ERROR = 1
+
+app = typer.Typer(
+    name="titans-seq",
+    help="Forecasting with a memory that goes on learning while it reads.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+RecipeArgument = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="Name of a shipped recipe, or a YAML file.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a key, e.g. model.n_layers=3; may be repeated."),
+]
+
+
+@app.command()
+def run(
+    recipe: RecipeArgument,
+    assignments: SetOption = None,
+    output_dir: Annotated[
+        Path | None, typer.Option(help="Folder to write; default: output.dir, else runs/<recipe>.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the folder of an earlier run.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+) -> None:
+    """Train, evaluate and write what a recipe describes."""
+    with _reporting_errors():
+        from titans_seq.recipes import default_folder, format_report, load_recipe, run_recipe
+
+        loaded = load_recipe(recipe, assignments or ())
+        folder = output_dir or default_folder(loaded, recipe)
+        result = run_recipe(loaded, folder, overwrite=overwrite, quiet=quiet, command=_command())
+        if not quiet:
+            typer.echo(format_report(result))
+
+
+@app.command()
+def validate(recipe: RecipeArgument, assignments: SetOption = None) -> None:
+    """Check a recipe without running it."""
+    with _reporting_errors():
+        from titans_seq.recipes import load_recipe
+
+        load_recipe(recipe, assignments or ())
+        typer.echo(f"{recipe}: valid")
+
+
+@app.command("ls")
+def list_shipped() -> None:
+    """List the recipes and datasets that can be named."""
+    with _reporting_errors():
+        from titans_seq.data.catalog import dataset_card, list_datasets
+        from titans_seq.recipes import list_recipes, recipe_title
+
+        _print_table("recipes", {name: recipe_title(name) for name in list_recipes()})
+        _print_table("datasets", {name: dataset_card(name).title for name in list_datasets()})
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"titans-seq {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point of the `titans-seq` script."""
+    app()
+
+
+@contextmanager
+def _reporting_errors() -> Iterator[None]:
+    """Turn exceptions into one line on stderr and an exit code: 2 for what the user can mend, else 1."""
+    try:
+        yield
+    except (KeyboardInterrupt, typer.Exit, typer.Abort):
+        raise
+    except Exception as error:
+        if os.environ.get(DEBUG_VARIABLE):
+            traceback.print_exc()
+        if _is_users(error):
+            for line in str(error).splitlines() or [type(error).__name__]:
+                typer.echo(f"error: {line}", err=True)
+            raise typer.Exit(USER_ERROR) from None
+        text = f"{type(error).__name__}: {' '.join(str(error).split()):.300}"
+        typer.echo(f"internal error: {text} (set {DEBUG_VARIABLE}=1 for the traceback)", err=True)
+        raise typer.Exit(INTERNAL_ERROR) from None
+
+
+def _is_users(error: Exception) -> bool:
+    """Tell messages written for the user from faults of the program.
+
+    Ours are raised by a `raise` statement of this package. A ValueError that numpy or torch raises, or one
+    that surfaces in our code without such a statement, is a bug and must not pass for the user's mistake.
+    """
+    if isinstance(error, PermissionError):
+        return True
+    if not isinstance(error, ValueError | TypeError | FileNotFoundError | FileExistsError):
+        return False
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    ours = Path(last.filename).is_relative_to(Path(__file__).parent)
+    return ours and (last.line or "").startswith("raise ")
+
+
+def _print_table(title: str, rows: dict[str, str]) -> None:
+    width = max(map(len, rows), default=0)
+    typer.echo(f"{title}:")
+    for name, text in rows.items():
+        typer.echo(f"  {name:<{width}}  {text}")
+
+
+def _command() -> str:
+    return shlex.join(["titans-seq", *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""Figures of forecasts, as PNG files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_PANELS = 6
+
+_INK, _GREY, _HISTORY, _FORECAST = "#1f2328", "#8c959f", "#57606a", "#0b62c4"
+_OTHERS = ("#d1701f", "#2f8f5b", "#8a4fb5")
+
+
+@dataclass(frozen=True, eq=False)
+class ForecastPanel:
+    """One series of a figure.
+
+    Parameters
+    ----------
+    name : str
+        Title of the panel.
+    history_ds, history : arrays (n_history,)
+        Timestamps (datetime64 or numbers) and values up to the cut-off; NaN where missing.
+    forecast_ds, point : arrays (horizon,)
+        Timestamps after the cut-off, and the point forecast.
+    actual : array (horizon,), optional
+        What happened; NaN where unknown.
+    intervals : mapping of level in percent to (lower, upper), each (horizon,)
+        Prediction intervals; default none.
+    others : mapping of label to array (horizon,)
+        Further forecasts drawn as thin dashed lines (a baseline); default none.
+
+    Raises
+    ------
+    ValueError
+        Arrays whose lengths do not fit together.
+    """
+
+    name: str
+    history_ds: ArrayLike
+    history: ArrayLike
+    forecast_ds: ArrayLike
+    point: ArrayLike
+    actual: ArrayLike | None = None
+    intervals: Mapping[float, tuple[ArrayLike, ArrayLike]] = field(default_factory=dict)
+    others: Mapping[str, ArrayLike] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        ahead: dict[str, ArrayLike] = {"point": self.point, **self.others}
+        if self.actual is not None:
+            ahead["actual"] = self.actual
+        for level, (lower, upper) in self.intervals.items():
+            ahead |= {f"lower bound at {level:g} %": lower, f"upper bound at {level:g} %": upper}
+        checks = [("history", self.history, self.history_ds)]
+        checks += [(name, array, self.forecast_ds) for name, array in ahead.items()]
+        for name, array, times in checks:
+            if np.shape(array) != np.shape(times) or np.ndim(times) != 1:
+                raise ValueError(f"{self.name}: {name} has shape {np.shape(array)}, its times {np.shape(times)}")
+        if not np.size(self.point):
+            raise ValueError(f"{self.name}: the forecast is empty")
+
+
+def plot_forecast(
+    path: str | Path, panels: Sequence[ForecastPanel], *, title: str | None = None, y_label: str | None = None,
+    dpi: int = 150,
+) -> Path:
+    """Draw history, truth, point forecast and prediction intervals of up to six series.
+
+    Parameters
+    ----------
+    path : str or Path
+        PNG file to write; its folder must exist.
+    panels : sequence of ForecastPanel
+        The first six are drawn.
+    title : str, optional
+        Title of the figure; how many of the series are shown is added where some are not.
+    y_label : str, optional
+        Name and unit of the values, written at the left.
+    dpi : int, default 150
+        Dots per inch; the figure is 10 inches wide.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    ValueError
+        No panel.
+    """
+    if not panels:
+        raise ValueError("a forecast figure needs at least one series")
+    shown = panels[:MOST_PANELS]
+    figure, axes = _grid(len(shown))
+    for ax, panel in zip(axes, shown, strict=True):
+        _draw(ax, panel)
+        if y_label is not None and ax.get_subplotspec().is_first_col():
+            ax.set_ylabel(y_label, fontsize=8.5, color=_INK)
+    if len(shown) < len(panels):
+        title = f"{title or 'Forecasts'} ({len(shown)} of {len(panels)} series)"
+    _add_heading(figure, axes, title)
+    target = Path(path)
+    figure.savefig(target, dpi=dpi, format="png")
+    return target
+
+
+def _grid(n: int) -> tuple[Figure, list[Axes]]:
+    """Return a figure with n panels, in two columns from four panels on."""
+    from matplotlib.figure import Figure
+
+    columns = 1 if n <= 3 else 2
+    rows = math.ceil(n / columns)
+    height = {1: 3.6, 2: 2.7, 3: 2.4}[rows]
+    figure = Figure(figsize=(10.0, height * rows + 0.8), facecolor="white", layout="constrained")
+    grid = figure.add_gridspec(rows, columns)
+    return figure, [figure.add_subplot(grid[i // columns, i % columns]) for i in range(n)]
+
+
+def _draw(ax: Axes, panel: ForecastPanel) -> None:
+    times, ahead = _times(panel.history_ds), _times(panel.forecast_ds)
+    history, point = _floats(panel.history), _floats(panel.point)
+    _draw_intervals(ax, ahead, panel)
+    ax.plot(times, history, color=_HISTORY, lw=1.1, label="History")
+    if panel.actual is not None:
+        ax.plot(*_joined(times, history, ahead, _floats(panel.actual)), color=_INK, lw=1.3, label="Actual")
+    for colour, (label, values) in zip(_OTHERS, panel.others.items(), strict=False):
+        ax.plot(ahead, _floats(values), color=colour, lw=1.1, ls=(0, (4, 2)), label=label)
+    marker = {"marker": "o", "ms": 2.6} if len(point) <= 24 else {}
+    ax.plot(ahead, point, color=_FORECAST, lw=1.7, label="Forecast", **marker)
+    begin = times[-1] if len(times) else ahead[0]
+    ax.axvline(begin + (ahead[0] - begin) / 2, color=_GREY, lw=1.0, ls=":", zorder=0, label="Cut-off")
+    _dress(ax, panel.name, times, ahead)
+
+
+def _draw_intervals(ax: Axes, ahead: NDArray[Any], panel: ForecastPanel) -> None:
+    """Draw the widest interval first and palest, each further one on top of it."""
+    levels = sorted(panel.intervals, reverse=True)
+    for i, level in enumerate(levels):
+        lower, upper = (_floats(bound) for bound in panel.intervals[level])
+        alpha = 0.16 + 0.14 * i
+        ax.fill_between(ahead, lower, upper, color=_FORECAST, alpha=alpha, lw=0, label=f"{level:g} % interval")
+
+
+def _dress(ax: Axes, name: str, times: NDArray[Any], ahead: NDArray[Any]) -> None:
+    ax.set_title(name, loc="left", fontsize=10, color=_INK)
+    ax.margins(x=0.01)
+    ax.grid(axis="y", color="#d8dee4", lw=0.6)
+    ax.set_axisbelow(True)
+    for side in ("top", "right", "left"):
+        ax.spines[side].set_visible(False)
+    ax.spines["bottom"].set_color(_GREY)
+    ax.tick_params(labelsize=8.5, colors=_INK, length=3, color=_GREY)
+    ax.tick_params(axis="y", length=0)
+    if np.issubdtype(ahead.dtype, np.datetime64):
+        _date_axis(ax)
+
+
+def _date_axis(ax: Axes) -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(minticks=4, maxticks=7)
+    formatter = ConciseDateFormatter(
+        locator,
+        formats=["%Y", "%b", "%d %b", "%H:%M", "%H:%M", "%H:%M:%S"],
+        zero_formats=["", "%Y", "%d %b", "%d %b", "%H:%M", "%H:%M"],
+        offset_formats=["", "%Y", "%Y", "%Y", "%d %b %Y", "%d %b %Y"],
+    )
+    ax.xaxis.set_major_locator(locator)
+    ax.xaxis.set_major_formatter(formatter)
+    ax.xaxis.get_offset_text().set_fontsize(8.5)
+
+
+def _add_heading(figure: Figure, axes: list[Axes], title: str | None) -> None:
+    """Put the title above all panels and one legend for all of them below."""
+    handles: dict[str, Any] = {}
+    for ax in axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    labels = sorted(handles, key=_legend_place)
+    figure.legend(
+        [handles[label] for label in labels], labels, loc="outside lower center", ncols=min(len(labels), 8),
+        frameon=False, fontsize=8.5, handlelength=1.6, columnspacing=1.5,
+    )  # fmt: skip
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=12, color=_INK, fontweight="bold")
+
+
+def _legend_place(label: str) -> int:
+    """Order the legend as the figure is read; further forecasts come before the intervals."""
+    known = ("History", "Cut-off", "Actual", "Forecast")
+    return known.index(label) if label in known else 5 + label.endswith("% interval")
+
+
+def _joined(
+    times: NDArray[Any], history: NDArray[np.float64], ahead: NDArray[Any], actual: NDArray[np.float64]
+) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Return the truth with the last row of history in front, so that its line has no hole at the cut-off."""
+    return np.concatenate([times[-1:], ahead]), np.concatenate([history[-1:], actual])
+
+
+def _times(given: ArrayLike) -> NDArray[Any]:
+    array = np.asarray(given)
+    return array.astype("datetime64[us]") if np.issubdtype(array.dtype, np.datetime64) else array
+
+
+def _floats(given: ArrayLike) -> NDArray[np.float64]:
+    return np.asarray(given, dtype=np.float64)
