@@ -28,9 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-RecipeArgument = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="Name of a shipped recipe, or a YAML file.")
-]
+RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a shipped recipe, or a YAML file.")]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a key, e.g. model.n_layers=3; may be repeated."),
@@ -44,9 +42,7 @@ def run(
     output_dir: Annotated[
         Path | None, typer.Option(help="Folder to write; default: output.dir, else runs/<recipe>.")
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the folder of an earlier run.")
-    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the folder of an earlier run.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
 ) -> None:
     """Train, evaluate and write what a recipe describes."""

@@ -141,6 +141,4 @@ def test_attention_carries_on_which_tokens_were_masked(variant: str) -> None:
         elif layer.window is not None:
             assert torch.equal(layer.window.visible, mask[:, 6:])
         else:
-            assert layer.history is not None and torch.equal(
-                layer.history.visible, mask[:, -layer.history.width :]
-            )
+            assert layer.history is not None and torch.equal(layer.history.visible, mask[:, -layer.history.width :])

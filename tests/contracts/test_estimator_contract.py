@@ -186,7 +186,10 @@ def test_validation_rows_choose_but_are_not_fitted() -> None:
     changed = frame.copy()
     changed.loc[150:, "y"] += np.random.default_rng(1).normal(size=50)
     models = [make(max_epochs=0).fit(f[:150], validation=f[150:]) for f in (frame, changed)]
-    same_choice = models[0].linear_.penalty == models[1].linear_.penalty and models[0].linear_.centring == models[1].linear_.centring
+    same_choice = (
+        models[0].linear_.penalty == models[1].linear_.penalty
+        and models[0].linear_.centring == models[1].linear_.centring
+    )
     assert not same_choice or np.array_equal(models[0].linear_.weights, models[1].linear_.weights)
     assert models[0].predict().ds.iloc[0] == frame.ds.iloc[-1] + pd.Timedelta(days=1)
 
@@ -270,10 +273,16 @@ def spoil(how: str) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ("nan timestamp", "17"), ("duplicate", "'a'.*17|17.*'a'"), ("unsorted", "'a'"), ("gap", "'a'.*on_gap"),
-        ("mixed frequencies", "mixed frequencies: series '"), ("strings in y", "'twelve'"), ("empty", "empty|no rows"), ("one row", "'b' has one row"),
+        ("nan timestamp", "17"),
+        ("duplicate", "'a'.*17|17.*'a'"),
+        ("unsorted", "'a'"),
+        ("gap", "'a'.*on_gap"),
+        ("mixed frequencies", "mixed frequencies: series '"),
+        ("strings in y", "'twelve'"),
+        ("empty", "empty|no rows"),
+        ("one row", "'b' has one row"),
     ],
-)  # fmt: skip
+)
 def test_bad_data_is_refused_in_one_line_that_names_the_place(how: str, message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=message) as error:
         make().fit(spoil(how))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -22,8 +20,16 @@ class Tokens:
     """Random tokens and memory weights for one configuration."""
 
     def __init__(
-        self, batch: int = 2, time: int = 13, heads: int = 2, dim: int = 4, depth: int = 2, expansion: int = 2,
-        dtype: torch.dtype = torch.float64, closed_gates: bool = False, seed: int = 0,
+        self,
+        batch: int = 2,
+        time: int = 13,
+        heads: int = 2,
+        dim: int = 4,
+        depth: int = 2,
+        expansion: int = 2,
+        dtype: torch.dtype = torch.float64,
+        closed_gates: bool = False,
+        seed: int = 0,
     ) -> None:
         g = torch.Generator().manual_seed(seed)
 
@@ -88,17 +94,21 @@ def test_torch_equals_the_reference_in_outputs_states_and_all_gradients(
     outputs = {}
     for backend in BACKENDS:
         y, state, s = run(
-            t, backend, rule, chunk_size=chunk_size, mask=t.mask, surprise_threshold=surprise_threshold,
-            return_surprise=True, lengths=torch.tensor([time, time // 2]),
+            t,
+            backend,
+            rule,
+            chunk_size=chunk_size,
+            mask=t.mask,
+            surprise_threshold=surprise_threshold,
+            return_surprise=True,
+            lengths=torch.tensor([time, time // 2]),
         )
         again, state = run(t, backend, rule, state, chunk_size=chunk_size, surprise_threshold=surprise_threshold)
         pending = [x for x in (state.pending.k, state.pending.v, state.pending.theta) if x.numel()]
         outputs[backend] = [y, s, again, *everything(state), *pending]
     for ours, expected in zip(outputs["torch"], outputs["reference"], strict=True):
         assert relative(ours, expected) <= 1e-10
-    grads = {
-        backend: torch.autograd.grad(sum((o * o).sum() for o in outputs[backend]), leaves) for backend in BACKENDS
-    }
+    grads = {backend: torch.autograd.grad(sum((o * o).sum() for o in outputs[backend]), leaves) for backend in BACKENDS}
     largest = max(float(g.abs().max()) for g in grads["reference"])
     for ours, expected in zip(grads["torch"], grads["reference"], strict=True):
         assert relative(ours, expected, floor=1e-5 * largest) <= 1e-10
@@ -112,7 +122,13 @@ def test_gradients_of_a_carried_state_equal_the_references(rule: str, depth: int
     grads = {}
     for backend in BACKENDS:
         state = states[backend].detach()
-        leaves = [*state.opening_weights, *state.opening_momentum, state.pending.k, state.pending.v, state.pending.eta]
+        leaves = [
+            *state.opening_weights,
+            *state.opening_momentum,
+            state.pending.k,
+            state.pending.v,
+            state.pending.eta,
+        ]
         for leaf in leaves:
             leaf.requires_grad_()
         y, end = run(t, backend, rule, state)
@@ -151,7 +167,9 @@ def test_gradients_match_finite_differences(rule: str) -> None:
 @pytest.mark.parametrize("closed", ["theta", "eta", "alpha"])
 @pytest.mark.parametrize("value", [0.0, 1.0])
 @pytest.mark.parametrize("rule", RULES)
-def test_gradients_are_finite_and_right_where_a_gate_is_exactly_closed_or_open(rule: str, closed: str, value: float) -> None:
+def test_gradients_are_finite_and_right_where_a_gate_is_exactly_closed_or_open(
+    rule: str, closed: str, value: float
+) -> None:
     t = Tokens(time=9)
     getattr(t, closed).fill_(value)
     leaves = [x.requires_grad_() for x in (*t.inputs, *t.weights)]
@@ -168,7 +186,11 @@ def test_gradients_are_finite_and_right_where_a_gate_is_exactly_closed_or_open(r
 @given(data=st.data(), rule=st.sampled_from(RULES), threshold=st.sampled_from([0.0, 1.5]))
 def test_any_split_of_a_stream_is_one_pass(data: st.DataObject, rule: str, threshold: float) -> None:
     t = Tokens(time=23, closed_gates=True)
-    options = {"rule": rule, "chunk_size": data.draw(st.sampled_from([1, 4, 8, 32])), "surprise_threshold": threshold}
+    options = {
+        "rule": rule,
+        "chunk_size": data.draw(st.sampled_from([1, 4, 8, 32])),
+        "surprise_threshold": threshold,
+    }
     whole, end = neural_memory(*t.inputs, t.state(), mask=t.mask, **options)
     cuts = sorted({0, t.time, *data.draw(st.lists(st.integers(0, t.time), max_size=6))})
     state, parts = t.state(), []
@@ -240,7 +262,9 @@ def test_a_session_is_bit_equal_whatever_its_batch_mates(rule: str, dtype: torch
     results = []
     for mates, phases in (((1, 2), (4, 1)), ((2, 1), (0, 3))):
         states = [init_state(t.weights, batch_size=1)] + [
-            neural_memory(*(x[:, :p] for x in t.rows(m)), init_state(t.weights, batch_size=1), rule=rule, chunk_size=5)[1]
+            neural_memory(*(x[:, :p] for x in t.rows(m)), init_state(t.weights, batch_size=1), rule=rule, chunk_size=5)[
+                1
+            ]
             for m, p in zip(mates, phases, strict=True)
         ]
         inputs = tuple(torch.cat((a, b)) for a, b in zip(one, t.rows(*mates), strict=True))
@@ -401,5 +425,3 @@ def test_another_chunk_size_inside_an_open_chunk_is_refused() -> None:
 def test_states_of_different_memories_do_not_stack() -> None:
     with pytest.raises(ValueError, match="initial weights of states 0 and 1 differ"):
         MemoryState.stack([Tokens(seed=0).state(), Tokens(seed=1).state()])
-
-

@@ -116,9 +116,7 @@ def copy_file(url: str, output: str, pooch: object) -> None:
     Path(output).write_bytes(Path(url.removeprefix("file://")).read_bytes())
 
 
-def test_a_failed_download_names_the_variable_and_the_address(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_download_names_the_variable_and_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(url: str, output: str, pooch: object) -> None:
         raise ConnectionError("no route\nto host")
 
@@ -161,9 +159,7 @@ def test_a_file_of_ones_own_is_read(tmp_path: Path, ending: str) -> None:
         ("table.xlsx", b"", r"table.xlsx: data files end in .csv, .csv.gz or .parquet"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_one_line(
-    tmp_path: Path, name: str, content: bytes, message: str
-) -> None:
+def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=message) as caught:
         load_dataset(tmp_path / name)

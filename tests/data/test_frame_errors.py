@@ -205,9 +205,7 @@ def test_a_zone_without_a_name_is_refused():
 
 def test_local_time_of_a_zoned_row_is_shown():
     every = pd.date_range("2024-07-01", periods=5, freq="h", tz="Europe/Berlin")
-    with pytest.raises(
-        ValueError, match=r"between ds 2024-07-01 01:00:00\+02:00 \(row 1\) and 2024-07-01 03:00"
-    ):
+    with pytest.raises(ValueError, match=r"between ds 2024-07-01 01:00:00\+02:00 \(row 1\) and 2024-07-01 03:00"):
         read_panel(pd.DataFrame({"unique_id": "a", "ds": every[[0, 1, 3, 4]], "y": 1.0}))
 
 
@@ -268,9 +266,7 @@ def test_data_of_another_form_are_refused(data, kind, words):
 
 
 def test_dates_after_integers_and_the_reverse_are_refused():
-    with pytest.raises(
-        ValueError, match="series 'a', row 0: ds holds dates, but the earlier rows had integers"
-    ):
+    with pytest.raises(ValueError, match="series 'a', row 0: ds holds dates, but the earlier rows had integers"):
         read_panel(long(ds=days(0, 1, 2, 0, 1)), frequency=Frequency("integer", 1))
     with pytest.raises(ValueError, match="ds holds integers, but the earlier rows had dates"):
         read_panel(long(), frequency=Frequency("month", 1, 1))

@@ -39,9 +39,7 @@ PANDAS_TIMES = {
     "seconds": pd.Series(pd.date_range("2024-01-30", periods=4).as_unit("s")),
     "milliseconds": pd.Series(pd.date_range("2024-01-30", periods=4, freq="h").as_unit("ms")),
     "zone": pd.Series(pd.date_range("2024-03-29", periods=4, tz="Europe/Berlin").as_unit("us")),
-    "fixed offset": pd.Series(
-        pd.date_range("2024-03-29", periods=4, freq="h", tz=dt.timezone(dt.timedelta(hours=2)))
-    ),
+    "fixed offset": pd.Series(pd.date_range("2024-03-29", periods=4, freq="h", tz=dt.timezone(dt.timedelta(hours=2)))),
     "dates": pd.Series(pd.date_range("2024-01-30", periods=4).date),
     "period": pd.Series(pd.period_range("2023-12", periods=4, freq="M")),
     "quarter": pd.Series(pd.period_range("2023Q2", periods=4, freq="Q")),
@@ -100,9 +98,7 @@ def test_categories_of_dates_are_dates():
     for backend, ds in (("pandas", pd.Categorical(days(0, 1, 2, 0, 1))), ("polars", None)):
         text = ["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-01", "2024-01-02"]
         data = (
-            long(backend).with_columns(ds=pl.Series(text, dtype=pl.Categorical))
-            if ds is None
-            else long().assign(ds=ds)
+            long(backend).with_columns(ds=pl.Series(text, dtype=pl.Categorical)) if ds is None else long().assign(ds=ds)
         )
         assert read_panel(data)[0].frequency.alias == "D"
 
@@ -121,11 +117,7 @@ def test_small_integers_that_overflow_are_widened():
 def test_hours_run_through_both_changes_of_clocks(backend):
     for start in ("2024-03-30 20:00", "2024-10-26 20:00"):
         every = pd.date_range(start, periods=14, freq="h", tz="Europe/Berlin")
-        ds = (
-            every[:10]
-            if backend == "pandas"
-            else pl.Series(every[:10].tz_convert("UTC").to_pydatetime().tolist())
-        )
+        ds = every[:10] if backend == "pandas" else pl.Series(every[:10].tz_convert("UTC").to_pydatetime().tolist())
         if backend == "polars":
             ds = ds.dt.convert_time_zone("Europe/Berlin")
         data = build(backend, {"unique_id": ["a"] * 10, "ds": ds, "y": np.arange(10.0)})

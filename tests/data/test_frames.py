@@ -75,9 +75,7 @@ def test_interleaved_series_come_back_as_they_went_in(backend, drawn):
         {
             "unique_id": [row[0] for row in rows],
             "ds": [row[1].to_pydatetime() for row in rows],
-            "y": pd.array([row[2] for row in rows], dtype=float)
-            if backend == "pandas"
-            else [r[2] for r in rows],
+            "y": pd.array([row[2] for row in rows], dtype=float) if backend == "pandas" else [r[2] for r in rows],
         },
     )
     panel, _ = read_panel(data)
@@ -209,9 +207,7 @@ def test_arrays_are_series_by_time():
     assert panel.observed.tolist() == [True, True, False, True, True, True]
     point = np.array([[1.0, 2.0], [3.0, 4.0]])
     one = forecast_frame(form, panel.ids, panel.last_ds, panel.frequency, {"TitansForecaster": point})
-    two = forecast_frame(
-        form, panel.ids, panel.last_ds, panel.frequency, {"TitansForecaster": point, "b": point + 1}
-    )
+    two = forecast_frame(form, panel.ids, panel.last_ds, panel.frequency, {"TitansForecaster": point, "b": point + 1})
     np.testing.assert_array_equal(one, point)
     assert two.shape == (2, 2, 2)
     np.testing.assert_array_equal(two[:, :, 1], point + 1)

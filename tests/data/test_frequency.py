@@ -48,9 +48,7 @@ def test_any_frequency_is_inferred_and_continued_as_pandas_does(alias, start, ro
     frequency = infer(every[:rows])
     np.testing.assert_array_equal(frequency.advance(every[rows - 1], np.arange(1, ahead + 1)), every[rows:])
     np.testing.assert_array_equal(frequency.steps_between(every[0], every), np.arange(rows + ahead))
-    np.testing.assert_array_equal(
-        frequency.steps_between(every[-1], every), np.arange(rows + ahead) - len(every) + 1
-    )
+    np.testing.assert_array_equal(frequency.steps_between(every[-1], every), np.arange(rows + ahead) - len(every) + 1)
     assert Frequency.from_dict(frequency.to_dict()) == frequency
 
 
@@ -129,9 +127,7 @@ def test_a_rare_smaller_difference_is_taken_for_a_fault():
 def test_off_grid_names_the_first_position():
     frequency = Frequency("duration", 3_600_000_000_000)
     ds = np.array(["2024-01-01T01", "2024-01-01T02:30", "2024-01-01T03:30"], dtype="datetime64[ns]")
-    with pytest.raises(
-        OffGridError, match=r"^2024-01-01 02:30 is not a whole number of steps \(h\)"
-    ) as caught:
+    with pytest.raises(OffGridError, match=r"^2024-01-01 02:30 is not a whole number of steps \(h\)") as caught:
         frequency.steps_between(np.datetime64("2024-01-01"), ds)
     assert caught.value.position == 1
 

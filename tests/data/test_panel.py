@@ -37,9 +37,7 @@ def listed(panel, i):
 
 @given(series=many_series, data=st.data(), length=st.integers(1, 9))
 def test_gathered_windows_are_the_rows_and_nothing_outside(series, data, length):
-    windows = data.draw(
-        st.lists(st.tuples(st.integers(0, len(series) - 1), st.integers(-10, 15)), max_size=6)
-    )
+    windows = data.draw(st.lists(st.tuples(st.integers(0, len(series) - 1), st.integers(-10, 15)), max_size=6))
     found, observed = make(series).gather([w[0] for w in windows], [w[1] for w in windows], length)
     assert found.shape == observed.shape == (len(windows), length)
     for row, seen, (i, start) in zip(found, observed, windows, strict=True):
@@ -80,9 +78,7 @@ def test_a_panel_cut_in_two_is_the_panel_again(series, cut):
 def test_new_rows_of_some_series_in_another_order_go_to_their_series():
     panel = make([[1, 2], [3], [4, 5, 6]])
     later = make([[60], [20, None]], ids=["s2", "s0"])
-    later = later.with_origins(
-        [panel.end_of(2) + np.timedelta64(1, "h"), panel.end_of(0) + np.timedelta64(1, "h")]
-    )
+    later = later.with_origins([panel.end_of(2) + np.timedelta64(1, "h"), panel.end_of(0) + np.timedelta64(1, "h")])
     joined = panel.concat(later)
     assert [listed(joined, i) for i in range(3)] == [[1, 2, 20, None], [3], [4, 5, 6, 60]]
     assert joined.ids == panel.ids
@@ -91,9 +87,7 @@ def test_new_rows_of_some_series_in_another_order_go_to_their_series():
 def test_a_gap_before_new_rows_is_refused_or_masked():
     panel = make([[1, 2]])
     later = make([[9]]).with_origins(np.datetime64("2024-01-31T04"))
-    with pytest.raises(
-        ValueError, match="series 's0': 2 rows are missing between 2024-01-31 01:00 and the new rows"
-    ):
+    with pytest.raises(ValueError, match="series 's0': 2 rows are missing between 2024-01-31 01:00 and the new rows"):
         panel.concat(later)
     assert listed(panel.concat(later, on_gap="mask"), 0) == [1, 2, None, None, 9]
 
@@ -101,9 +95,7 @@ def test_a_gap_before_new_rows_is_refused_or_masked():
 def test_rows_that_are_there_already_are_refused_in_both_modes():
     panel = make([[1, 2]])
     for mode in ("raise", "mask"):
-        with pytest.raises(
-            ValueError, match="series 's0': the new rows begin at 2024-01-31 01:00, but rows up to"
-        ):
+        with pytest.raises(ValueError, match="series 's0': the new rows begin at 2024-01-31 01:00, but rows up to"):
             panel.concat(panel.slice_rows(1, None), on_gap=mode)
 
 
@@ -157,9 +149,6 @@ def test_windows_of_a_panel_without_rows_are_empty():
 )
 def test_parts_that_do_not_fit_are_refused(change, words):
     panel = make([[1, 2, 3]])
-    parts = {
-        name: getattr(panel, name)
-        for name in ("values", "observed", "offsets", "ids", "origins", "frequency")
-    }
+    parts = {name: getattr(panel, name) for name in ("values", "observed", "offsets", "ids", "origins", "frequency")}
     with pytest.raises(ValueError, match=words):
         Panel(**{**parts, **change})

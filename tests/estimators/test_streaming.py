@@ -112,7 +112,9 @@ def test_rows_that_leave_a_gap_are_refused_or_masked(make: Callable) -> None:
     masked.update(rows(frame, 205, 210))
     holes = frame.copy()
     holes.loc[200:204, "y"] = np.nan
-    np.testing.assert_allclose(values(masked.predict(level=[80])), read_in_one_go(masked, rows(holes, 0, 210)), rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(
+        values(masked.predict(level=[80])), read_in_one_go(masked, rows(holes, 0, 210)), rtol=1e-5, atol=1e-4
+    )
 
 
 def test_a_refused_update_leaves_the_forecaster_as_it_was(make: Callable) -> None:

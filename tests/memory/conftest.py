@@ -14,8 +14,16 @@ class Tokens:
     """Random tokens and memory weights for one configuration."""
 
     def __init__(
-        self, batch: int = 2, time: int = 13, heads: int = 2, dim: int = 4, depth: int = 2, expansion: int = 2,
-        dtype: torch.dtype = torch.float64, closed_gates: bool = False, seed: int = 0,
+        self,
+        batch: int = 2,
+        time: int = 13,
+        heads: int = 2,
+        dim: int = 4,
+        depth: int = 2,
+        expansion: int = 2,
+        dtype: torch.dtype = torch.float64,
+        closed_gates: bool = False,
+        seed: int = 0,
     ) -> None:
         g = torch.Generator().manual_seed(seed)
 

@@ -68,7 +68,9 @@ def test_titans_rule_is_the_papers_recurrence(tokens: Callable, backend: str, de
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("chunk_size", [1, 5, 16])
-def test_bounded_rule_of_depth_1_is_token_by_token_normalised_lms(tokens: Callable, backend: str, chunk_size: int) -> None:
+def test_bounded_rule_of_depth_1_is_token_by_token_normalised_lms(
+    tokens: Callable, backend: str, chunk_size: int
+) -> None:
     t = tokens(depth=1, closed_gates=True)
     y, _ = neural_memory(*t.inputs, t.state(), rule="bounded", chunk_size=chunk_size, backend=backend)
     for row in range(t.batch):

@@ -20,6 +20,10 @@ MOST_WORK = 2e10
 """Series * L³ beyond which one map per series is not tried: a minute or two of eigendecompositions."""
 
 
+MOST_GAPPY = 4_000
+"""Validation windows judged at most where some targets are missing: no sums serve all penalties then."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """A centring and sharing with its best penalty, and the validation MSE of that."""
@@ -31,7 +35,10 @@ class Choice:
 
 
 def select(
-    reader: WindowReader, train: Windows, validation: Windows, penalties: Sequence[float],
+    reader: WindowReader,
+    train: Windows,
+    validation: Windows,
+    penalties: Sequence[float],
     centrings: Sequence[Centring],
 ) -> list[Choice]:
     """Score every centring, sharing and penalty, and return each (centring, sharing) at its best, best first.
@@ -42,6 +49,8 @@ def select(
     if not len(train) or not len(validation):
         centring: Centring = "last" if "last" in centrings else centrings[0]
         return [Choice(centring, True, max(penalties), math.inf)]
+    if not complete_windows(reader, validation).all():
+        validation = validation.thin(MOST_GAPPY)
     totals = _Search(reader, penalties, centrings).run(train, validation)
     count = count_observed_targets(reader, validation)
     choices = []
@@ -102,9 +111,7 @@ class _Search:
                 errors[centring] += self._gappy_errors(centring, path, gappy)
         return errors
 
-    def _gappy_errors(
-        self, centring: Centring, path: list[Solution], gappy: Windows
-    ) -> FloatArray:
+    def _gappy_errors(self, centring: Centring, path: list[Solution], gappy: Windows) -> FloatArray:
         """Return the errors on windows whose sums cannot be shared, because some targets are missing."""
         errors = np.zeros(len(path))
         for block in self.reader.blocks(gappy):

@@ -8,8 +8,8 @@ from titans_seq.adapters._linear_fill import BoolArray, Centring, FloatArray, ha
 from titans_seq.adapters._linear_moments import Moments, moments_of, ridge_path
 from titans_seq.adapters._linear_windows import Block, WindowReader, Windows
 
-REFINE_STEPS = 20
-REFINE_TOLERANCE = 1e-5
+REFINE_STEPS = 10
+REFINE_TOLERANCE = 1e-3
 
 
 def complete_windows(reader: WindowReader, windows: Windows) -> BoolArray:
@@ -47,8 +47,13 @@ class InterpolatedTargets:
 
 
 def refined_ridge(
-    reader: WindowReader, windows: Windows, centring: Centring, penalty: float, *,
-    steps: int = REFINE_STEPS, tolerance: float = REFINE_TOLERANCE,
+    reader: WindowReader,
+    windows: Windows,
+    centring: Centring,
+    penalty: float,
+    *,
+    steps: int = REFINE_STEPS,
+    tolerance: float = REFINE_TOLERANCE,
 ) -> tuple[FloatArray, FloatArray]:
     """Solve the ridge of these windows, each horizon step being fitted where it was observed.
 

@@ -33,7 +33,12 @@ def fill_window_torch(values: Tensor, observed: Tensor) -> Tensor:
 
 
 def linear_predict_torch(
-    weights: Tensor, bias: Tensor, centring: Centring, values: Tensor, observed: Tensor, group: Tensor | None = None
+    weights: Tensor,
+    bias: Tensor,
+    centring: Centring,
+    values: Tensor,
+    observed: Tensor,
+    group: Tensor | None = None,
 ) -> Tensor:
     """Forecast the rows after each window; `LinearMap.predict` in torch.
 

@@ -34,6 +34,10 @@ class Windows:
         """Return the windows at `index`."""
         return Windows(self.series[index], self.cutoff[index])
 
+    def thin(self, most: int) -> Windows:
+        """Return at most `most` of the windows, spread evenly over all of them."""
+        return self.take(_spread(len(self), most))
+
     def of_series(self, i: int) -> Windows:
         """Return the windows of one series."""
         low, high = np.searchsorted(self.series, [i, i + 1])
@@ -42,7 +46,7 @@ class Windows:
 
 @dataclass(frozen=True)
 class Block:
-    """Some windows in scaled units: filled inputs (n, L), and targets (n, H) with zeros where not observed."""
+    """Some windows in scaled units: filled inputs (n, L); targets (n, H), zero where not observed."""
 
     inputs: FloatArray
     inputs_observed: BoolArray
@@ -72,7 +76,8 @@ class WindowReader:
         if self.panel.observed.all() or not len(windows):
             return windows
         share = np.minimum(
-            self.observed_share(windows, -self.context_length, 0), self.observed_share(windows, 0, self.horizon)
+            self.observed_share(windows, -self.context_length, 0),
+            self.observed_share(windows, 0, self.horizon),
         )
         enough = share >= ENOUGH_OBSERVED
         return windows.take(enough if enough.any() else share > 0)
@@ -107,7 +112,13 @@ def _ranges(first: IntArray, counts: IntArray, most: int) -> Windows:
     """Return `counts[i]` consecutive cut-offs from `first[i]`, thinned before they are written out."""
     ends = np.cumsum(counts)
     total = int(ends[-1]) if len(ends) else 0
-    n = min(total, most)
-    index = np.arange(total) if n == total else np.linspace(0, total - 1, n).round().astype(np.int64)
+    index = _spread(total, most)
     series = np.searchsorted(ends, index, side="right")
     return Windows(series, first[series] + index - (ends - counts)[series])
+
+
+def _spread(total: int, most: int) -> IntArray:
+    """Return at most `most` of the numbers 0 .. total - 1, evenly spread, the first and last among them."""
+    if total <= most:
+        return np.arange(total)
+    return np.linspace(0, total - 1, most).round().astype(np.int64)

@@ -55,8 +55,14 @@ class Forecasts:
 
 
 def windowed_forecasts(
-    reader: StreamReader, data: ScaledPanel, series: IntArray, cutoff: IntArray, *,
-    rows: int, batch_size: int = 512, zero_memory: bool = False,
+    reader: StreamReader,
+    data: ScaledPanel,
+    series: IntArray,
+    cutoff: IntArray,
+    *,
+    rows: int,
+    batch_size: int = 512,
+    zero_memory: bool = False,
 ) -> Forecasts:
     """Forecast from a fresh state that reads the ``rows`` rows before each cut-off and nothing else.
 
@@ -77,14 +83,22 @@ def windowed_forecasts(
         which, end = series[at : at + batch_size], cutoff[at : at + batch_size]
         stream, _ = _read_rows(reader, data, reader.start(len(which)), which, end - rows, rows, zero_memory)
         first_row = data.panel.frequency.advance(data.panel.origins[which], end - rows)
-        linear, correction = reader.forecast_now(stream, first_row, _group(reader, data, which), zero_memory=zero_memory)
+        linear, correction = reader.forecast_now(
+            stream, first_row, _group(reader, data, which), zero_memory=zero_memory
+        )
         parts.append(Forecasts.collect(which, end, linear, correction))
     return Forecasts.join(parts)
 
 
 def streaming_forecasts(
-    reader: StreamReader, data: ScaledPanel, *, start: IntArray, first: IntArray, piece: int = 128,
-    batch_size: int = 64, zero_memory: bool = False,
+    reader: StreamReader,
+    data: ScaledPanel,
+    *,
+    start: IntArray,
+    first: IntArray,
+    piece: int = 128,
+    batch_size: int = 64,
+    zero_memory: bool = False,
 ) -> Forecasts:
     """Forecast at the end of every complete patch, from one pass over each series with the state carried.
 
@@ -106,7 +120,7 @@ def streaming_forecasts(
     parts: list[Forecasts] = []
     for which in _batches(np.arange(data.panel.n_series), batch_size):
         stream = reader.start(len(which))
-        for offset, stream, reads in _pieces(reader, data, stream, which, start[which], piece, zero_memory):
+        for offset, _, reads in _pieces(reader, data, stream, which, start[which], piece, zero_memory):
             with torch.no_grad():
                 correction = reader.model.correct(reads.hidden, reads.tokens.scale)
             parts += _from_reads(reader, which, start[which] + offset, first[which], reads, correction)
@@ -114,7 +128,12 @@ def streaming_forecasts(
 
 
 def read_all(
-    reader: StreamReader, data: ScaledPanel, stream: SeriesStream, *, piece: int = 128, rows_only: bool = False
+    reader: StreamReader,
+    data: ScaledPanel,
+    stream: SeriesStream,
+    *,
+    piece: int = 128,
+    rows_only: bool = False,
 ) -> SeriesStream:
     """Read every row of every series into ``stream``, piece by piece.
 
@@ -133,11 +152,18 @@ def _keep_rows(reader: StreamReader, data: ScaledPanel, stream: SeriesStream) ->
     lengths = data.panel.lengths
     fresh = np.minimum(lengths, kept)
     values, observed = data.gather(np.arange(len(lengths)), lengths - fresh, int(fresh.max(initial=0)))
-    return stream.push(values, observed, torch.from_numpy(fresh), torch.from_numpy(lengths), reader.patching.patch_length)
+    return stream.push(
+        values, observed, torch.from_numpy(fresh), torch.from_numpy(lengths), reader.patching.patch_length
+    )
 
 
 def _pieces(
-    reader: StreamReader, data: ScaledPanel, stream: SeriesStream, which: IntArray, start: IntArray, piece: int,
+    reader: StreamReader,
+    data: ScaledPanel,
+    stream: SeriesStream,
+    which: IntArray,
+    start: IntArray,
+    piece: int,
     zero_memory: bool,
 ) -> Iterator[tuple[int, SeriesStream, Reads]]:
     """Read on from ``start``; yields the offset of each piece, the stream after it, and what was seen."""
@@ -149,8 +175,14 @@ def _pieces(
 
 
 def _read_rows(
-    reader: StreamReader, data: ScaledPanel, stream: SeriesStream, which: IntArray, start: IntArray, rows: int,
-    zero_memory: bool, until: IntArray | None = None,
+    reader: StreamReader,
+    data: ScaledPanel,
+    stream: SeriesStream,
+    which: IntArray,
+    start: IntArray,
+    rows: int,
+    zero_memory: bool,
+    until: IntArray | None = None,
 ) -> tuple[SeriesStream, Reads]:
     lengths = np.full(len(which), rows) if until is None else np.clip(until - start, 0, rows)
     values, observed = data.gather(which, start, int(lengths.max(initial=0)))
@@ -158,8 +190,13 @@ def _read_rows(
     first_row = data.panel.frequency.advance(data.panel.origins[which], start - stream.steps.cpu().numpy())
     with torch.no_grad():
         stream, reads = reader.read(
-            stream, values.to(device), observed.to(device), torch.from_numpy(lengths).to(device), first_row,
-            _group(reader, data, which), zero_memory=zero_memory,
+            stream,
+            values.to(device),
+            observed.to(device),
+            torch.from_numpy(lengths).to(device),
+            first_row,
+            _group(reader, data, which),
+            zero_memory=zero_memory,
         )
     return detach(stream), reads
 
@@ -169,7 +206,12 @@ def _group(reader: StreamReader, data: ScaledPanel, which: IntArray) -> Tensor:
 
 
 def _from_reads(
-    reader: StreamReader, which: IntArray, start: IntArray, first: IntArray, reads: Reads, correction: Correction
+    reader: StreamReader,
+    which: IntArray,
+    start: IntArray,
+    first: IntArray,
+    reads: Reads,
+    correction: Correction,
 ) -> list[Forecasts]:
     n = reads.hidden.shape[1]
     ends = start[:, None] + reader.patching.patch_length * np.arange(1, n + 1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from titans_seq.adapters.tokens import Patching, Tokens
@@ -57,7 +56,12 @@ class SeriesModel(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def read(
-        self, tokens: Tokens, state: BackboneState | None = None, *, lengths: Tensor | None = None, zero_memory: bool = False
+        self,
+        tokens: Tokens,
+        state: BackboneState | None = None,
+        *,
+        lengths: Tensor | None = None,
+        zero_memory: bool = False,
     ) -> tuple[Tensor, BackboneState]:
         """Return hidden states (batch, tokens, d_model) and the next state of the stream."""
         x = self.encoder(tokens.features.to(self.encoder.weight.dtype))

@@ -47,8 +47,12 @@ class SeriesStream:
     def select(self, rows: Tensor) -> SeriesStream:
         """Return the series named by an index tensor."""
         return SeriesStream(
-            self.backbone.select(rows), self.hidden[rows], self.values[rows], self.observed[rows],
-            self.phase[rows], self.steps[rows],
+            self.backbone.select(rows),
+            self.hidden[rows],
+            self.values[rows],
+            self.observed[rows],
+            self.phase[rows],
+            self.steps[rows],
         )
 
     @staticmethod
@@ -60,7 +64,9 @@ class SeriesStream:
         }
         return SeriesStream(backbone=BackboneState.stack([s.backbone for s in streams]), **joined)
 
-    def push(self, values: Tensor, observed: Tensor, lengths: Tensor, advanced: Tensor, patch_length: int) -> SeriesStream:
+    def push(
+        self, values: Tensor, observed: Tensor, lengths: Tensor, advanced: Tensor, patch_length: int
+    ) -> SeriesStream:
         """Move the kept rows on by ``lengths`` new ones, left-aligned, as the stream advances by ``advanced``."""
         columns = lengths[:, None] + torch.arange(self.values.shape[1], device=values.device)
         return replace(
@@ -132,8 +138,15 @@ class StreamReader:
         )
 
     def read(
-        self, stream: SeriesStream, values: Tensor, observed: Tensor, lengths: Tensor, origins: object, group: Tensor,
-        *, zero_memory: bool = False,
+        self,
+        stream: SeriesStream,
+        values: Tensor,
+        observed: Tensor,
+        lengths: Tensor,
+        origins: object,
+        group: Tensor,
+        *,
+        zero_memory: bool = False,
     ) -> tuple[SeriesStream, Reads]:
         """Read new rows, left-aligned, ``lengths`` of them for each series.
 
@@ -164,7 +177,9 @@ class StreamReader:
         tokens = self._tokens(all_values, all_observed, starts, starts + p, ahead, origins, group)
         hidden, backbone = self.model.read(tokens, stream.backbone, lengths=counts, zero_memory=zero_memory)
         new = replace(
-            stream.push(values, observed, lengths, lengths, p), backbone=backbone, hidden=_last(hidden, counts, stream.hidden)
+            stream.push(values, observed, lengths, lengths, p),
+            backbone=backbone,
+            hidden=_last(hidden, counts, stream.hidden),
         )
         return new, Reads(hidden, tokens, counts)
 
@@ -193,11 +208,24 @@ class StreamReader:
         return tokens.linear[:, 0], correction
 
     def _tokens(
-        self, values: Tensor, observed: Tensor, starts: Tensor, cutoffs: Tensor, steps: Tensor, origins: object, group: Tensor
+        self,
+        values: Tensor,
+        observed: Tensor,
+        starts: Tensor,
+        cutoffs: Tensor,
+        steps: Tensor,
+        origins: object,
+        group: Tensor,
     ) -> Tokens:
         calendar = calendar_features(self.frequency, self.patching.periods, origins, steps.cpu().numpy())  # type: ignore[arg-type]
         return make_tokens(
-            self.patching, self.linear, group, values, observed, starts, cutoffs,
+            self.patching,
+            self.linear,
+            group,
+            values,
+            observed,
+            starts,
+            cutoffs,
             torch.from_numpy(calendar).to(values.device),
         )
 

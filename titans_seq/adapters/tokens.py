@@ -95,8 +95,14 @@ class LinearForecast(nn.Module):
 
 
 def make_tokens(
-    patching: Patching, linear: LinearForecast, group: Tensor, values: Tensor, observed: Tensor,
-    starts: Tensor, cutoffs: Tensor, calendar: Tensor,
+    patching: Patching,
+    linear: LinearForecast,
+    group: Tensor,
+    values: Tensor,
+    observed: Tensor,
+    starts: Tensor,
+    cutoffs: Tensor,
+    calendar: Tensor,
 ) -> Tokens:
     """Cut patches out of rows and describe each as the forecaster may see it at its cut-off.
 
@@ -168,7 +174,12 @@ def _take(x: Tensor, columns: Tensor) -> Tensor:
 
 
 def _linear_forecast(
-    patching: Patching, linear: LinearForecast, group: Tensor, values: Tensor, observed: Tensor, cutoffs: Tensor
+    patching: Patching,
+    linear: LinearForecast,
+    group: Tensor,
+    values: Tensor,
+    observed: Tensor,
+    cutoffs: Tensor,
 ) -> Tensor:
     length = patching.context_length
     columns = cutoffs.unsqueeze(-1) - length + torch.arange(length, device=values.device)

@@ -3,6 +3,7 @@
 Importing this loads numpy; pandas, polars and narwhals are loaded when a frame is read.
 """
 
+from titans_seq.data.catalog import dataset_card, list_datasets, load_dataset
 from titans_seq.data.frames import FrameFormat, forecast_frame, read_panel
 from titans_seq.data.frequency import Frequency, OffGridError
 from titans_seq.data.panel import Panel
@@ -14,7 +15,10 @@ __all__ = [
     "OffGridError",
     "Panel",
     "cutoffs",
+    "dataset_card",
     "forecast_frame",
+    "list_datasets",
+    "load_dataset",
     "read_panel",
     "split_rows",
 ]

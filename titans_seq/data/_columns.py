@@ -77,9 +77,7 @@ def read_ids(column: Any) -> tuple[Int64Array, tuple[str | int, ...], IdFormat]:
     for i, name in enumerate(ids):
         if isinstance(name, bool) or not isinstance(name, str | int):
             row = int(np.argmax(codes == i))
-            raise TypeError(
-                f"row {row}: {column.name} {name!r} is {type(name).__name__}; ids must be text or integers"
-            )
+            raise TypeError(f"row {row}: {column.name} {name!r} is {type(name).__name__}; ids must be text or integers")
     return codes.astype(np.int64), ids, _id_format(column)
 
 
@@ -123,9 +121,7 @@ def objects_to_float(
         value = values[row]
         if not isinstance(value, Real | Decimal | np.bool_):
             where = place(int(row))
-            raise NotANumberError(
-                f"{where}: {name} is {value!r}, which is not a number; convert or remove it"
-            )
+            raise NotANumberError(f"{where}: {name} is {value!r}, which is not a number; convert or remove it")
         try:
             numbers[row] = float(value)
         except OverflowError:

@@ -76,9 +76,7 @@ def _download(name: str, url: str, sha256: str, looked: str, file: str) -> Path:
             url, known_hash=f"sha256:{sha256}", path=pooch.os_cache("titans_seq"), fname=Path(url).name
         )
     except ValueError:  # the only ValueError of pooch here
-        raise ValueError(
-            f"dataset {name!r}: {url} no longer has the sha256 {sha256[:12]}… of the card"
-        ) from None
+        raise ValueError(f"dataset {name!r}: {url} no longer has the sha256 {sha256[:12]}… of the card") from None
     except OSError as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise FileNotFoundError(

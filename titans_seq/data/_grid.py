@@ -121,8 +121,7 @@ def _check_order(stamps: Stamps) -> None:
             f"{stamps.rows[begin + same[0]]}); keep one row per {key}"
         )
     raise ValueError(
-        f"{stamps.place(k)}: {column} {stamps.show(k)} comes after {stamps.show_before(k)}; "
-        f"sort the frame by {key}"
+        f"{stamps.place(k)}: {column} {stamps.show(k)} comes after {stamps.show_before(k)}; sort the frame by {key}"
     )
 
 
@@ -143,8 +142,7 @@ def _settle(stamps: Stamps, frequency: Frequency | None) -> tuple[Stamps, Freque
     if frequency is not None and dates != (frequency.kind != "integer"):
         found, before = ("dates", "integers") if dates else ("integers", "dates")
         raise ValueError(
-            f"{stamps.place(0)}: {stamps.time_col} holds {found}, but the earlier rows had {before}; "
-            "convert the column"
+            f"{stamps.place(0)}: {stamps.time_col} holds {found}, but the earlier rows had {before}; convert the column"
         )
     if stamps.time_format.timezone is None:
         return replace(stamps, wall_clock=True), frequency or _infer(stamps)

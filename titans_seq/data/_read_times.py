@@ -110,9 +110,7 @@ def _read_text(column: Any, place: Callable[[int], str]) -> tuple[Int64Array, Ti
         )
     longest = max(texts, key=len)
     if ":" in longest and (longest[-1] in "Zz" or "+" in longest or "-" in longest[10:]):
-        raise ValueError(
-            f"{place(0)}: {column.name} {longest!r} carries a UTC offset; convert the column to datetimes"
-        )
+        raise ValueError(f"{place(0)}: {column.name} {longest!r} carries a UTC offset; convert the column to datetimes")
     plain = stamps.dt.tz_localize(None)
     pattern = _text_pattern(longest, plain[list(texts).index(longest)])
     form = TimeFormat("text", form=_pandas_type(column), pattern=pattern)
@@ -121,9 +119,7 @@ def _read_text(column: Any, place: Callable[[int], str]) -> tuple[Int64Array, Ti
 
 def _text_pattern(text: str, stamp: Any) -> str:
     """Return the strftime pattern that writes `stamp` as `text`; a full ISO pattern when none does."""
-    return next(
-        (pattern for pattern in _TEXT_PATTERNS if stamp.strftime(pattern) == text), "%Y-%m-%d %H:%M:%S.%f"
-    )
+    return next((pattern for pattern in _TEXT_PATTERNS if stamp.strftime(pattern) == text), "%Y-%m-%d %H:%M:%S.%f")
 
 
 def _read_unusual(column: Any, place: Callable[[int], str]) -> tuple[Int64Array, TimeFormat]:

@@ -18,16 +18,12 @@ Counter = Callable[[int, int, Int64Array, Int64Array], tuple[Int64Array, NDArray
 Mover = Callable[[int, int, Int64Array, Int64Array], Int64Array]
 
 
-def _count_multiples(
-    step: int, anchor: int, start: Int64Array, at: Int64Array
-) -> tuple[Int64Array, NDArray[np.bool_]]:
+def _count_multiples(step: int, anchor: int, start: Int64Array, at: Int64Array) -> tuple[Int64Array, NDArray[np.bool_]]:
     # Quotients first: `at - start` of dates 300 years apart does not fit in int64 nanoseconds.
     return at // step - start // step, at % step == start % step
 
 
-def _count_months(
-    step: int, anchor: int, start: Int64Array, at: Int64Array
-) -> tuple[Int64Array, NDArray[np.bool_]]:
+def _count_months(step: int, anchor: int, start: Int64Array, at: Int64Array) -> tuple[Int64Array, NDArray[np.bool_]]:
     (start_day, start_time), (day, time) = calendar.split_days(start), calendar.split_days(at)
     months = calendar.months_since_1970(day)
     distance = months - calendar.months_since_1970(start_day)

@@ -154,12 +154,7 @@ def _read_card(card: Card, content: bytes) -> pd.DataFrame:
 
 
 def _looks_like_path(name: str) -> bool:
-    return (
-        "/" in name
-        or "\\" in name
-        or Path(name).suffix in (".csv", ".gz", ".parquet")
-        or Path(name).is_file()
-    )
+    return "/" in name or "\\" in name or Path(name).suffix in (".csv", ".gz", ".parquet") or Path(name).is_file()
 
 
 def _read_table(path: Path) -> pd.DataFrame:

@@ -79,9 +79,7 @@ class Frequency:
             raise ValueError(f"a {self.kind} frequency cannot have the anchor {self.anchor}")
 
     @staticmethod
-    def infer(
-        ds: NDArray[Any], offsets: NDArray[np.int64], ids: Sequence[str | int] | None = None
-    ) -> Frequency:
+    def infer(ds: NDArray[Any], offsets: NDArray[np.int64], ids: Sequence[str | int] | None = None) -> Frequency:
         """Find the one frequency of all series.
 
         Parameters

@@ -205,9 +205,7 @@ class Panel:
         position = {name: i for i, name in enumerate(self.ids)}
         unknown = next((name for name in later.ids if name not in position), None)
         if unknown is not None:
-            raise ValueError(
-                f"series {unknown!r} is not among the {self.n_series} earlier ones; fit again with it"
-            )
+            raise ValueError(f"series {unknown!r} is not among the {self.n_series} earlier ones; fit again with it")
         return np.array([position[name] for name in later.ids], dtype=np.int64)
 
     def _gaps_before(self, later: Panel, which: Int64Array, on_gap: str) -> Int64Array:
@@ -217,9 +215,7 @@ class Panel:
             gaps = self.frequency.steps_between(ends, later.origins) - 1
         except OffGridError as error:
             name = later.ids[error.position]
-            raise ValueError(
-                f"series {name!r}: {error}, its last earlier row; correct the new rows"
-            ) from None
+            raise ValueError(f"series {name!r}: {error}, its last earlier row; correct the new rows") from None
         wrong = np.flatnonzero(gaps != 0 if on_gap == "raise" else gaps < 0)
         if len(wrong):
             i = int(wrong[0])

@@ -32,9 +32,7 @@ def split_rows(panel: Panel, sizes: Sequence[int]) -> tuple[Panel, Panel, Panel]
     """
     parts = [int(size) for size in sizes]
     if len(parts) != 3 or parts != list(sizes) or min(parts) < 0 or parts[0] < 1:
-        raise ValueError(
-            f"sizes must be three row counts (train >= 1, validation, test), got {tuple(sizes)!r}"
-        )
+        raise ValueError(f"sizes must be three row counts (train >= 1, validation, test), got {tuple(sizes)!r}")
     short = np.flatnonzero(panel.lengths < sum(parts))
     if len(short):
         i = int(short[0])
@@ -82,9 +80,7 @@ def cutoffs(length: int, horizon: int, first: int, stride: int = 1, last: int | 
             raise ValueError(f"{name} must be at least {least}, got {value}")
     end = length - horizon
     if last is not None and last > end:
-        raise ValueError(
-            f"last cut-off {last} leaves less than horizon {horizon} of {length} rows; use at most {end}"
-        )
+        raise ValueError(f"last cut-off {last} leaves less than horizon {horizon} of {length} rows; use at most {end}")
     end = end if last is None else last
     if first > end:
         raise ValueError(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from titans_seq.adapters.forecasts import Forecasts
 
 FloatArray = NDArray[np.float64]
+Float32Array = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
 
 LEVELS = np.round(np.concatenate([[0.005, 0.01], np.arange(0.025, 0.976, 0.025), [0.99, 0.995]]), 4)
@@ -55,7 +56,7 @@ class Combination:
         return width * np.exp(forecasts.log_spread) if self.use_spread else width
 
 
-def best_weight(residual: FloatArray, shift: FloatArray, observed: BoolArray) -> tuple[float, float]:
+def best_weight(residual: FloatArray, shift: Float32Array, observed: BoolArray) -> tuple[float, float]:
     """Weight of ``shift`` in [0, 1] that fits ``residual`` best, and the mean squared error with it."""
     r, s = residual[observed], shift[observed].astype(np.float64)
     power = float(s @ s)
@@ -101,7 +102,7 @@ def _cautious_weight(forecasts: Forecasts, residual: FloatArray, observed: BoolA
     return best
 
 
-def _moments(residual: FloatArray, shift: FloatArray, observed: BoolArray) -> tuple[float, float]:
+def _moments(residual: FloatArray, shift: Float32Array, observed: BoolArray) -> tuple[float, float]:
     r, s = residual[observed], shift[observed].astype(np.float64)
     return float(np.mean(r * s)), float(np.mean(s * s))
 

@@ -83,8 +83,14 @@ def split_off_validation(panel: Panel, horizon: int, fraction: float) -> IntArra
 
 
 def _train(
-    forecaster: TitansForecaster, settings: Settings, data: ScaledPanel, train_end: IntArray, linear: LinearMap,
-    model: SeriesModel, seed: int, began: float,
+    forecaster: TitansForecaster,
+    settings: Settings,
+    data: ScaledPanel,
+    train_end: IntArray,
+    linear: LinearMap,
+    model: SeriesModel,
+    seed: int,
+    began: float,
 ) -> TrainingResult | None:
     """Train the network where there is enough to train and to choose on; None where there is not."""
     windows = int(np.maximum(train_end - settings.horizon - settings.patch_length, 0).sum())
@@ -99,8 +105,16 @@ def _train(
     tokens = settings.sequence_length // settings.patch_length
     n_batches = int(np.clip(windows / (forecaster.batch_size * tokens), 10, 200))
     sampler = StretchSampler(
-        data, train_end, settings.patching, settings.horizon, tokens=tokens, batch_size=forecaster.batch_size,
-        n_batches=n_batches, history=settings.carry_state, partial=settings.carry_state, seed=seed,
+        data,
+        train_end,
+        settings.patching,
+        settings.horizon,
+        tokens=tokens,
+        batch_size=forecaster.batch_size,
+        n_batches=n_batches,
+        history=settings.carry_state,
+        partial=settings.carry_state,
+        seed=seed,
     )
     reader = StreamReader(model, forecast, data.panel.frequency)
 
@@ -109,16 +123,26 @@ def _train(
         actual, observed = outcomes(data, forecasts, settings.horizon)
         return best_weight(actual - forecasts.linear, forecasts.shift, observed)[1]
 
-    module = SeriesTraining(
-        model, forecast, quantile_levels=tuple(forecaster.quantile_levels), learning_rate=forecaster.learning_rate,
-        total_steps=n_batches * forecaster.max_epochs, validate=validate,
-    )
     spent = time.monotonic() - began
     limit = None if forecaster.max_minutes is None else max(0.0, 54 * forecaster.max_minutes - spent)
+    module = SeriesTraining(
+        model,
+        forecast,
+        quantile_levels=tuple(forecaster.quantile_levels),
+        learning_rate=forecaster.learning_rate,
+        total_steps=n_batches * forecaster.max_epochs,
+        max_seconds=limit,
+        validate=validate,
+    )
     return train(
-        module, sampler, max_epochs=forecaster.max_epochs, max_seconds=limit,
-        patience=forecaster.early_stopping_patience, accelerator=forecaster._accelerator(),
-        precision={"32": "32-true", "bf16": "bf16-mixed"}[forecaster.precision], progress=forecaster._show_progress(),
+        module,
+        sampler,
+        max_epochs=forecaster.max_epochs,
+        max_seconds=limit,
+        patience=forecaster.early_stopping_patience,
+        accelerator=forecaster._accelerator(),
+        precision={"32": "32-true", "bf16": "bf16-mixed"}[forecaster.precision],
+        progress=forecaster._show_progress(),
     )
 
 

@@ -99,8 +99,13 @@ def resolve(forecaster: TitansForecaster, panel: Panel, train_end: np.ndarray) -
     )  # fmt: skip
     backbone = {name: getattr(forecaster, name) for name in names}
     return Settings(
-        forecaster.horizon, context, patch, sequence, bool(forecaster.carry_state),
-        calendar_periods(panel.frequency, int(train_end.max())), backbone
+        forecaster.horizon,
+        context,
+        patch,
+        sequence,
+        bool(forecaster.carry_state),
+        calendar_periods(panel.frequency, int(train_end.max())),
+        backbone,
     )
 
 
@@ -126,7 +131,7 @@ def _check_integer(name: str, value: Any, least: int) -> None:
 def _check_real(name: str, value: Any, above: float, below: float) -> None:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, found {value!r}")
-    if not above < value < below:
+    if not above < float(value) < below:
         raise ValueError(f"{name} must lie between {above} and {below}, found {value}")
 
 

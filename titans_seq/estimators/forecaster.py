@@ -214,7 +214,10 @@ class TitansForecaster(BaseEstimator):
     def _set_fitted(self, fitted: _fitting.Fitted, fmt: FrameFormat) -> None:
         self.frequency_, self.ids_ = fitted.data.panel.frequency, list(fitted.data.panel.ids)
         self.linear_, self.network_weight_ = fitted.linear, fitted.combination.weight
-        self.context_length_, self.patch_length_ = fitted.settings.context_length, fitted.settings.patch_length
+        self.context_length_, self.patch_length_ = (
+            fitted.settings.context_length,
+            fitted.settings.patch_length,
+        )
         self.history_ = [] if fitted.training is None else fitted.training.history
         self.n_parameters_ = fitted.model.n_parameters() + fitted.linear.weights.size + fitted.linear.bias.size
         self._settings, self._format, self._combination = fitted.settings, fmt, fitted.combination
@@ -307,7 +310,12 @@ class TitansForecaster(BaseEstimator):
         observed = self._stream.observed[:, -1].numpy()
         n = len(self.ids_)
         return Panel(
-            np.where(observed, values, 0.0), observed, np.arange(n + 1), tuple(self.ids_), self._last_ds, self.frequency_
+            np.where(observed, values, 0.0),
+            observed,
+            np.arange(n + 1),
+            tuple(self.ids_),
+            self._last_ds,
+            self.frequency_,
         )
 
     def _forecast_now(self) -> Forecasts:
@@ -338,7 +346,12 @@ class TitansForecaster(BaseEstimator):
     # --- backtesting ---------------------------------------------------------------------------------------
 
     def backtest(
-        self, X: Any, *, first_cutoff: int, mode: Literal["windowed", "streaming"] | None = None, stride: int = 1,
+        self,
+        X: Any,
+        *,
+        first_cutoff: int,
+        mode: Literal["windowed", "streaming"] | None = None,
+        stride: int = 1,
         components: bool = False,
     ) -> BacktestResult:
         """Forecast from many cut-offs of ``X`` with the weights as they are.
@@ -374,7 +387,9 @@ class TitansForecaster(BaseEstimator):
         data = self._scaled(panel, np.minimum(panel.lengths, first_cutoff))
         last = panel.lengths - self._settings.horizon
         if not (last >= first_cutoff).any():
-            raise ValueError(f"no series has {first_cutoff} + {self._settings.horizon} rows; the longest has {panel.lengths.max()}")
+            raise ValueError(
+                f"no series has {first_cutoff} + {self._settings.horizon} rows; the longest has {panel.lengths.max()}"
+            )
         forecasts = self._forecast_at(data, mode, first_cutoff, stride)
         actual, observed = data.gather(forecasts.series, forecasts.cutoff, self._settings.horizon)
         back = forecasts.series
@@ -383,8 +398,11 @@ class TitansForecaster(BaseEstimator):
         if components:
             parts = self._components(forecasts, self._forecast_at(data, mode, first_cutoff, stride, zero_memory=True))
         return BacktestResult(
-            panel=panel, series=back, cutoff=forecasts.cutoff,
-            actual=data.to_original(actual.numpy(), back), observed=observed.numpy(),
+            panel=panel,
+            series=back,
+            cutoff=forecasts.cutoff,
+            actual=data.to_original(actual.numpy(), back),
+            observed=observed.numpy(),
             point=data.to_original(self._combination.point(forecasts), back),
             quantiles=data.to_original(self._combination.quantiles(forecasts, levels), back),
             quantile_levels=levels,
@@ -397,9 +415,8 @@ class TitansForecaster(BaseEstimator):
         if first_cutoff < 1 or stride < 1:
             raise ValueError(f"first_cutoff and stride must be at least 1, found {first_cutoff} and {stride}")
         if mode == "streaming" and stride % self._settings.patch_length:
-            raise ValueError(
-                f"stride must be a multiple of patch_length={self._settings.patch_length} in streaming mode, found {stride}"
-            )
+            patch = self._settings.patch_length
+            raise ValueError(f"stride must be a multiple of patch_length={patch} in streaming mode, found {stride}")
 
     def _forecast_at(
         self, data: ScaledPanel, mode: str, first_cutoff: int, stride: int, zero_memory: bool = False
@@ -409,7 +426,9 @@ class TitansForecaster(BaseEstimator):
             ends = [np.arange(first_cutoff, n + 1, stride) for n in last]
             series = np.repeat(np.arange(len(ends)), [len(e) for e in ends])
             rows = self._settings.context_length
-            return windowed_forecasts(self._reader, data, series, np.concatenate(ends), rows=rows, zero_memory=zero_memory)
+            return windowed_forecasts(
+                self._reader, data, series, np.concatenate(ends), rows=rows, zero_memory=zero_memory
+            )
         # Patches are laid so that the first cut-off is a patch boundary.
         start = np.full(data.panel.n_series, first_cutoff % self._settings.patch_length)
         first = np.full(data.panel.n_series, first_cutoff)
@@ -441,7 +460,12 @@ class TitansForecaster(BaseEstimator):
         tensors = {f"model.{name}": x for name, x in self._model.state_dict().items()}
         tensors |= self._stream.tensors()
         tensors |= _storage.as_tensors("linear.", self.linear_.tensors())
-        own = {"center": self._center, "scale": self._scale, "group": self._group, "offsets": self._combination.offsets}
+        own = {
+            "center": self._center,
+            "scale": self._scale,
+            "group": self._group,
+            "offsets": self._combination.offsets,
+        }
         tensors |= _storage.as_tensors("own.", own | {"origins": self._origins.astype(np.int64)})
         _storage.write_model(path, tensors, self._description())
 
@@ -480,10 +504,19 @@ class TitansForecaster(BaseEstimator):
     def _restore(cls, tensors: dict[str, torch.Tensor], description: dict[str, Any]) -> Self:
         if description["estimator"] != NAME:
             raise ValueError(f"this is a saved {description['estimator']}, not a {NAME}")
-        self = cls(**description["parameters"] | {"quantile_levels": tuple(description["parameters"]["quantile_levels"])})
+        self = cls(
+            **description["parameters"] | {"quantile_levels": tuple(description["parameters"]["quantile_levels"])}
+        )
         self._settings = Settings(**description["settings"])
-        self._format, self.frequency_ = FrameFormat.from_dict(description["frame"]), Frequency.from_dict(description["frequency"])
-        self.ids_, self.history_, self.fit_seconds_ = description["ids"], description["history"], description["fit_seconds"]
+        self._format, self.frequency_ = (
+            FrameFormat.from_dict(description["frame"]),
+            Frequency.from_dict(description["frequency"]),
+        )
+        self.ids_, self.history_, self.fit_seconds_ = (
+            description["ids"],
+            description["history"],
+            description["fit_seconds"],
+        )
         own = {name: x.numpy() for name, x in _storage.part(tensors, "own.").items()}
         self._center, self._scale, self._group = own["center"], own["scale"], own["group"]
         self._origins = own["origins"] if self.frequency_.kind == "integer" else own["origins"].view("datetime64[ns]")
@@ -507,7 +540,12 @@ class TitansForecaster(BaseEstimator):
 
     def _read(self, X: Any, frequency: Frequency | None = None) -> tuple[Panel, FrameFormat]:
         return read_panel(
-            X, id_col=self.id_col, time_col=self.time_col, target_col=self.target_col, on_gap=self.on_gap, frequency=frequency
+            X,
+            id_col=self.id_col,
+            time_col=self.time_col,
+            target_col=self.target_col,
+            on_gap=self.on_gap,
+            frequency=frequency,
         )
 
     def _known(self, panel: Panel | None) -> ScaledPanel:
@@ -556,9 +594,7 @@ def _check_lengths(panel: Panel, train_end: IntArray, horizon: int) -> None:
         raise ValueError(f"no series is longer than the horizon of {horizon} rows; the longest has {longest}")
 
 
-def _output_columns(
-    level: Iterable[float] | None, quantiles: Iterable[float] | None
-) -> dict[str, float | None]:
+def _output_columns(level: Iterable[float] | None, quantiles: Iterable[float] | None) -> dict[str, float | None]:
     """Names of the output columns, and the quantile each holds (None: the point forecast)."""
     columns: dict[str, float | None] = {NAME: None}
     for percent in [] if level is None else list(level):

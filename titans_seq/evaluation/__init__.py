@@ -16,6 +16,19 @@ from titans_seq.evaluation.metrics import (
 from titans_seq.evaluation.plots import ForecastPanel, plot_forecast
 
 __all__ = [
-    "ForecastPanel", "coverage", "drift", "mae", "mase", "mse", "msis", "naive", "plot_forecast", "quantile_loss",
-    "rmse", "seasonal_error", "seasonal_naive", "smape", "weighted_quantile_loss",
-]  # fmt: skip
+    "ForecastPanel",
+    "coverage",
+    "drift",
+    "mae",
+    "mase",
+    "mse",
+    "msis",
+    "naive",
+    "plot_forecast",
+    "quantile_loss",
+    "rmse",
+    "seasonal_error",
+    "seasonal_naive",
+    "smape",
+    "weighted_quantile_loss",
+]

@@ -35,9 +35,7 @@ def naive(panel: Panel, series: ArrayLike, cutoffs: ArrayLike, horizon: int) -> 
     return seasonal_naive(panel, series, cutoffs, horizon, 1)
 
 
-def seasonal_naive(
-    panel: Panel, series: ArrayLike, cutoffs: ArrayLike, horizon: int, season_length: int
-) -> FloatArray:
+def seasonal_naive(panel: Panel, series: ArrayLike, cutoffs: ArrayLike, horizon: int, season_length: int) -> FloatArray:
     """Repeat the last observed value of the same position in the season.
 
     Parameters
@@ -111,7 +109,7 @@ def _checked(panel: Panel, series: ArrayLike, cutoffs: ArrayLike, horizon: int) 
         raise ValueError(f"horizon must be at least 1, got {horizon}")
     which, cut = np.asarray(series, dtype=np.int64), np.asarray(cutoffs, dtype=np.int64)
     if which.ndim != 1 or which.shape != cut.shape:
-        raise ValueError(f"series and cutoffs must be flat and equally long, got shapes {which.shape} and {cut.shape}")
+        raise ValueError(f"series and cutoffs must be flat and equally long, got {which.shape} and {cut.shape}")
     if len(which) and not 0 <= which.min() <= which.max() < panel.n_series:
         raise ValueError(f"series numbers must lie between 0 and {panel.n_series - 1}")
     wrong = np.flatnonzero((cut < 1) | (cut > panel.lengths[which]))

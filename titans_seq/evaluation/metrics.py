@@ -66,7 +66,9 @@ def smape(actual: ArrayLike, forecast: ArrayLike, observed: ArrayLike | None = N
 
 
 def seasonal_error(values: ArrayLike, observed: ArrayLike | None = None, *, season_length: int = 1) -> float:
-    """Return the in-sample mean absolute error of the seasonal naive, mean |y_t - y_{t-m}|: the scale of MASE.
+    """Return the mean absolute error of the seasonal naive in the history, mean |y_t - y_{t-m}|.
+
+    The scale of `mase` and `msis`.
 
     Parameters
     ----------
@@ -98,7 +100,11 @@ def seasonal_error(values: ArrayLike, observed: ArrayLike | None = None, *, seas
 
 
 def mase(
-    actual: ArrayLike, forecast: ArrayLike, scale: ArrayLike, observed: ArrayLike | None = None, *,
+    actual: ArrayLike,
+    forecast: ArrayLike,
+    scale: ArrayLike,
+    observed: ArrayLike | None = None,
+    *,
     axis: Axis = None,
 ) -> Any:
     """Return the mean absolute scaled error, mean |y - f| / scale (Hyndman & Koehler 2006).
@@ -127,13 +133,19 @@ def mase(
 
 
 def msis(
-    actual: ArrayLike, lower: ArrayLike, upper: ArrayLike, scale: ArrayLike, observed: ArrayLike | None = None, *,
-    level: float = 95.0, axis: Axis = None,
+    actual: ArrayLike,
+    lower: ArrayLike,
+    upper: ArrayLike,
+    scale: ArrayLike,
+    observed: ArrayLike | None = None,
+    *,
+    level: float = 95.0,
+    axis: Axis = None,
 ) -> Any:
     """Return the mean scaled interval score of the `level` % interval.
 
-    mean (u - l + 2/a (l - y)⁺ + 2/a (y - u)⁺) / scale, with a = 1 - level/100 (Gneiting & Raftery 2007; scaled
-    as in the M4 competition).
+    mean (u - l + 2/a (l - y)⁺ + 2/a (y - u)⁺) / scale, with a = 1 - level/100 (Gneiting & Raftery 2007;
+    scaled as in the M4 competition).
 
     Parameters
     ----------
@@ -164,16 +176,25 @@ def msis(
 
 
 def coverage(
-    actual: ArrayLike, lower: ArrayLike, upper: ArrayLike, observed: ArrayLike | None = None, *, axis: Axis = None
+    actual: ArrayLike,
+    lower: ArrayLike,
+    upper: ArrayLike,
+    observed: ArrayLike | None = None,
+    *,
+    axis: Axis = None,
 ) -> Any:
-    """Return the share of truths inside [lower, upper], ends included, from 0 to 1; arguments as for `msis`."""
+    """Return the share of truths in [lower, upper], ends included, from 0 to 1; arguments as for `msis`."""
     y, low, seen = _checked(actual, observed, lower)
     high = _checked_forecast(upper, y)
     return _mean(((low <= y) & (y <= high)).astype(np.float64), seen, axis)
 
 
 def quantile_loss(
-    actual: ArrayLike, quantiles: ArrayLike, levels: Sequence[float], observed: ArrayLike | None = None, *,
+    actual: ArrayLike,
+    quantiles: ArrayLike,
+    levels: Sequence[float],
+    observed: ArrayLike | None = None,
+    *,
     axis: Axis = None,
 ) -> Any:
     """Return twice the pinball loss, mean over entries of mean over levels of 2 (y - f)(τ - [y < f]).
@@ -219,7 +240,7 @@ def weighted_quantile_loss(
     loss, y, seen = _pinball(actual, quantiles, levels, observed)
     total = float(np.abs(y[seen]).sum())
     if total == 0.0:
-        raise ValueError("the weighted quantile loss divides by the sum of |actual|, which is 0; use quantile_loss")
+        raise ValueError("the sum of |actual| is 0, so no loss can be weighted by it; use quantile_loss")
     return float(loss[seen].sum(axis=0).mean()) / total
 
 
@@ -284,7 +305,9 @@ def _mean(errors: FloatArray, counts: BoolArray, axis: Axis) -> Any:
     """Return the mean of the errors that count; a float where nothing remains of the shape."""
     number = counts.sum(axis=axis)
     if not np.all(number):
-        what = "nothing" if np.ndim(number) == 0 else f"{int((np.asarray(number) == 0).sum())} parts without anything"
-        raise ValueError(f"a mean over {what} observed (or of scale above 0) was asked for; leave that out")
+        empty = int((np.asarray(number) == 0).sum())
+        raise ValueError(
+            f"{empty} of {np.size(number)} means would be over nothing: no entry there is observed and of scale above 0"
+        )
     mean = np.where(counts, errors, 0.0).sum(axis=axis) / number
     return float(mean) if np.ndim(mean) == 0 else mean

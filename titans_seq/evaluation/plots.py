@@ -65,13 +65,18 @@ class ForecastPanel:
         checks += [(name, array, self.forecast_ds) for name, array in ahead.items()]
         for name, array, times in checks:
             if np.shape(array) != np.shape(times) or np.ndim(times) != 1:
-                raise ValueError(f"{self.name}: {name} has shape {np.shape(array)}, its times {np.shape(times)}")
+                shapes = f"{np.shape(array)}, its times {np.shape(times)}"
+                raise ValueError(f"{self.name}: {name} has shape {shapes}")
         if not np.size(self.point):
             raise ValueError(f"{self.name}: the forecast is empty")
 
 
 def plot_forecast(
-    path: str | Path, panels: Sequence[ForecastPanel], *, title: str | None = None, y_label: str | None = None,
+    path: str | Path,
+    panels: Sequence[ForecastPanel],
+    *,
+    title: str | None = None,
+    y_label: str | None = None,
     dpi: int = 150,
 ) -> Path:
     """Draw history, truth, point forecast and prediction intervals of up to six series.
@@ -102,10 +107,11 @@ def plot_forecast(
     if not panels:
         raise ValueError("a forecast figure needs at least one series")
     shown = panels[:MOST_PANELS]
-    figure, axes = _grid(len(shown))
-    for ax, panel in zip(axes, shown, strict=True):
+    columns = 1 if len(shown) <= 3 else 2
+    figure, axes = _grid(len(shown), columns)
+    for i, (ax, panel) in enumerate(zip(axes, shown, strict=True)):
         _draw(ax, panel)
-        if y_label is not None and ax.get_subplotspec().is_first_col():
+        if y_label is not None and i % columns == 0:
             ax.set_ylabel(y_label, fontsize=8.5, color=_INK)
     if len(shown) < len(panels):
         title = f"{title or 'Forecasts'} ({len(shown)} of {len(panels)} series)"
@@ -115,11 +121,10 @@ def plot_forecast(
     return target
 
 
-def _grid(n: int) -> tuple[Figure, list[Axes]]:
-    """Return a figure with n panels, in two columns from four panels on."""
+def _grid(n: int, columns: int) -> tuple[Figure, list[Axes]]:
+    """Return a figure with n panels."""
     from matplotlib.figure import Figure
 
-    columns = 1 if n <= 3 else 2
     rows = math.ceil(n / columns)
     height = {1: 3.6, 2: 2.7, 3: 2.4}[rows]
     figure = Figure(figsize=(10.0, height * rows + 0.8), facecolor="white", layout="constrained")
@@ -136,8 +141,8 @@ def _draw(ax: Axes, panel: ForecastPanel) -> None:
         ax.plot(*_joined(times, history, ahead, _floats(panel.actual)), color=_INK, lw=1.3, label="Actual")
     for colour, (label, values) in zip(_OTHERS, panel.others.items(), strict=False):
         ax.plot(ahead, _floats(values), color=colour, lw=1.1, ls=(0, (4, 2)), label=label)
-    marker = {"marker": "o", "ms": 2.6} if len(point) <= 24 else {}
-    ax.plot(ahead, point, color=_FORECAST, lw=1.7, label="Forecast", **marker)
+    marker = "o" if len(point) <= 24 else None
+    ax.plot(ahead, point, color=_FORECAST, lw=1.7, marker=marker, ms=2.6, label="Forecast")
     begin = times[-1] if len(times) else ahead[0]
     ax.axvline(begin + (ahead[0] - begin) / 2, color=_GREY, lw=1.0, ls=":", zorder=0, label="Cut-off")
     _dress(ax, panel.name, times, ahead)
@@ -169,7 +174,7 @@ def _dress(ax: Axes, name: str, times: NDArray[Any], ahead: NDArray[Any]) -> Non
 def _date_axis(ax: Axes) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-    locator = AutoDateLocator(minticks=4, maxticks=7)
+    locator = AutoDateLocator(minticks=3, maxticks=8)
     formatter = ConciseDateFormatter(
         locator,
         formats=["%Y", "%b", "%d %b", "%H:%M", "%H:%M", "%H:%M:%S"],
@@ -189,9 +194,15 @@ def _add_heading(figure: Figure, axes: list[Axes], title: str | None) -> None:
             handles.setdefault(label, handle)
     labels = sorted(handles, key=_legend_place)
     figure.legend(
-        [handles[label] for label in labels], labels, loc="outside lower center", ncols=min(len(labels), 8),
-        frameon=False, fontsize=8.5, handlelength=1.6, columnspacing=1.5,
-    )  # fmt: skip
+        [handles[label] for label in labels],
+        labels,
+        loc="outside lower center",
+        ncols=min(len(labels), 8),
+        frameon=False,
+        fontsize=8.5,
+        handlelength=1.6,
+        columnspacing=1.5,
+    )
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontsize=12, color=_INK, fontweight="bold")
 

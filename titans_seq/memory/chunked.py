@@ -13,6 +13,7 @@ from torch import Tensor
 
 from titans_seq.memory._coefficients import Coefficients, chunk_coefficients
 from titans_seq.memory._grid import ChunkGrid
+from titans_seq.memory._options import MemoryOptions
 from titans_seq.memory.rules import RULES, ChunkFeatures, Features, confine_hidden, features_at
 from titans_seq.memory.state import MemoryState, PendingRows, Weights
 
@@ -52,9 +53,17 @@ class ChunkResult:
 
 
 def chunked_memory(
-    q: Tensor, k: Tensor, v: Tensor, theta: Tensor, eta: Tensor, alpha: Tensor, state: MemoryState,
-    *, mask: Tensor, lengths: tuple[int, ...], chunk_size: int, rule: str, loss: str,
-    surprise_threshold: float, decay_before_error: bool, return_surprise: bool,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    theta: Tensor,
+    eta: Tensor,
+    alpha: Tensor,
+    state: MemoryState,
+    *,
+    mask: Tensor,
+    lengths: tuple[int, ...],
+    options: MemoryOptions,
 ) -> tuple[Tensor, MemoryState, Tensor | None]:
     """Read a batch of streams chunk by chunk; arguments are those of `neural_memory`, already checked.
 
@@ -64,33 +73,23 @@ def chunked_memory(
     state : MemoryState
     surprise : Tensor of shape (batch, time, heads), or None
     """
-    phases = tuple(int(p) % chunk_size for p in state.position.tolist())
-    grid = ChunkGrid(phases, lengths, q.shape[1], chunk_size)
+    phases = tuple(int(p) % options.chunk_size for p in state.position.tolist())
+    grid = ChunkGrid(phases, lengths, q.shape[1], options.chunk_size)
     rows = _lay_rows(grid, state.pending, k, v, theta, eta, alpha, mask)
     queries = grid.lay(q.new_zeros(q.shape[0], state.pending.width, *q.shape[2:]), q)
-    chunks, coefficients = _split(rows, queries, precompute=surprise_threshold == 0)
-    settings = _Settings(rule, loss, surprise_threshold, decay_before_error, return_surprise)
+    chunks, coefficients = _split(rows, queries, precompute=options.surprise_threshold == 0)
     initial = tuple(_groups(w.expand(q.shape[0], *w.shape)) for w in state.initial)
     weights, momentum = (tuple(_groups(w) for w in ws) for ws in (state.opening_weights, state.opening_momentum))
     keeper = _OpeningKeeper(grid, weights, momentum)
     results: list[ChunkResult] = []
     for n, chunk in enumerate(chunks):
         given = None if coefficients is None else Coefficients(*(c[n] for c in coefficients))
-        results.append(_read_chunk(chunk, given, weights, momentum, initial, settings))
+        results.append(_read_chunk(chunk, given, weights, momentum, initial, options))
         weights, momentum = results[-1].weights, results[-1].momentum
-        if rule == "bounded" and state.depth > 1:
+        if options.rule == "bounded" and state.depth > 1:
             weights, momentum = _confine(keeper.completed(n), weights, momentum, initial)
         keeper.after_chunk(n, weights, momentum)
     return _assemble(grid, state, rows, results, weights, momentum, keeper)
-
-
-@dataclass(frozen=True)
-class _Settings:
-    rule: str
-    loss: str
-    surprise_threshold: float
-    decay_before_error: bool
-    return_surprise: bool
 
 
 def _groups(x: Tensor) -> Tensor:
@@ -98,14 +97,26 @@ def _groups(x: Tensor) -> Tensor:
 
 
 def _lay_rows(
-    grid: ChunkGrid, pending: PendingRows, k: Tensor, v: Tensor, theta: Tensor, eta: Tensor, alpha: Tensor, mask: Tensor
+    grid: ChunkGrid,
+    pending: PendingRows,
+    k: Tensor,
+    v: Tensor,
+    theta: Tensor,
+    eta: Tensor,
+    alpha: Tensor,
+    mask: Tensor,
 ) -> PendingRows:
     """All tokens of the call on the grid; what stands under a mask is zero before any arithmetic."""
     keep = mask.unsqueeze(-1).expand(theta.shape)
     cell = keep.unsqueeze(-1)
-    new = (torch.where(cell, k, 0), torch.where(cell, v, 0), *(torch.where(keep, g, 0) for g in (theta, eta, alpha)))
-    old = (pending.k, pending.v, pending.theta, pending.eta, pending.alpha)
-    return PendingRows(*(grid.lay(o, n) for o, n in zip(old, new, strict=True)), keep=grid.lay(pending.keep, keep))
+    return PendingRows(
+        k=grid.lay(pending.k, torch.where(cell, k, 0)),
+        v=grid.lay(pending.v, torch.where(cell, v, 0)),
+        theta=grid.lay(pending.theta, torch.where(keep, theta, 0)),
+        eta=grid.lay(pending.eta, torch.where(keep, eta, 0)),
+        alpha=grid.lay(pending.alpha, torch.where(keep, alpha, 0)),
+        keep=grid.lay(pending.keep, keep),
+    )
 
 
 def _split(rows: PendingRows, q: Tensor, *, precompute: bool) -> tuple[list[Chunk], Coefficients | None]:
@@ -125,26 +136,41 @@ def _split(rows: PendingRows, q: Tensor, *, precompute: bool) -> tuple[list[Chun
 
 
 def _read_chunk(
-    chunk: Chunk, coefficients: Coefficients | None, weights: Weights, momentum: Weights, initial: Weights, settings: _Settings
+    chunk: Chunk,
+    coefficients: Coefficients | None,
+    weights: Weights,
+    momentum: Weights,
+    initial: Weights,
+    options: MemoryOptions,
 ) -> ChunkResult:
     features = features_at(chunk.k, weights)
     skipped = None
     if coefficients is None:
         opening = torch.linalg.vector_norm(torch.bmm(features.inputs[-1], weights[-1]) - chunk.v, dim=-1)
         skipped = torch.where(chunk.keep, opening, 0)
-        chunk = chunk.masked(chunk.keep & (opening > settings.surprise_threshold))
+        chunk = chunk.masked(chunk.keep & (opening > options.surprise_threshold))
         coefficients = chunk_coefficients(chunk.eta, chunk.alpha, chunk.keep)
     seen = ChunkFeatures(
-        features, chunk.v, chunk.theta, chunk.eta, chunk.alpha, chunk.keep, coefficients, weights, momentum, initial,
-        settings.loss, settings.decay_before_error,
+        features,
+        chunk.v,
+        chunk.theta,
+        chunk.eta,
+        chunk.alpha,
+        chunk.keep,
+        coefficients,
+        weights,
+        momentum,
+        initial,
+        options.loss,
+        options.decay_before_error,
     )
-    errors, steps, damping = RULES[settings.rule](seen)
+    errors, steps, damping = RULES[options.rule](seen)
     deltas = _backpropagate(errors, damping, features, weights)
-    returns_to = initial if settings.rule == "bounded" else None
+    returns_to = initial if options.rule == "bounded" else None
     path = -coefficients.path * steps.unsqueeze(-2)
     y = _read(chunk.q, path, coefficients, features, deltas, weights, momentum, returns_to)
     new_weights, new_momentum = _close(path, steps, coefficients, features, deltas, weights, momentum, returns_to)
-    surprise = _surprise(errors, chunk.keep, skipped) if settings.return_surprise else None
+    surprise = _surprise(errors, chunk.keep, skipped) if options.return_surprise else None
     return ChunkResult(y, new_weights, new_momentum, surprise, chunk.keep)
 
 
@@ -164,8 +190,14 @@ def _backpropagate(errors: Tensor, damping: Tensor | None, features: Features, w
 
 
 def _read(
-    q: Tensor, path: Tensor, c: Coefficients, features: Features, deltas: list[Tensor],
-    weights: Weights, momentum: Weights, returns_to: Weights | None,
+    q: Tensor,
+    path: Tensor,
+    c: Coefficients,
+    features: Features,
+    deltas: list[Tensor],
+    weights: Weights,
+    momentum: Weights,
+    returns_to: Weights | None,
 ) -> Tensor:
     """y_t = f(q_t; M_t), layer by layer, without forming M_t."""
     beta, gamma = c.beta.unsqueeze(-1), c.gamma.unsqueeze(-1)
@@ -180,11 +212,21 @@ def _read(
 
 
 def _close(
-    path: Tensor, steps: Tensor, c: Coefficients, features: Features, deltas: list[Tensor],
-    weights: Weights, momentum: Weights, returns_to: Weights | None,
+    path: Tensor,
+    steps: Tensor,
+    c: Coefficients,
+    features: Features,
+    deltas: list[Tensor],
+    weights: Weights,
+    momentum: Weights,
+    returns_to: Weights | None,
 ) -> tuple[Weights, Weights]:
     """M and S after the chunk's last token."""
-    beta, gamma, decay = c.beta[:, -1, None, None], c.gamma[:, -1, None, None], c.momentum_decay[:, None, None]
+    beta, gamma, decay = (
+        c.beta[:, -1, None, None],
+        c.gamma[:, -1, None, None],
+        c.momentum_decay[:, None, None],
+    )
     in_weights, in_momentum = path[:, -1, :, None], -(c.momentum_row * steps).unsqueeze(-1)
     new_weights, new_momentum = [], []
     for layer, (w, s) in enumerate(zip(weights, momentum, strict=True)):
@@ -241,8 +283,13 @@ def _without_skipped(rows: PendingRows) -> PendingRows:
 
 
 def _assemble(
-    grid: ChunkGrid, state: MemoryState, rows: PendingRows, results: list[ChunkResult],
-    weights: Weights, momentum: Weights, keeper: _OpeningKeeper,
+    grid: ChunkGrid,
+    state: MemoryState,
+    rows: PendingRows,
+    results: list[ChunkResult],
+    weights: Weights,
+    momentum: Weights,
+    keeper: _OpeningKeeper,
 ) -> tuple[Tensor, MemoryState, Tensor | None]:
     batch, heads = len(grid.phases), rows.k.shape[3]
 

@@ -7,9 +7,9 @@ from typing import Literal, overload
 import torch
 from torch import Tensor
 
+from titans_seq.memory._options import MemoryOptions, check_choice
 from titans_seq.memory.chunked import chunked_memory
-from titans_seq.memory.reference import Settings, reference_memory
-from titans_seq.memory.rules import RULES
+from titans_seq.memory.reference import reference_memory
 from titans_seq.memory.state import MemoryState
 
 Output = tuple[Tensor, MemoryState]
@@ -19,23 +19,62 @@ BACKENDS = ("auto", "reference", "torch")
 
 @overload
 def neural_memory(
-    q: Tensor, k: Tensor, v: Tensor, theta: Tensor, eta: Tensor, alpha: Tensor, state: MemoryState, *,
-    chunk_size: int = 64, rule: str = "bounded", backend: str = "auto", mask: Tensor | None = None,
-    lengths: Tensor | None = None, surprise_threshold: float = 0.0, loss: str = "l2",
-    decay_before_error: bool = False, return_surprise: Literal[False] = False,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    theta: Tensor,
+    eta: Tensor,
+    alpha: Tensor,
+    state: MemoryState,
+    *,
+    chunk_size: int = 64,
+    rule: str = "bounded",
+    backend: str = "auto",
+    mask: Tensor | None = None,
+    lengths: Tensor | None = None,
+    surprise_threshold: float = 0.0,
+    loss: str = "l2",
+    decay_before_error: bool = False,
+    return_surprise: Literal[False] = False,
 ) -> Output: ...
 @overload
 def neural_memory(
-    q: Tensor, k: Tensor, v: Tensor, theta: Tensor, eta: Tensor, alpha: Tensor, state: MemoryState, *,
-    chunk_size: int = 64, rule: str = "bounded", backend: str = "auto", mask: Tensor | None = None,
-    lengths: Tensor | None = None, surprise_threshold: float = 0.0, loss: str = "l2",
-    decay_before_error: bool = False, return_surprise: Literal[True],
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    theta: Tensor,
+    eta: Tensor,
+    alpha: Tensor,
+    state: MemoryState,
+    *,
+    chunk_size: int = 64,
+    rule: str = "bounded",
+    backend: str = "auto",
+    mask: Tensor | None = None,
+    lengths: Tensor | None = None,
+    surprise_threshold: float = 0.0,
+    loss: str = "l2",
+    decay_before_error: bool = False,
+    return_surprise: Literal[True],
 ) -> OutputWithSurprise: ...
 def neural_memory(
-    q: Tensor, k: Tensor, v: Tensor, theta: Tensor, eta: Tensor, alpha: Tensor, state: MemoryState, *,
-    chunk_size: int = 64, rule: str = "bounded", backend: str = "auto", mask: Tensor | None = None,
-    lengths: Tensor | None = None, surprise_threshold: float = 0.0, loss: str = "l2",
-    decay_before_error: bool = False, return_surprise: bool = False,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    theta: Tensor,
+    eta: Tensor,
+    alpha: Tensor,
+    state: MemoryState,
+    *,
+    chunk_size: int = 64,
+    rule: str = "bounded",
+    backend: str = "auto",
+    mask: Tensor | None = None,
+    lengths: Tensor | None = None,
+    surprise_threshold: float = 0.0,
+    loss: str = "l2",
+    decay_before_error: bool = False,
+    return_surprise: bool = False,
 ) -> Output | OutputWithSurprise:
     """Read tokens with a memory that learns them as it goes (Titans, arXiv 2501.00663, section 3).
 
@@ -87,30 +126,19 @@ def neural_memory(
         For shapes that do not fit the state, an unknown rule, backend or loss, a chunk size other than that
         of the state's open chunk, or lengths outside [0, time].
     """
-    _check_options(rule, backend, loss, chunk_size, surprise_threshold, decay_before_error)
+    check_choice("backend", backend, BACKENDS)
+    options = MemoryOptions(chunk_size, rule, loss, surprise_threshold, decay_before_error, return_surprise)
     _check_shapes(q, k, v, theta, eta, alpha, state)
     _check_chunk_size(state, chunk_size)
-    row_lengths = _row_lengths(lengths, q)
-    mask = _full_mask(mask, q)
-    if backend == "reference":
-        settings = Settings(chunk_size, rule, loss, surprise_threshold, decay_before_error)
-        y, new, surprise = reference_memory(
-            q, k, v, theta, eta, alpha, state, mask=mask, lengths=list(row_lengths), settings=settings
-        )
-        y, new = y.to(v.dtype), new.to(dtype=_compute_dtype(state, q, k, v, theta, eta, alpha))
-    else:
-        dtype = _compute_dtype(state, q, k, v, theta, eta, alpha)
-        inputs = (x.to(dtype) for x in (q, k, v, theta, eta, alpha))
-        y, new, surprise = _chunked(
-            *inputs, state.to(dtype=dtype), mask=mask, lengths=row_lengths, chunk_size=chunk_size, rule=rule, loss=loss,
-            surprise_threshold=surprise_threshold, decay_before_error=decay_before_error, return_surprise=return_surprise,
-        )
-        y = y.to(v.dtype)
-    return (y, new, surprise) if return_surprise else (y, new)  # type: ignore[return-value]
-
-
-def _chunked(q: Tensor, *args: Tensor | MemoryState, lengths: tuple[int, ...], **options: object) -> tuple[Tensor, MemoryState, Tensor | None]:
-    return chunked_memory(q, *args, lengths=lengths, **options)  # type: ignore[arg-type]
+    dtype = _compute_dtype(state, q, k, v, theta, eta, alpha)
+    q, k, theta, eta, alpha = (x.to(dtype) for x in (q, k, theta, eta, alpha))
+    read = reference_memory if backend == "reference" else chunked_memory
+    y, new, surprise = read(
+        q, k, v.to(dtype), theta, eta, alpha, state.to(dtype=dtype),
+        mask=_full_mask(mask, q), lengths=_row_lengths(lengths, q), options=options,
+    )  # fmt: skip
+    y = y.to(v.dtype)
+    return (y, new) if surprise is None else (y, new, surprise)
 
 
 def _compute_dtype(state: MemoryState, *inputs: Tensor) -> torch.dtype:
@@ -121,29 +149,17 @@ def _compute_dtype(state: MemoryState, *inputs: Tensor) -> torch.dtype:
     return dtype
 
 
-def _check_options(
-    rule: str, backend: str, loss: str, chunk_size: int, surprise_threshold: float, decay_before_error: bool
+def _check_shapes(
+    q: Tensor, k: Tensor, v: Tensor, theta: Tensor, eta: Tensor, alpha: Tensor, state: MemoryState
 ) -> None:
-    for name, value, allowed in (
-        ("rule", rule, tuple(RULES)), ("backend", backend, BACKENDS), ("loss", loss, ("l2", "dot")),
-    ):
-        if value not in allowed:
-            raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, found {value!r}")
-    if chunk_size < 1:
-        raise ValueError(f"chunk_size must be at least 1, found {chunk_size}")
-    if not surprise_threshold >= 0:
-        raise ValueError(f"surprise_threshold must be 0 (off) or positive, found {surprise_threshold}")
-    if loss == "dot" and rule != "titans":
-        raise ValueError(f"loss 'dot' has no error to bound: use rule='titans', found rule={rule!r}")
-    if decay_before_error and rule != "bounded":
-        raise ValueError(f"decay_before_error needs rule='bounded', found rule={rule!r}")
-
-
-def _check_shapes(q: Tensor, k: Tensor, v: Tensor, theta: Tensor, eta: Tensor, alpha: Tensor, state: MemoryState) -> None:
     if q.dim() != 4:
         raise ValueError(f"q must have shape (batch, time, heads, head_dim), found {tuple(q.shape)}")
     for name, x, shape in (
-        ("k", k, q.shape), ("v", v, q.shape), ("theta", theta, q.shape[:3]), ("eta", eta, q.shape[:3]), ("alpha", alpha, q.shape[:3]),
+        ("k", k, q.shape),
+        ("v", v, q.shape),
+        ("theta", theta, q.shape[:3]),
+        ("eta", eta, q.shape[:3]),
+        ("alpha", alpha, q.shape[:3]),
     ):
         if x.shape != shape:
             raise ValueError(f"{name} must have shape {tuple(shape)} to go with q, found {tuple(x.shape)}")
@@ -159,7 +175,9 @@ def _check_chunk_size(state: MemoryState, chunk_size: int) -> None:
     if state.chunk_size in (0, chunk_size):
         return
     if state.pending.width or bool((state.position % chunk_size).any()):
-        raise ValueError(f"the state's open chunk was read with chunk_size={state.chunk_size}, found chunk_size={chunk_size}")
+        raise ValueError(
+            f"the state's open chunk was read with chunk_size={state.chunk_size}, found chunk_size={chunk_size}"
+        )
 
 
 def _row_lengths(lengths: Tensor | None, q: Tensor) -> tuple[int, ...]:

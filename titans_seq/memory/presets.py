@@ -45,8 +45,19 @@ class Preset:
     deviations: str = "none"
 
     def __call__(
-        self, q: Tensor, k: Tensor, v: Tensor, theta: Tensor, eta: Tensor, alpha: Tensor, state: MemoryState,
-        *, chunk_size: int = 64, backend: str = "auto", mask: Tensor | None = None, lengths: Tensor | None = None,
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        theta: Tensor,
+        eta: Tensor,
+        alpha: Tensor,
+        state: MemoryState,
+        *,
+        chunk_size: int = 64,
+        backend: str = "auto",
+        mask: Tensor | None = None,
+        lengths: Tensor | None = None,
     ) -> tuple[Tensor, MemoryState]:
         """Run `neural_memory` under this preset; arguments as there.
 
@@ -59,8 +70,18 @@ class Preset:
             raise ValueError(f"preset {self.name!r} has depth {self.depth}, the state has depth {state.depth}")
         gates = (_held(theta, self.theta), _held(eta, self.eta), _held(alpha, self.alpha))
         return neural_memory(
-            q, k, v, *gates, state, chunk_size=chunk_size, rule=self.rule, loss=self.loss,
-            decay_before_error=self.decay_before_error, backend=backend, mask=mask, lengths=lengths,
+            q,
+            k,
+            v,
+            *gates,
+            state,
+            chunk_size=chunk_size,
+            rule=self.rule,
+            loss=self.loss,
+            decay_before_error=self.decay_before_error,
+            backend=backend,
+            mask=mask,
+            lengths=lengths,
         )
 
 
@@ -73,17 +94,61 @@ _NORMALISED = "the step is divided by ‖k‖² + 1e-6, which for unit keys is 1
 PRESETS: dict[str, Preset] = {
     p.name: p
     for p in (
-        Preset("linear_attention", "Katharopoulos et al., arXiv 2006.16236, without feature map or normaliser",
-               "titans", 1, loss="dot", theta=1.0, eta=0.0, alpha=0.0),
-        Preset("delta", "DeltaNet, Yang et al., arXiv 2406.06484", "bounded", 1, eta=0.0, alpha=0.0, deviations=_NORMALISED),
-        Preset("gated_delta", "Gated DeltaNet, Yang et al., arXiv 2412.06464 (its α is our 1 − α)", "bounded", 1,
-               decay_before_error=True, eta=0.0,
-               deviations=f"{_NORMALISED}; forgets to the initial weights, which are zero there"),
-        Preset("ttt_linear", "TTT-Linear, Sun et al., arXiv 2407.04620", "titans", 1, eta=0.0, alpha=0.0, per_token=False,
-               deviations="no LayerNorm and residual around the inner model"),
-        Preset("ttt_mlp", "TTT-MLP, Sun et al., arXiv 2407.04620", "titans", 2, eta=0.0, alpha=0.0, per_token=False,
-               deviations="SiLU for GELU; no biases, LayerNorm and residual around the inner model"),
-        Preset("titans", "Titans, Behrouz et al., arXiv 2501.00663, eq. 9–14", "titans", 2, per_token=False,
-               deviations="SiLU in the memory's hidden layer"),
+        Preset(
+            "linear_attention",
+            "Katharopoulos et al., arXiv 2006.16236, without feature map or normaliser",
+            "titans",
+            1,
+            loss="dot",
+            theta=1.0,
+            eta=0.0,
+            alpha=0.0,
+        ),
+        Preset(
+            "delta",
+            "DeltaNet, Yang et al., arXiv 2406.06484",
+            "bounded",
+            1,
+            eta=0.0,
+            alpha=0.0,
+            deviations=_NORMALISED,
+        ),
+        Preset(
+            "gated_delta",
+            "Gated DeltaNet, Yang et al., arXiv 2412.06464 (its α is our 1 − α)",
+            "bounded",
+            1,
+            decay_before_error=True,
+            eta=0.0,
+            deviations=f"{_NORMALISED}; forgets to the initial weights, which are zero there",
+        ),
+        Preset(
+            "ttt_linear",
+            "TTT-Linear, Sun et al., arXiv 2407.04620",
+            "titans",
+            1,
+            eta=0.0,
+            alpha=0.0,
+            per_token=False,
+            deviations="no LayerNorm and residual around the inner model",
+        ),
+        Preset(
+            "ttt_mlp",
+            "TTT-MLP, Sun et al., arXiv 2407.04620",
+            "titans",
+            2,
+            eta=0.0,
+            alpha=0.0,
+            per_token=False,
+            deviations="SiLU for GELU; no biases, LayerNorm and residual around the inner model",
+        ),
+        Preset(
+            "titans",
+            "Titans, Behrouz et al., arXiv 2501.00663, eq. 9–14",
+            "titans",
+            2,
+            per_token=False,
+            deviations="SiLU in the memory's hidden layer",
+        ),
     )
 }

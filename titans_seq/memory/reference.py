@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from titans_seq.memory._options import MemoryOptions
 from titans_seq.memory.state import MemoryState, PendingRows, empty_pending
 
 Matrices = list[Tensor]
@@ -81,22 +82,11 @@ def hidden_motion(token: Token, direction: Matrices, weights: Matrices) -> Tenso
     return moved @ weights[-1] if len(weights) > 1 else moved
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The arguments of the op that do not change from token to token."""
-
-    chunk_size: int
-    rule: str
-    loss: str
-    surprise_threshold: float
-    decay_before_error: bool
-
-
 class RowMemory:
     """One stream of one head: reads tokens one by one."""
 
-    def __init__(self, initial: Matrices, weights: Matrices, momentum: Matrices, settings: Settings) -> None:
-        self.initial, self.weights, self.momentum, self.settings = initial, weights, momentum, settings
+    def __init__(self, initial: Matrices, weights: Matrices, momentum: Matrices, options: MemoryOptions) -> None:
+        self.initial, self.weights, self.momentum, self.options = initial, weights, momentum, options
         self.open_chunk()
 
     def open_chunk(self) -> None:
@@ -107,19 +97,22 @@ class RowMemory:
 
     def write(self, k: Tensor, v: Tensor, theta: Tensor, eta: Tensor, alpha: Tensor, keep: bool) -> tuple[bool, Tensor]:
         """Learn one token; returns whether it was written and its surprise ‖e‖."""
-        if self.slot == self.settings.chunk_size:
+        if self.slot == self.options.chunk_size:
             self.open_chunk()
         self.slot += 1
         return self._write(k, v, theta, eta, alpha) if keep else (False, torch.zeros((), dtype=torch.float64))
 
     def close_chunk(self) -> None:
-        """At a chunk's end hidden layers come back to within half their initial norm of the initial weights."""
-        if self.slot < self.settings.chunk_size or self.settings.rule != "bounded":
+        """At a chunk's end hidden layers come back to 1/2 / (L − 1) of their initial norm of where they began."""
+        if self.slot < self.options.chunk_size or self.options.rule != "bounded":
             return
         weights, momentum = list(self.weights), list(self.momentum)
         for layer, start in enumerate(self.initial[:-1]):
             moved = weights[layer] - start
-            radius, distance = 0.5 * torch.linalg.matrix_norm(start), torch.linalg.matrix_norm(moved)
+            radius, distance = (
+                0.5 / (len(weights) - 1) * torch.linalg.matrix_norm(start),
+                torch.linalg.matrix_norm(moved),
+            )
             if distance > 1.001 * radius:
                 weights[layer] = start + radius / distance * moved
                 momentum[layer] = radius / distance * momentum[layer]
@@ -128,12 +121,12 @@ class RowMemory:
     def _write(self, k: Tensor, v: Tensor, theta: Tensor, eta: Tensor, alpha: Tensor) -> tuple[bool, Tensor]:
         token = features(k, self.chunk.opening)
         opening_error = token[0][-1] @ self.chunk.opening[-1] - v
-        threshold = self.settings.surprise_threshold
+        threshold = self.options.surprise_threshold
         if threshold > 0 and torch.linalg.vector_norm(opening_error) <= threshold:
             return False, torch.linalg.vector_norm(opening_error)
         damping = torch.ones_like(theta)
-        if self.settings.rule == "titans":
-            error, step = -v if self.settings.loss == "dot" else opening_error, theta
+        if self.options.rule == "titans":
+            error, step = -v if self.options.loss == "dot" else opening_error, theta
         else:
             damping = self._damping(token, torch.linalg.vector_norm(opening_error))
             error, step = self._bounded(token, damping, v, theta, eta, alpha)
@@ -141,11 +134,11 @@ class RowMemory:
         return True, torch.linalg.vector_norm(error)
 
     def _damping(self, token: Token, opening_error: Tensor) -> Tensor:
-        """ρ = min(1, 4 K[t,t] / largest opening error of the chunk so far)²."""
+        """ρ = min(1, 4 / (L − 1) K[t,t] / largest opening error of the chunk so far)²."""
         chunk = self.chunk
         if chunk.largest_error is None or opening_error > chunk.largest_error:
             chunk.largest_error = opening_error
-        limit = 4 * sum(kernel(token, token, chunk.opening))
+        limit = 4 / max(1, len(chunk.opening) - 1) * sum(kernel(token, token, chunk.opening))
         if limit >= chunk.largest_error:
             return torch.ones_like(opening_error)
         return (limit / chunk.largest_error) ** 2
@@ -157,7 +150,7 @@ class RowMemory:
         chunk, w = self.chunk, self.chunk.opening
         output, hidden = kernel(token, token, w)
         step = theta * (1 - eta) / (output + damping * hidden + 1e-6)
-        decay = 1 - alpha if self.settings.decay_before_error else torch.ones_like(alpha)
+        decay = 1 - alpha if self.options.decay_before_error else torch.ones_like(alpha)
         beta = decay * chunk.beta
         last = beta * w[-1] + (1 - beta) * self.initial[-1] + decay * chunk.gamma * chunk.opening_momentum[-1]
         back = [w0 - opening for w0, opening in zip(self.initial, w, strict=True)]
@@ -168,10 +161,8 @@ class RowMemory:
             error = error + decay * c * (output + rho * hidden) * e
         return error, step
 
-    def _learn(
-        self, token: Token, error: Tensor, step: Tensor, damping: Tensor, eta: Tensor, alpha: Tensor
-    ) -> None:
-        chunk, bounded = self.chunk, self.settings.rule == "bounded"
+    def _learn(self, token: Token, error: Tensor, step: Tensor, damping: Tensor, eta: Tensor, alpha: Tensor) -> None:
+        chunk, bounded = self.chunk, self.options.rule == "bounded"
         gradients = layer_gradients(token, error, damping, chunk.opening)
         self.momentum = [eta * s - step * g for s, g in zip(self.momentum, gradients, strict=True)]
         decayed = [(1 - alpha) * w for w in self.weights]
@@ -190,74 +181,105 @@ class RowMemory:
 
 
 def reference_memory(
-    q: Tensor, k: Tensor, v: Tensor, theta: Tensor, eta: Tensor, alpha: Tensor, state: MemoryState,
-    *, mask: Tensor, lengths: list[int], settings: Settings,
-) -> tuple[Tensor, MemoryState, Tensor]:
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    theta: Tensor,
+    eta: Tensor,
+    alpha: Tensor,
+    state: MemoryState,
+    *,
+    mask: Tensor,
+    lengths: tuple[int, ...],
+    options: MemoryOptions,
+) -> tuple[Tensor, MemoryState, Tensor | None]:
     """Read a batch of streams with `RowMemory`; arguments are those of `neural_memory`, already checked.
 
     Returns
     -------
     y : Tensor, shape (batch, time, heads, head_dim), float64
     state : MemoryState
-    surprise : Tensor, shape (batch, time, heads), float64
+    surprise : Tensor of shape (batch, time, heads), float64, or None
     """
-    batch, time, heads, dim = q.shape
-    state = state.to(dtype=torch.float64)
-    q, k, v, theta, eta, alpha = (x.to(torch.float64) for x in (q, k, v, theta, eta, alpha))
-    y = [[[torch.zeros(dim, dtype=torch.float64)] * heads for _ in range(time)] for _ in range(batch)]
-    surprise = [[[torch.zeros((), dtype=torch.float64)] * heads for _ in range(time)] for _ in range(batch)]
-    memories: list[list[RowMemory]] = []
-    written: list[list[list[bool]]] = []
-    for b in range(batch):
-        row_memories, row_written = [], []
-        for h in range(heads):
-            memory, kept = _resume(state, b, h, settings)
-            for t in range(lengths[b]):
-                keep = bool(mask[b, t])
-                wrote, norm = memory.write(k[b, t, h], v[b, t, h], theta[b, t, h], eta[b, t, h], alpha[b, t, h], keep)
-                kept.append(wrote)
-                y[b][t][h], surprise[b][t][h] = read(q[b, t, h], memory.weights), norm
-                memory.close_chunk()
-            row_memories.append(memory)
-            row_written.append(kept)
-        memories.append(row_memories)
-        written.append(row_written)
-    pending = _pending(state, k, v, theta, eta, alpha, lengths, written, settings.chunk_size)
-    out = torch.stack([torch.stack([torch.stack(r) for r in row]) for row in y]) if time else q
-    norms = torch.stack([torch.stack([torch.stack(r) for r in row]) for row in surprise]) if time else theta
-    return out, _state(state, memories, pending, lengths, settings.chunk_size), norms
+    dtype, state = state.dtype, state.to(dtype=torch.float64)
+    tokens = tuple(x.to(torch.float64) for x in (q, k, v, theta, eta, alpha))
+    streams = [
+        [_read_stream(state, b, h, tokens, mask[b].tolist()[: lengths[b]], options) for h in range(q.shape[2])]
+        for b in range(q.shape[0])
+    ]
+    memories = [[s.memory for s in row] for row in streams]
+    pending = _pending(state, tokens[1:], lengths, [[s.written for s in row] for row in streams], options.chunk_size)
+    new = _state(state, memories, pending, lengths, options.chunk_size).to(dtype=dtype)
+    y = torch.stack([torch.stack([s.y for s in row], 1) for row in streams])
+    surprise = torch.stack([torch.stack([s.surprise for s in row], 1) for row in streams])
+    return y, new, surprise if options.return_surprise else None
 
 
-def _resume(state: MemoryState, b: int, h: int, settings: Settings) -> tuple[RowMemory, list[bool]]:
+@dataclass
+class ReadStream:
+    """One stream of one head after reading: outputs, surprises, and which tokens of the grid were written."""
+
+    memory: RowMemory
+    y: Tensor
+    surprise: Tensor
+    written: list[bool]
+
+
+def _read_stream(
+    state: MemoryState, b: int, h: int, tokens: tuple[Tensor, ...], keep: list[bool], options: MemoryOptions
+) -> ReadStream:
+    q, k, v, theta, eta, alpha = (x[b, :, h] for x in tokens)
+    memory, written = _resume(state, b, h, options)
+    y, surprise = [torch.zeros_like(q[t]) for t in range(len(q))], [q.new_zeros(()) for _ in range(len(q))]
+    for t, kept in enumerate(keep):
+        wrote, surprise[t] = memory.write(k[t], v[t], theta[t], eta[t], alpha[t], kept)
+        written.append(wrote)
+        y[t] = read(q[t], memory.weights)
+        memory.close_chunk()
+    stacked = (torch.stack(y), torch.stack(surprise)) if y else (q, q[:, 0])
+    return ReadStream(memory, *stacked, written)
+
+
+def _resume(state: MemoryState, b: int, h: int, options: MemoryOptions) -> tuple[RowMemory, list[bool]]:
     """Replay the rows of the open chunk from its opening weights."""
-    pending, phase = state.pending, int(state.position[b]) % settings.chunk_size
+    pending, phase = state.pending, int(state.position[b]) % options.chunk_size
     memory = RowMemory(
         [w[h] for w in state.initial],
         [w[b, h] for w in state.opening_weights],
         [s[b, h] for s in state.opening_momentum],
-        settings,
+        options,
     )
     kept = []
     for t in range(phase):
-        row = (pending.k[b, t, h], pending.v[b, t, h], pending.theta[b, t, h], pending.eta[b, t, h], pending.alpha[b, t, h])
+        row = (
+            pending.k[b, t, h],
+            pending.v[b, t, h],
+            pending.theta[b, t, h],
+            pending.eta[b, t, h],
+            pending.alpha[b, t, h],
+        )
         memory.write(*row, keep=bool(pending.keep[b, t, h]))
         kept.append(bool(pending.keep[b, t, h]))
     return memory, kept
 
 
 def _pending(
-    state: MemoryState, k: Tensor, v: Tensor, theta: Tensor, eta: Tensor, alpha: Tensor,
-    lengths: list[int], written: list[list[list[bool]]], chunk_size: int,
+    state: MemoryState,
+    tokens: tuple[Tensor, ...],
+    lengths: tuple[int, ...],
+    written: list[list[list[bool]]],
+    chunk_size: int,
 ) -> PendingRows:
     """Rows of the chunk that is open after the last token, left-aligned."""
     before = [int(p) % chunk_size for p in state.position]
     phases = [(p + n) % chunk_size for p, n in zip(before, lengths, strict=True)]
-    rows = empty_pending(len(lengths), k.shape[2], k.shape[3], k).widen(max(phases))
-    old = {n: getattr(state.pending, n) for n in ("k", "v", "theta", "eta", "alpha")}
-    new = {"k": k, "v": v, "theta": theta, "eta": eta, "alpha": alpha}
+    _, _, heads, head_dim = tokens[0].shape
+    rows = empty_pending(len(lengths), heads, head_dim, tokens[0]).widen(max(phases))
+    names = ("k", "v", "theta", "eta", "alpha")
+    old, new = {n: getattr(state.pending, n) for n in names}, dict(zip(names, tokens, strict=True))
     for b, phase in enumerate(phases):
         total = before[b] + lengths[b]
-        keep = torch.tensor(written[b]).reshape(k.shape[2], total).T
+        keep = torch.tensor(written[b]).reshape(heads, total).T
         for slot in range(phase):
             t = total - phase + slot
             rows.keep[b, slot] = keep[t]
@@ -269,7 +291,11 @@ def _pending(
 
 
 def _state(
-    state: MemoryState, memories: list[list[RowMemory]], pending: PendingRows, lengths: list[int], chunk_size: int
+    state: MemoryState,
+    memories: list[list[RowMemory]],
+    pending: PendingRows,
+    lengths: tuple[int, ...],
+    chunk_size: int,
 ) -> MemoryState:
     def gather(pick: str) -> tuple[Tensor, ...]:
         per_layer = []

@@ -95,14 +95,16 @@ def titans(chunk: ChunkFeatures) -> Write:
 def bounded(chunk: ChunkFeatures) -> Write:
     """Normalised steps and errors that see what earlier tokens of the chunk corrected, in every layer.
 
-    θ̂_t = θ_t (1 − η_t) / (K[t,t] + 1e-6), and E solves (I − tril₋₁(C⁻ ∘ K)) E = β⁻ F_{W_0} + (1−β⁻) F_init + γ⁻ F_{S_0} − V.
+    θ̂_t = θ_t (1 − η_t) / (K[t,t] + 1e-6), and E solves
+    (I − tril₋₁(C⁻ ∘ K)) E = β⁻ F_{W_0} + (1−β⁻) F_init + γ⁻ F_{S_0} − V.
     For depth 1 this is the token-by-token delta rule with momentum (normalised least mean squares).
 
     In deeper memories the right-hand side also sees, to first order, where the opening momentum and forgetting
     carry the hidden layers (`_hidden_motion`); the hidden layers of tokens whose error is out of proportion are
     damped (`_hidden_damping`); and at each chunk's end hidden layers are brought back to within half their
-    initial norm of the initial weights (`confine_hidden`). Without these three, single repeated or alternating
-    keys at momentum 0.9 to 0.99 reached outputs of 1e5 to 1e19 × the largest value within 30,000 tokens.
+    initial norm (shared out among them) of the initial weights (`confine_hidden`). Without these three, single
+    repeated or alternating keys at momentum 0.9 to 0.99 reached outputs of 1e5 to 1e19 × the largest value
+    within 30,000 tokens.
     """
     output, hidden = tangent_kernel(chunk.features, chunk.weights)
     damping = None if hidden is None else _hidden_damping(chunk, output + hidden)
@@ -136,15 +138,15 @@ def _opening_errors(chunk: ChunkFeatures) -> Tensor:
 
 
 def _hidden_damping(chunk: ChunkFeatures, k: Tensor) -> Tensor:
-    """ρ_t = min(1, 4 K[t,t] / max_{i≤t} ‖f(k_i; W_0) − v_i‖)², shape (groups, chunk).
+    """ρ_t = min(1, 4 / (L − 1) K[t,t] / max_{i≤t} ‖f(k_i; W_0) − v_i‖)², shape (groups, chunk).
 
     The kernel linearises the memory at the opening weights. An error far beyond K moves hidden and output
     layers at once, and their product, which the linearisation does not see, grows with the error's square:
-    bursts of 1e4 drove outputs to 1e4 × the largest value. 1 (no effect) for errors up to 4 K.
+    bursts of 1e4 drove outputs to 1e4 × the largest value. 1 (no effect) for errors up to 4 K at depth 2.
     """
     norms = torch.linalg.vector_norm(_opening_errors(chunk), dim=-1)
     largest = torch.cummax(torch.where(chunk.keep, norms, 0), -1).values
-    ratio = DAMPING_RATIO * k.diagonal(dim1=-2, dim2=-1) / largest.clamp(min=1e-30)
+    ratio = DAMPING_RATIO / (len(chunk.weights) - 1) * k.diagonal(dim1=-2, dim2=-1) / largest.clamp(min=1e-30)
     return ratio.clamp(max=1).square()
 
 
@@ -179,14 +181,16 @@ def tangent_kernel(features: Features, weights: Weights) -> tuple[Tensor, Tensor
 
 
 def confine_hidden(weights: Weights, momentum: Weights, initial: Weights) -> tuple[Weights, Weights]:
-    """Bring hidden layers back to within `HIDDEN_RADIUS` × ‖W_init‖ of W_init, scaling their momentum alike.
+    """Bring hidden layers back to within `HIDDEN_RADIUS` / (L − 1) × ‖W_init‖ of W_init, and their momentum alike.
 
     Only the output layer has to grow with the values; hidden layers that wander without bound are what lets a
     deep memory diverge. Weights within a thousandth of the radius are left as they are, to the last bit.
     """
     new_weights, new_momentum = list(weights), list(momentum)
     for layer in range(len(weights) - 1):
-        radius = HIDDEN_RADIUS * torch.linalg.vector_norm(initial[layer], dim=(-2, -1), keepdim=True)
+        radius = (
+            HIDDEN_RADIUS / (len(weights) - 1) * torch.linalg.vector_norm(initial[layer], dim=(-2, -1), keepdim=True)
+        )
         moved = weights[layer] - initial[layer]
         distance = torch.linalg.vector_norm(moved, dim=(-2, -1), keepdim=True)
         outside = distance > 1.001 * radius

@@ -111,8 +111,7 @@ class MemoryState:
 
     def _map(self, fn: Callable[[Tensor], Tensor], shared: Callable[[Tensor], Tensor]) -> MemoryState:
         stacks = {
-            name: tuple((shared if name == "initial" else fn)(w) for w in getattr(self, name))
-            for name in _STACKS
+            name: tuple((shared if name == "initial" else fn)(w) for w in getattr(self, name)) for name in _STACKS
         }
         return MemoryState(
             **stacks, pending=self.pending.map(fn), position=fn(self.position), chunk_size=self.chunk_size
@@ -267,7 +266,9 @@ def _check_chain(weights: Weights) -> None:
         if w.dim() != 3 or w.shape[0] != weights[0].shape[0]:
             raise ValueError(f"weights[{i}] must have shape (heads, in, out), found {tuple(w.shape)}")
         if i and w.shape[1] != weights[i - 1].shape[2]:
-            raise ValueError(f"weights[{i}] takes {w.shape[1]} inputs, weights[{i - 1}] gives {weights[i - 1].shape[2]}")
+            raise ValueError(
+                f"weights[{i}] takes {w.shape[1]} inputs, weights[{i - 1}] gives {weights[i - 1].shape[2]}"
+            )
     if weights[0].shape[1] != weights[-1].shape[2]:
         raise ValueError(f"first in and last out must be equal, found {weights[0].shape[1]} and {weights[-1].shape[2]}")
 

@@ -58,9 +58,7 @@ class StateTree:
         if not states:
             raise ValueError("stack needs at least one state, found none")
         joined = {
-            f.name: _stack([getattr(s, f.name) for s in states])
-            for f in fields(cls)
-            if not f.metadata.get("shared")
+            f.name: _stack([getattr(s, f.name) for s in states]) for f in fields(cls) if not f.metadata.get("shared")
         }
         return replace(states[0], **joined)
 

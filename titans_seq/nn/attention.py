@@ -76,13 +76,9 @@ def attend(
         return torch.matmul(scores.softmax(-1), values)
     fixed = torch.matmul(query, persistent[0].permute(1, 2, 0))
     weights = torch.cat((fixed, scores), -1).softmax(-1)
-    return torch.matmul(weights[..., :n], persistent[1].transpose(0, 1)) + torch.matmul(
-        weights[..., n:], values
-    )
+    return torch.matmul(weights[..., :n], persistent[1].transpose(0, 1)) + torch.matmul(weights[..., n:], values)
 
 
 def hide(visible: Tensor, dtype: torch.dtype) -> Tensor:
     """Return 0 where ``visible`` and -inf elsewhere."""
-    return torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill_(
-        ~visible, float("-inf")
-    )
+    return torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill_(~visible, float("-inf"))

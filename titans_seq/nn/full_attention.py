@@ -48,9 +48,7 @@ class FullAttention(AttentionProjections):
         table = rotary_table(torch.arange(total, device=q.device), self.head_dim, q.dtype)
         # One softmax over two kinds of scores: rotated in the first half of the features, plain in the other.
         query = torch.cat((rotate(q, table_from(table, total - time)), q), -1)
-        keys = torch.cat(
-            (_rows(persistent[0], buffer, left=True), _right_zeros(rotate(buffer.keys, table))), 1
-        )
+        keys = torch.cat((_rows(persistent[0], buffer, left=True), _right_zeros(rotate(buffer.keys, table))), 1)
         values = torch.cat((_rows(persistent[1], buffer), buffer.values), 1)
         y = F.scaled_dot_product_attention(
             query.transpose(1, 2),

@@ -143,9 +143,7 @@ class ContextMixer(Mixer):
         places = torch.arange(2 * self.segment_length, device=like.device)
         return rotary_table(places, self.attention.head_dim, like.dtype)
 
-    def _write_segment(
-        self, piece: Piece, retrieved: Tensor, segment: OpenSegment, table: Table
-    ) -> OpenSegment:
+    def _write_segment(self, piece: Piece, retrieved: Tensor, segment: OpenSegment, table: Table) -> OpenSegment:
         key, value = self.attention.keys_values(retrieved)
         keys = torch.stack(
             (
@@ -162,9 +160,7 @@ class ContextMixer(Mixer):
             visible=_merge(segment.visible, piece.mask, piece),
         )
 
-    def _attend(
-        self, piece: Piece, segment: OpenSegment, persistent: tuple[Tensor, Tensor], table: Table
-    ) -> Tensor:
+    def _attend(self, piece: Piece, segment: OpenSegment, persistent: tuple[Tensor, Tensor], table: Table) -> Tensor:
         query = piece.tokens.query
         rotated = rotate(query, table_at(table, piece.slot + self.segment_length))
         slot, other = piece.slot[..., None], torch.arange(self.segment_length, device=query.device)
@@ -176,9 +172,7 @@ class ContextMixer(Mixer):
         return self.attention.join_heads(y.transpose(1, 2))
 
 
-def _opening_weights(
-    piece: Piece, carried: tuple[Tensor, ...], now: tuple[Tensor, ...]
-) -> tuple[Tensor, ...]:
+def _opening_weights(piece: Piece, carried: tuple[Tensor, ...], now: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     if piece.fresh:
         return now
     opens = piece.opens[:, None, None, None]

@@ -59,9 +59,7 @@ class Mixer(nn.Module, ABC):
     def __init__(self, config: BlockConfig) -> None:
         super().__init__()
         self.norm = rms_norm(config.d_model)
-        self.persistent = nn.Parameter(
-            torch.randn(config.n_persistent, config.d_model) * config.d_model**-0.5
-        )
+        self.persistent = nn.Parameter(torch.randn(config.n_persistent, config.d_model) * config.d_model**-0.5)
 
     @abstractmethod
     def init_state(self, batch_size: int) -> LayerState:

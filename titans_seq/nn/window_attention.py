@@ -70,9 +70,7 @@ class SlidingWindowAttention(AttentionProjections):
         cache = self.empty_cache(x.shape[0]) if cache is None else cache
         q, k, v = self.queries_keys_values(x)
         buffer = cache.append(k, v, mask)
-        y = self._windows(
-            q * self.scale, buffer, self.keys_values(x[0, :0] if persistent is None else persistent)
-        )
+        y = self._windows(q * self.scale, buffer, self.keys_values(x[0, :0] if persistent is None else persistent))
         return self.join_heads(y), buffer.last(self.window_size, x.shape[1], lengths)
 
     def _windows(self, q: Tensor, buffer: WindowCache, persistent: tuple[Tensor, Tensor]) -> Tensor:

@@ -27,7 +27,7 @@ class TrainingResult:
     Attributes
     ----------
     history : list of dict
-        Per epoch: ``epoch``, ``train_loss``, ``validation_loss``, ``seconds``.
+        Per epoch: ``epoch``, ``train_loss`` (None for epoch 0), ``validation_loss``, ``seconds``.
     best_validation : float
         Smallest validation loss, epoch 0 (nothing learned) included.
     best_epoch : int
@@ -36,7 +36,7 @@ class TrainingResult:
         "max_epochs", "early_stopping" or "max_minutes".
     """
 
-    history: list[dict[str, float]] = field(default_factory=list)
+    history: list[dict[str, float | None]] = field(default_factory=list)
     best_validation: float = float("inf")
     best_epoch: int = 0
     stopped_by: str = "max_epochs"
@@ -53,11 +53,11 @@ class _Selection(Callback):
         self.began = time.monotonic()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._validate(0, float("nan"), pl_module)
+        self._validate(0, None, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         epoch = trainer.current_epoch + 1
-        self._validate(epoch, float(trainer.callback_metrics.get("train_loss", float("nan"))), pl_module)
+        self._validate(epoch, float(trainer.callback_metrics["train_loss"]), pl_module)
         if epoch - self.result.best_epoch >= self.patience:
             self._stop(trainer, "early_stopping")
 
@@ -68,7 +68,7 @@ class _Selection(Callback):
     def _stop(self, trainer: pl.Trainer, reason: str) -> None:
         self.result.stopped_by, trainer.should_stop = reason, True
 
-    def _validate(self, epoch: int, train_loss: float, module: pl.LightningModule) -> None:
+    def _validate(self, epoch: int, train_loss: float | None, module: pl.LightningModule) -> None:
         assert isinstance(module, SeriesTraining)
         began = time.monotonic()
         module.eval()
@@ -76,7 +76,12 @@ class _Selection(Callback):
         module.train()
         now = time.monotonic()
         self.validation_seconds = now - began
-        entry = {"epoch": epoch, "train_loss": train_loss, "validation_loss": loss, "seconds": now - self.began}
+        entry = {
+            "epoch": epoch,
+            "train_loss": train_loss,
+            "validation_loss": loss,
+            "seconds": now - self.began,
+        }
         self.result.history.append(entry)
         if loss < self.result.best_validation or not self.best_weights:
             self.result.best_validation, self.result.best_epoch = loss, epoch
@@ -84,8 +89,15 @@ class _Selection(Callback):
 
 
 def train(
-    module: SeriesTraining, sampler: StretchSampler, *, max_epochs: int, max_seconds: float | None, patience: int,
-    accelerator: str, precision: str, progress: bool,
+    module: SeriesTraining,
+    sampler: StretchSampler,
+    *,
+    max_epochs: int,
+    max_seconds: float | None,
+    patience: int,
+    accelerator: str,
+    precision: str,
+    progress: bool,
 ) -> TrainingResult:
     """Train in place; the model ends with the weights of its best epoch.
 
@@ -146,5 +158,3 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
-
-

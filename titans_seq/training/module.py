@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -27,19 +28,30 @@ class SeriesTraining(pl.LightningModule):
     quantile_levels : tuple of float
         Levels of the pinball loss.
     learning_rate : float
-        Peak of a schedule that warms up over 5 % of the steps and falls to a tenth along a cosine.
+        Peak of a schedule that warms up over at most 100 steps and falls to a tenth along a cosine.
     total_steps : int
+        Steps after which the schedule ends.
+    max_seconds : float or None
+        Time after which it ends, if that comes first.
     validate : callable
         Returns the validation error of the model as it stands.
     """
 
     def __init__(
-        self, model: SeriesModel, linear: LinearForecast, *, quantile_levels: tuple[float, ...], learning_rate: float,
-        total_steps: int, validate: Callable[[], float],
+        self,
+        model: SeriesModel,
+        linear: LinearForecast,
+        *,
+        quantile_levels: tuple[float, ...],
+        learning_rate: float,
+        total_steps: int,
+        max_seconds: float | None,
+        validate: Callable[[], float],
     ) -> None:
         super().__init__()
         self.model, self.linear = model, linear
-        self.learning_rate, self.total_steps, self.validate = learning_rate, total_steps, validate
+        self.learning_rate, self.validate = learning_rate, validate
+        self.total_steps, self.max_seconds, self.began = total_steps, max_seconds, time.monotonic()
         normal = torch.distributions.Normal(0.0, 1.0)
         self.levels: Tensor
         self.offsets: Tensor
@@ -49,7 +61,13 @@ class SeriesTraining(pl.LightningModule):
     def training_step(self, batch: Stretch, batch_idx: int) -> Tensor:
         """Loss of one batch of stretches."""
         tokens = make_tokens(
-            self.model.patching, self.linear, batch.group, batch.values, batch.observed, batch.starts, batch.cutoffs,
+            self.model.patching,
+            self.linear,
+            batch.group,
+            batch.values,
+            batch.observed,
+            batch.starts,
+            batch.cutoffs,
             batch.calendar,
         )
         hidden, _ = self.model.read(tokens)
@@ -80,10 +98,13 @@ class SeriesTraining(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _rate(self, step: int) -> float:
-        warm_up = max(1, self.total_steps // 20)
+        warm_up = min(100, max(1, self.total_steps // 20))
         if step < warm_up:
             return (step + 1) / warm_up
-        progress = min(1.0, (step - warm_up) / max(1, self.total_steps - warm_up))
+        progress = (step - warm_up) / max(1, self.total_steps - warm_up)
+        if self.max_seconds is not None:
+            progress = max(progress, (time.monotonic() - self.began) / max(self.max_seconds, 1e-9))
+        progress = min(1.0, progress)
         return 0.1 + 0.45 * (1 + math.cos(math.pi * progress))
 
 

@@ -65,8 +65,18 @@ class StretchSampler(IterableDataset[Stretch]):
     """
 
     def __init__(
-        self, data: ScaledPanel, train_end: IntArray, patching: Patching, horizon: int, *, tokens: int, batch_size: int,
-        n_batches: int, history: bool, partial: bool, seed: int,
+        self,
+        data: ScaledPanel,
+        train_end: IntArray,
+        patching: Patching,
+        horizon: int,
+        *,
+        tokens: int,
+        batch_size: int,
+        n_batches: int,
+        history: bool,
+        partial: bool,
+        seed: int,
     ) -> None:
         super().__init__()
         self.data, self.train_end, self.patching, self.horizon = data, train_end, patching, horizon
@@ -111,8 +121,15 @@ class StretchSampler(IterableDataset[Stretch]):
         if self.partial:
             cutoffs[:, -1] = starts[:, -1] + self.random.integers(1, p + 1, len(series))
         panel = self.data.panel
-        calendar = calendar_features(panel.frequency, self.patching.periods, panel.origins[series], start[:, None] + cutoffs - length)
+        calendar = calendar_features(
+            panel.frequency, self.patching.periods, panel.origins[series], start[:, None] + cutoffs - length
+        )
         return Stretch(
-            values, observed, torch.from_numpy(starts), torch.from_numpy(cutoffs), torch.from_numpy(calendar),
-            self.data.groups(series), torch.from_numpy(self.train_end[series] - start + length),
+            values,
+            observed,
+            torch.from_numpy(starts),
+            torch.from_numpy(cutoffs),
+            torch.from_numpy(calendar),
+            self.data.groups(series),
+            torch.from_numpy(self.train_end[series] - start + length),
         )

@@ -1,0 +1,59 @@
+"""Importing the package, and asking the command line for help, loads nothing heavy."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import titans_seq
+
+HEAVY = {
+    "torch",
+    "lightning",
+    "pandas",
+    "polars",
+    "sklearn",
+    "gluonts",
+    "numpy",
+    "matplotlib",
+    "optuna",
+    "scipy",
+}
+
+
+def loaded_after(statement: str) -> set[str]:
+    code = f"import sys\n{statement}\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    assert not loaded_after("import titans_seq") & HEAVY
+
+
+def loaded_by_command(*arguments: str) -> set[str]:
+    run = f"app({list(arguments)})"
+    stop = "except SystemExit as stop:\n    assert not stop.code"
+    return loaded_after(f"from titans_seq.cli import app\ntry:\n    {run}\n{stop}")
+
+
+def test_help_loads_nothing_heavy() -> None:
+    assert not loaded_by_command("--help") & HEAVY
+
+
+@pytest.mark.parametrize("arguments", [["ls"], ["validate", "quickstart"]])
+def test_listing_and_validating_load_no_torch(arguments: list[str]) -> None:
+    assert not loaded_by_command(*arguments) & (HEAVY - {"numpy"})
+
+
+def test_an_unknown_attribute_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="'titans_seq' has no attribute 'Forecaster'"):
+        _ = titans_seq.Forecaster
+
+
+def test_every_public_name_is_listed_and_can_be_had() -> None:
+    assert set(titans_seq.__all__) <= set(dir(titans_seq))
+    for name in titans_seq.__all__:
+        assert getattr(titans_seq, name) is not None

@@ -1,0 +1,163 @@
+"""An affine map from window to horizon: applying it and saving it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from titans_seq.adapters._linear_fill import (
+    CENTRINGS,
+    BoolArray,
+    Centring,
+    FloatArray,
+    IntArray,
+    check_centring,
+    fill_window,
+    window_level,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class LinearMap:
+    """An affine map from the L values before a cut-off to the H values after it.
+
+    The window's level is subtracted, the map applied, the level added:
+    ``level + (x - level) @ weights[g] + bias[g]``.
+
+    Parameters
+    ----------
+    weights : float64 array (G, L, H)
+        G = 1: one map shared by all series; else one map per series.
+    bias : float64 array (G, H)
+    centring : {"none", "last", "mean"}
+        The level: nothing, the last observed entry, or the mean of the observed entries of the window.
+    penalty : float
+        Ridge penalty per training window.
+    validation_score : float
+        Mean squared error on the validation windows, scaled units; inf if there were none.
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit together, an unknown centring, or weights that are not finite.
+    """
+
+    weights: FloatArray
+    bias: FloatArray
+    centring: Centring
+    penalty: float = math.nan
+    validation_score: float = math.inf
+
+    def __post_init__(self) -> None:
+        if self.weights.ndim != 3 or self.bias.shape != (len(self.weights), self.weights.shape[2]):
+            shapes = f"{self.weights.shape} and {self.bias.shape}"
+            raise ValueError(f"weights (G, L, H) and bias (G, H) expected, got {shapes}")
+        check_centring(self.centring)
+        if not (np.isfinite(self.weights).all() and np.isfinite(self.bias).all()):
+            raise ValueError("the weights of a linear map must be finite")
+
+    @property
+    def shared(self) -> bool:
+        """Whether one map serves all series."""
+        return len(self.weights) == 1
+
+    @property
+    def context_length(self) -> int:
+        """Rows the map looks back on, L."""
+        return int(self.weights.shape[1])
+
+    @property
+    def horizon(self) -> int:
+        """Rows the map forecasts, H."""
+        return int(self.weights.shape[2])
+
+    def predict(
+        self, values: ArrayLike, observed: BoolArray | None = None, group: NDArray[Any] | None = None
+    ) -> FloatArray:
+        """Forecast the rows after each window.
+
+        Parameters
+        ----------
+        values : float array (n, L)
+            Windows in scaled units; what stands at missing entries is ignored.
+        observed : bool array (n, L), optional
+            False where a value is missing; default: all were observed. Gaps are filled by `fill_window`.
+        group : int array (n,), optional
+            Series of each window; needed unless the map is shared.
+
+        Returns
+        -------
+        float64 array (n, H)
+            Finite wherever the observed values are.
+
+        Raises
+        ------
+        ValueError
+            Windows of another length, or no valid `group` for a map per series.
+        """
+        windows = np.asarray(values, dtype=np.float64)
+        if windows.ndim != 2 or windows.shape[1] != self.context_length:
+            raise ValueError(f"windows (n, {self.context_length}) expected, got {windows.shape}")
+        seen = np.ones(windows.shape, dtype=bool) if observed is None else np.asarray(observed, dtype=bool)
+        filled = fill_window(windows, seen)
+        level = window_level(filled, seen, self.centring)[:, None]
+        return level + self._apply(filled - level, group)
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """Return everything as arrays, for saving; `from_tensors` takes it back unchanged."""
+        return {
+            "weights": self.weights,
+            "bias": self.bias,
+            "centring": np.array([CENTRINGS.index(self.centring)], dtype=np.int64),
+            "penalty": np.array([self.penalty]),
+            "validation_score": np.array([self.validation_score]),
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Any]) -> LinearMap:
+        """Rebuild a map from `tensors()`, given as numpy arrays or CPU torch tensors.
+
+        Raises
+        ------
+        ValueError
+            An entry is missing or does not fit.
+        """
+        names = ("weights", "bias", "centring", "penalty", "validation_score")
+        absent = [name for name in names if name not in tensors]
+        if absent:
+            raise ValueError(f"the linear map lacks {', '.join(map(repr, absent))}")
+        weights, bias, centring, penalty, score = (np.asarray(tensors[name]) for name in names)
+        code = int(centring.reshape(-1)[0])
+        if not 0 <= code < len(CENTRINGS):
+            raise ValueError(f"the linear map has centring {code}; 0 to {len(CENTRINGS) - 1} are known")
+        return cls(
+            weights.astype(np.float64),
+            bias.astype(np.float64),
+            CENTRINGS[code],
+            float(penalty.reshape(-1)[0]),
+            float(score.reshape(-1)[0]),
+        )
+
+    def _apply(self, centred: FloatArray, group: NDArray[Any] | None) -> FloatArray:
+        if self.shared:
+            shared: FloatArray = centred @ self.weights[0] + self.bias[0]
+            return shared
+        series = self._checked_group(group, len(centred))
+        forecast = np.empty((len(centred), self.horizon))
+        for i in np.unique(series):
+            rows = series == i
+            forecast[rows] = centred[rows] @ self.weights[i] + self.bias[i]
+        return forecast
+
+    def _checked_group(self, group: NDArray[Any] | None, n: int) -> IntArray:
+        if group is None:
+            raise ValueError(f"this map has weights for each of {len(self.weights)} series; pass group")
+        series = np.asarray(group, dtype=np.int64)
+        if series.shape != (n,) or (n and not 0 <= series.min() <= series.max() < len(self.weights)):
+            raise ValueError(f"group must hold {n} series numbers from 0 to {len(self.weights) - 1}")
+        return series

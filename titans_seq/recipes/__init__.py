@@ -1,0 +1,20 @@
+"""Recipes: whole experiments as YAML. Importing this loads neither torch nor pandas."""
+
+from titans_seq.recipes._yaml import RecipeError
+from titans_seq.recipes.load import find_recipe, list_recipes, load_recipe, recipe_title
+from titans_seq.recipes.report import format_report
+from titans_seq.recipes.run import Run, default_folder, run_recipe
+from titans_seq.recipes.schema import Recipe
+
+__all__ = [
+    "Recipe",
+    "RecipeError",
+    "Run",
+    "default_folder",
+    "find_recipe",
+    "format_report",
+    "list_recipes",
+    "load_recipe",
+    "recipe_title",
+    "run_recipe",
+]

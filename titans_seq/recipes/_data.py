@@ -1,0 +1,164 @@
+"""The data section of a recipe: from a card or file to the frames a forecaster takes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from titans_seq.data import Panel, read_panel, split_rows
+from titans_seq.data.catalog import Card, dataset_card, load_dataset
+from titans_seq.recipes.schema import Data
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Column names of the frames: argument names of `TitansForecaster`."""
+
+    id_col: str = "unique_id"
+    time_col: str = "ds"
+    target_col: str = "y"
+
+
+@dataclass(frozen=True)
+class Series:
+    """Series of a recipe, cut to its split.
+
+    Attributes
+    ----------
+    panel : Panel
+        Train, validation and test rows.
+    split : tuple of int
+        Rows of each of the three.
+    wide : bool
+        Form of the frames.
+    columns : Columns
+        Names in the frames.
+    season_length : int
+        Steps per season.
+    """
+
+    panel: Panel
+    split: tuple[int, int, int]
+    wide: bool
+    columns: Columns
+    season_length: int
+
+    @property
+    def first_test_row(self) -> int:
+        """Row of every series at which the first test forecast begins."""
+        return self.split[0] + self.split[1]
+
+    def frame(self, start: int, stop: int) -> pd.DataFrame:
+        """Return rows ``start:stop`` of every series as a pandas frame; missing values are NaN."""
+        return _to_frame(self.panel.slice_rows(start, stop), self.wide, self.columns)
+
+
+def read_series(data: Data, season_length: int | None = None) -> Series:
+    """Read, select and split what the data section names.
+
+    Parameters
+    ----------
+    data : Data
+    season_length : int, optional
+        Default: the card's, else the usual one of the frequency.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError, TypeError
+        See `load_dataset` and `read_panel`; unknown columns; series shorter than the split.
+    """
+    card = dataset_card(data.name) if data.name is not None else None
+    columns = _column_names(data, card)
+    source = data.name if data.name is not None else str(data.path)
+    frame = _select(load_dataset(source), data, card, columns)
+    panel, form = read_panel(
+        _with_numbers(frame, (columns.id_col, columns.time_col)),
+        id_col=columns.id_col,
+        time_col=columns.time_col,
+        target_col=columns.target_col,
+        on_gap=data.on_gap,
+    )
+    train, validation, test = split = _split(data, card)
+    split_rows(panel, split)  # refuses series that are too short
+    season = season_length or (card.season_length if card else panel.frequency.season_length)
+    return Series(panel.slice_rows(0, train + validation + test), split, form.kind == "wide", columns, int(season))
+
+
+def _column_names(data: Data, card: Card | None) -> Columns:
+    usual = Columns()
+    return Columns(
+        data.id or (card and card.id) or usual.id_col,
+        data.time or (card and card.time) or usual.time_col,
+        data.target or (card and card.target) or usual.target_col,
+    )
+
+
+def _split(data: Data, card: Card | None) -> tuple[int, int, int]:
+    rows = data.split or (card.split if card else None)
+    if rows is None:
+        raise ValueError(f"data.split: dataset {data.name!r} has no usual split; give [train, validation, test]")
+    train, validation, test = rows
+    return train, validation, test
+
+
+def _select(frame: pd.DataFrame, data: Data, card: Card | None, names: Columns) -> pd.DataFrame:
+    form = data.format or (card.format if card else None)
+    if form is None:
+        form = "long" if names.id_col in frame.columns else "wide"
+    if form == "long":
+        _known(names.id_col, list(frame.columns), "data.id")
+        return frame if data.columns is None else _select_series(frame, names.id_col, data.columns)
+    _known(names.time_col, list(frame.columns), "data.time")
+    wanted = data.columns or [column for column in frame.columns if column != names.time_col]
+    for column in wanted:
+        _known(column, list(frame.columns), "data.columns")
+    return frame[[names.time_col, *wanted]]
+
+
+def _with_numbers(frame: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
+    """Turn the numbers of value columns that a stray word made text back into numbers.
+
+    The word itself stays, so that the reader can name it.
+    """
+    import pandas as pd
+
+    changed = {}
+    for name in frame.columns.difference(list(labels)):
+        if frame[name].dtype == object:
+            numbers = pd.to_numeric(frame[name], errors="coerce")
+            changed[name] = frame[name].mask(numbers.notna(), numbers)
+    return frame.assign(**changed) if changed else frame
+
+
+def _select_series(frame: pd.DataFrame, id_col: str, wanted: list[str]) -> pd.DataFrame:
+    ids = frame[id_col].astype(str)
+    for name in wanted:
+        _known(name, list(ids.unique()), "data.columns")
+    return frame[ids.isin(wanted)]
+
+
+def _known(name: str, names: list[Any], key: str) -> None:
+    if name in names:
+        return
+    near = difflib.get_close_matches(name, map(str, names), 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(map(str, names[:8]))}"
+    raise ValueError(f"{key}: the data have no {name!r}; {hint}")
+
+
+def _to_frame(panel: Panel, wide: bool, names: Columns) -> pd.DataFrame:
+    import pandas as pd
+
+    values = np.where(panel.observed, panel.values, np.nan)
+    times = [panel.ds_of(i) for i in range(panel.n_series)]
+    if wide:
+        parts = np.split(values, panel.offsets[1:-1])
+        return pd.DataFrame({names.time_col: times[0], **dict(zip(panel.ids, parts, strict=True))})
+    ids = np.repeat(np.asarray(panel.ids), panel.lengths)
+    return pd.DataFrame({names.id_col: ids, names.time_col: np.concatenate(times), names.target_col: values})

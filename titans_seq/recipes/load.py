@@ -1,0 +1,81 @@
+"""Recipes by name or path, read and checked."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from titans_seq.data._share import shipped
+from titans_seq.recipes._explain import explain
+from titans_seq.recipes._yaml import RecipeError, override, read_document, read_text
+from titans_seq.recipes.schema import Recipe
+
+
+def list_recipes() -> list[str]:
+    """Return the names of the recipes that travel with the package."""
+    return list(shipped("recipes"))
+
+
+def recipe_title(name: str) -> str:
+    """Return the first line of a shipped recipe's header comment, without its mark."""
+    first = read_text(shipped("recipes")[name]).partition("\n")[0]
+    return first.removeprefix("#").strip()
+
+
+def find_recipe(name_or_path: str | Path) -> Path:
+    """Return the file of a recipe.
+
+    Raises
+    ------
+    FileNotFoundError
+        Neither a shipped name nor a file; the message names the nearest shipped recipe.
+    """
+    name = str(name_or_path)
+    recipes = shipped("recipes")
+    if name in recipes:
+        return recipes[name]
+    path = Path(name)
+    if path.is_file():
+        return path
+    near = difflib.get_close_matches(path.stem, recipes, 1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"shipped are {', '.join(recipes)}"
+    raise FileNotFoundError(f"{name}: there is no such recipe; {hint}")
+
+
+def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read and check a recipe.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        A shipped recipe's name (see `list_recipes`) or a YAML file.
+    overrides : sequence of str
+        Assignments such as "model.n_layers=3", put in before checking; values are read as YAML.
+
+    Returns
+    -------
+    Recipe
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such recipe.
+    RecipeError
+        The recipe has faults: one line for each, "file:line:column: key: fault".
+    """
+    path = find_recipe(name_or_path)
+    document = read_document(read_text(path), str(path))
+    for assignment in overrides:
+        override(document, assignment)
+    faults = list(document.faults)
+    try:
+        recipe = Recipe.model_validate(document.values)
+    except ValidationError as error:
+        found = sorted(error.errors(include_url=False), key=lambda fault: document.order_of(fault["loc"]))
+        faults += [explain(fault, document, Recipe) for fault in found]
+    if faults:
+        raise RecipeError("\n".join(dict.fromkeys(faults)))
+    return recipe

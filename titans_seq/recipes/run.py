@@ -1,0 +1,189 @@
+"""Run a recipe: fit, backtest, score, and write it all into one folder."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from titans_seq.recipes._data import Series, read_series
+from titans_seq.recipes._output import check_free, run_folder
+from titans_seq.recipes._ruler import UNITS, FloatArray
+from titans_seq.recipes._score import Intervals, Scores, baseline_forecasts, interval_positions, score
+from titans_seq.recipes.schema import Model, Recipe, Train
+
+if TYPE_CHECKING:
+    from titans_seq.estimators import BacktestResult, TitansForecaster
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its folder and the content of metrics.json."""
+
+    folder: Path
+    metrics: dict[str, Any]
+
+
+def default_folder(recipe: Recipe, name_or_path: str | Path) -> Path:
+    """Return the folder a run of this recipe writes: its `output.dir`, else runs/<name>."""
+    return Path(recipe.output.dir or Path("runs") / Path(name_or_path).stem)
+
+
+def run_recipe(
+    recipe: Recipe, folder: Path, *, overwrite: bool = False, quiet: bool = False, command: str | None = None
+) -> Run:
+    """Fit, evaluate and write what a recipe describes.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    folder : Path
+        Appears complete when the run has ended, or not at all. It holds recipe.yaml (every key filled in),
+        metrics.json, predictions.parquet, forecast.png, model/ and environment.json.
+    overwrite : bool, default False
+        Replace the folder of an earlier run.
+    quiet : bool, default False
+        No progress bar.
+    command : str, optional
+        Recorded in environment.json.
+
+    Raises
+    ------
+    FileExistsError
+        The folder exists and may not be replaced.
+    ValueError, TypeError, FileNotFoundError
+        Data or settings that cannot be used.
+    """
+    check_free(folder, overwrite)
+    started = time.perf_counter()
+    series = read_series(recipe.data, recipe.evaluate.season_length)
+    n_windows = count_windows(recipe, series)
+    forecaster = _make_forecaster(recipe, series, quiet)
+    intervals = interval_positions(recipe.evaluate.level, forecaster.quantile_levels)
+    with run_folder(folder, overwrite) as partial:
+        _fit(forecaster, series)
+        fitted = time.perf_counter()
+        result = _backtest(forecaster, series, recipe)
+        _check_count(result.n_windows, n_windows * series.panel.n_series)
+        baselines = baseline_forecasts(result, recipe.evaluate.baselines, series.season_length)
+        scores = score(result, baselines, intervals, series, recipe.evaluate)
+        seconds = {"fit": fitted - started, "evaluate": time.perf_counter() - fitted}
+        metrics = {**_scores(scores, recipe), **_facts(forecaster, series, n_windows, seconds)}
+        _write_json(partial / "metrics.json", metrics)
+        _write_forecasts(partial, result, intervals, baselines, f"{_name(recipe)}: last test forecasts")
+        _write_yaml(partial / "recipe.yaml", resolved(recipe, forecaster, series, folder))
+        forecaster.save(partial / "model")
+        _write_json(partial / "environment.json", _environment(forecaster, command, started))
+    return Run(folder, metrics)
+
+
+def count_windows(recipe: Recipe, series: Series) -> int:
+    """Return the number of test windows of each series: (test rows - horizon) // stride + 1."""
+    test, horizon = series.split[2], recipe.task.horizon
+    if test < horizon:
+        raise ValueError(f"data.split: {test} test rows hold no forecast of task.horizon {horizon}")
+    return (test - horizon) // recipe.evaluate.stride + 1
+
+
+def resolved(recipe: Recipe, forecaster: TitansForecaster, series: Series, folder: Path) -> dict[str, Any]:
+    """Return the recipe with every default filled in, ready for YAML."""
+    filled = recipe.model_dump(by_alias=True, exclude_none=True)
+    arguments = forecaster.get_params(deep=False)
+    for section, model in (("model", Model), ("train", Train)):
+        stated = {key: arguments[key] for key in model.model_fields if arguments[key] is not None}
+        filled[section] = {k: list(v) if isinstance(v, tuple) else v for k, v in stated.items()}
+    filled["model"] |= {
+        "context_length": forecaster.context_length_,
+        "patch_length": forecaster.patch_length_,
+    }
+    names = series.columns
+    filled["data"] |= {"id": names.id_col, "time": names.time_col, "target": names.target_col}
+    filled["data"] |= {"format": "wide" if series.wide else "long", "split": list(series.split)}
+    filled["evaluate"]["season_length"] = series.season_length
+    filled["output"] = {"dir": str(folder)}
+    return filled
+
+
+def _make_forecaster(recipe: Recipe, series: Series, quiet: bool) -> TitansForecaster:
+    from titans_seq.estimators import TitansForecaster
+
+    arguments = recipe.forecaster_arguments() | asdict(series.columns)
+    return TitansForecaster(**arguments, verbose=0 if quiet else 1)
+
+
+def _fit(forecaster: TitansForecaster, series: Series) -> None:
+    train, end = series.split[0], series.first_test_row
+    forecaster.fit(series.frame(0, train), validation=series.frame(train, end) if end > train else None)
+
+
+def _backtest(forecaster: TitansForecaster, series: Series, recipe: Recipe) -> BacktestResult:
+    return forecaster.backtest(
+        series.frame(0, sum(series.split)),
+        first_cutoff=series.first_test_row,
+        mode=recipe.evaluate.mode,
+        stride=recipe.evaluate.stride,
+        components=True,
+    )
+
+
+def _check_count(found: int, expected: int) -> None:
+    if found != expected:
+        raise RuntimeError(f"the backtest gave {found} forecasts where the protocol has {expected}")
+
+
+def _scores(scores: Scores, recipe: Recipe) -> dict[str, Any]:
+    return {
+        "model": scores.model,
+        "baselines": scores.baselines,
+        "parts": scores.parts,
+        "memory_zeroed_max_abs_change": scores.memory_change,
+        "unit": UNITS[recipe.evaluate.scale],
+    }
+
+
+def _facts(forecaster: TitansForecaster, series: Series, n_windows: int, seconds: dict[str, float]) -> dict[str, Any]:
+    return {
+        "n_windows": n_windows,
+        "n_series": series.panel.n_series,
+        "n_parameters": forecaster.n_parameters_,
+        "network_weight": float(forecaster.network_weight_),
+        "epochs": int(forecaster.history_[-1]["epoch"]) if forecaster.history_ else 0,
+        "seconds": {name: round(value, 2) for name, value in seconds.items()},
+    }
+
+
+def _write_forecasts(
+    folder: Path,
+    result: BacktestResult,
+    intervals: Intervals,
+    baselines: dict[str, FloatArray],
+    title: str,
+) -> None:
+    from titans_seq.recipes._figure import draw_last_forecasts
+    from titans_seq.recipes._predictions import prediction_table
+
+    prediction_table(result, intervals, baselines).write_parquet(folder / "predictions.parquet")
+    draw_last_forecasts(folder / "forecast.png", result, intervals, baselines, title)
+
+
+def _name(recipe: Recipe) -> str:
+    return recipe.data.name or Path(str(recipe.data.path)).name
+
+
+def _environment(forecaster: TitansForecaster, command: str | None, started: float) -> dict[str, Any]:
+    from titans_seq.recipes.environment import describe_environment, peak_memory_mb
+
+    facts = {"command": command, "random_state": forecaster.random_state, **describe_environment()}
+    return facts | {"seconds": round(time.perf_counter() - started, 2), "peak_memory_mb": peak_memory_mb()}
+
+
+def _write_yaml(path: Path, content: dict[str, Any]) -> None:
+    import yaml
+
+    path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")

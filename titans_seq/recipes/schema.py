@@ -1,0 +1,159 @@
+"""What a recipe may say.
+
+Every key is checked; keys left out of `model` and `train` keep the defaults of `TitansForecaster`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from titans_seq.data.catalog import dataset_card
+
+Count = Annotated[int, Field(ge=1)]
+CountOrZero = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Level = Annotated[float, Field(gt=0, lt=100)]
+Probability = Annotated[float, Field(gt=0, lt=1)]
+Some = Field(min_length=1)
+
+Metric = Literal["mse", "mae", "rmse", "smape", "mase", "weighted_quantile_loss", "msis", "coverage"]
+Baseline = Literal["seasonal_naive", "naive", "drift", "ridge"]
+Variant = Literal["mag", "mal", "mac", "lmm", "swa", "attention"]
+
+
+class Section(BaseModel):
+    """A part of a recipe: unknown keys are errors, and values are not converted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Task(Section):
+    """What is asked: to forecast the next `horizon` steps."""
+
+    kind: Literal["forecast"] = "forecast"
+    horizon: Count
+
+
+class Data(Section):
+    """Where the series come from: a dataset's `name` or a file's `path` (relative to the working folder).
+
+    What a dataset's card says (`format`, column names, `split`) is taken from it unless given here.
+    `split` counts the rows of train, validation and test; rows after them are not used.
+    """
+
+    name: str | None = None
+    path: str | None = None
+    format: Literal["wide", "long"] | None = None
+    time: str | None = None
+    id: str | None = None
+    target: str | None = None
+    columns: Annotated[list[str], Some] | None = None
+    split: Annotated[list[CountOrZero], Field(min_length=3, max_length=3)] | None = None
+    on_gap: Literal["raise", "mask"] = "raise"
+
+    @field_validator("name")
+    @classmethod
+    def _known_name(cls, name: str | None) -> str | None:
+        if name is not None:
+            dataset_card(name)  # raises, naming the nearest one
+        return name
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Data:
+        if (self.name is None) == (self.path is None):
+            raise ValueError("give either name (a dataset, see `titans-seq ls`) or path (a file)")
+        if self.path is not None and self.split is None:
+            raise ValueError("a file needs split: [train, validation, test] row counts")
+        return self
+
+
+class Model(Section):
+    """Arguments of `TitansForecaster` that shape the network; null is the same as leaving a key out."""
+
+    context_length: Count | None = None
+    patch_length: Count | None = None
+    sequence_length: Count | None = None
+    carry_state: bool | None = None
+    variant: Variant | None = None
+    d_model: Count | None = None
+    n_layers: Count | None = None
+    n_heads: Count | None = None
+    memory_depth: Annotated[int, Field(ge=1, le=4)] | None = None
+    memory_expansion: Count | None = None
+    chunk_size: Count | None = None
+    window_size: Count | None = None
+    n_persistent: CountOrZero | None = None
+    dropout: Fraction | None = None
+    rule: Literal["bounded", "titans"] | None = None
+    quantile_levels: Annotated[list[Probability], Some] | None = None
+
+
+class Train(Section):
+    """Arguments of `TitansForecaster` that rule its training; null is the same as leaving a key out."""
+
+    max_epochs: CountOrZero | None = None
+    max_minutes: Positive | None = None
+    learning_rate: Positive | None = None
+    batch_size: Count | None = None
+    validation_fraction: Fraction | None = None
+    early_stopping_patience: Count | None = None
+    device: str | None = None
+    precision: Literal["32", "bf16"] | None = None
+    random_state: CountOrZero | None = None
+
+
+class Evaluate(Section):
+    """How the test rows are scored.
+
+    `windowed` resets the state before every window; `streaming` carries it. A window begins every `stride`
+    rows (streaming: a multiple of `model.patch_length`). `scale: train_zscore` measures errors after
+    subtracting each series' mean over the train rows and dividing by its standard deviation there (ddof 0);
+    forecasts are made in the data's own units either way.
+    """
+
+    mode: Literal["windowed", "streaming"] = "windowed"
+    stride: Count = 1
+    scale: Literal["none", "train_zscore"] = "none"
+    metrics: Annotated[list[Metric], Some] = ["mse", "mae"]
+    baselines: list[Baseline] = ["seasonal_naive", "ridge"]
+    season_length: Count | None = None
+    level: list[Level] = [80]
+
+
+class Tune(Section):
+    """A search over values of `model` and `train` keys, e.g. `space: {model.d_model: [16, 32]}`.
+
+    Checked here; `titans-seq run` does not use it.
+    """
+
+    trials: Count = 20
+    space: dict[str, Annotated[list[Any], Some]]
+
+
+class Output(Section):
+    """Where a run's folder goes; default runs/<name of the recipe>, below the working folder."""
+
+    dir: str | None = None
+
+
+class Recipe(Section):
+    """A whole recipe."""
+
+    version: Literal[1] = Field(alias="schema")
+    task: Task
+    data: Data
+    model: Model = Model()
+    train: Train = Train()
+    evaluate: Evaluate = Evaluate()
+    tune: Tune | None = None
+    output: Output = Output()
+
+    def forecaster_arguments(self) -> dict[str, Any]:
+        """Return the arguments for `TitansForecaster` that the recipe states."""
+        given = self.model.model_dump(exclude_none=True) | self.train.model_dump(exclude_none=True)
+        if "quantile_levels" in given:
+            given["quantile_levels"] = tuple(given["quantile_levels"])
+        return {"horizon": self.task.horizon, "on_gap": self.data.on_gap, **given}
