@@ -44,10 +44,23 @@ def run(variant: str, minutes: float, seed: int, d_model: int = 64) -> dict[str,
     rng = np.random.default_rng(seed)
     train, test = regime_switching(64, 8, rng), regime_switching(16, 10, rng)
     forecaster = TitansForecaster(
-        horizon=PATCH, context_length=128, patch_length=PATCH, sequence_length=5 * ROUND, variant=variant,
-        d_model=d_model, n_heads=1, n_layers=2, memory_expansion=4, chunk_size=16, window_size=8, batch_size=8, max_epochs=200,
-        max_minutes=minutes, learning_rate=3e-3, early_stopping_patience=200, random_state=seed, verbose=0,
-    )  # fmt: skip
+        horizon=PATCH,
+        context_length=2 * PATCH,
+        patch_length=PATCH,
+        sequence_length=5 * ROUND,
+        variant=variant,
+        d_model=d_model,
+        n_heads=1,
+        memory_expansion=4,
+        window_size=8,
+        batch_size=8,
+        max_epochs=200,
+        max_minutes=minutes,
+        learning_rate=3e-3,
+        early_stopping_patience=200,
+        random_state=seed,
+        verbose=0,
+    )
     began = time.monotonic()
     forecaster.fit(train)
     for entry in forecaster.history_:

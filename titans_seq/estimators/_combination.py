@@ -16,6 +16,7 @@ BoolArray = NDArray[np.bool_]
 LEVELS = np.round(np.concatenate([[0.005, 0.01], np.arange(0.025, 0.976, 0.025), [0.99, 0.995]]), 4)
 _BLOCKS = 10
 _WEIGHTS = 41
+_LEAST_SHARE = 0.25
 _ENOUGH_PER_STEP = 200
 
 
@@ -68,8 +69,8 @@ def choose(forecasts: Forecasts, actual: FloatArray, observed: BoolArray) -> Com
     """Choose the weight of the network and calibrate the intervals on validation forecasts.
 
     The weight is the smallest whose squared error lies within one standard error of the best weight's (the
-    one-standard-error rule of Breiman et al., 1984): the linear forecast keeps what the network does not
-    clearly improve.
+    one-standard-error rule of Breiman et al., 1984), yet at least a quarter of the best: that is worth 44 % of
+    the gain if it is real, and costs 6 % of the network's noise if it is not. 0 where there is no gain.
 
     Parameters
     ----------
@@ -87,7 +88,7 @@ def choose(forecasts: Forecasts, actual: FloatArray, observed: BoolArray) -> Com
 
 
 def _cautious_weight(forecasts: Forecasts, residual: FloatArray, observed: BoolArray) -> float:
-    """Smallest weight within one standard error of the best, errors compared in blocks of time."""
+    """Weight as `choose` describes it, errors compared in blocks of time."""
     best, _ = best_weight(residual, forecasts.shift, observed)
     order = np.argsort(forecasts.cutoff, kind="stable")
     blocks = [rows for rows in np.array_split(order, _BLOCKS) if observed[rows].any()]
@@ -98,7 +99,7 @@ def _cautious_weight(forecasts: Forecasts, residual: FloatArray, observed: BoolA
         # Mean squared error at `weight` minus that at `best`, block by block.
         excess = -2 * (weight - best) * moments[:, 0] + (weight**2 - best**2) * moments[:, 1]
         if excess.mean() <= excess.std(ddof=1) / np.sqrt(len(blocks)):
-            return float(weight)
+            return float(max(weight, _LEAST_SHARE * best))
     return best
 
 

@@ -32,7 +32,9 @@ def write_model(path: str | os.PathLike[str], tensors: dict[str, Tensor], descri
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         save_file({name: x.detach().cpu().contiguous() for name, x in tensors.items()}, temporary / TENSORS)
-        (temporary / DESCRIPTION).write_text(json.dumps({"format": FORMAT, **description}, indent=2, allow_nan=False) + "\n")
+        (temporary / DESCRIPTION).write_text(
+            json.dumps({"format": FORMAT, **description}, indent=2, allow_nan=False) + "\n"
+        )
         temporary.chmod(0o755)
         for name in (TENSORS, DESCRIPTION):
             (temporary / name).chmod(0o644)

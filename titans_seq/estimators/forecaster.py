@@ -27,6 +27,7 @@ from titans_seq.estimators import _fitting, _storage
 from titans_seq.estimators._combination import Combination
 from titans_seq.estimators._settings import Settings, check_arguments, check_levels
 from titans_seq.estimators.backtest import BacktestResult
+from titans_seq.evaluation import naive
 
 NAME = "TitansForecaster"
 
@@ -396,7 +397,8 @@ class TitansForecaster(BaseEstimator):
         levels = tuple(self.quantile_levels)
         parts: dict[str, NDArray[np.float64]] = {}
         if components:
-            parts = self._components(forecasts, self._forecast_at(data, mode, first_cutoff, stride, zero_memory=True))
+            zeroed = self._forecast_at(data, mode, first_cutoff, stride, zero_memory=True)
+            parts = self._components(data, forecasts, zeroed)
         return BacktestResult(
             panel=panel,
             series=back,
@@ -406,7 +408,7 @@ class TitansForecaster(BaseEstimator):
             point=data.to_original(self._combination.point(forecasts), back),
             quantiles=data.to_original(self._combination.quantiles(forecasts, levels), back),
             quantile_levels=levels,
-            components={name: data.to_original(x, back) for name, x in parts.items()},
+            components=parts,
         )
 
     def _check_backtest(self, mode: str, first_cutoff: int, stride: int) -> None:
@@ -436,12 +438,14 @@ class TitansForecaster(BaseEstimator):
         inside = (every.cutoff <= last[every.series]) & ((every.cutoff - first_cutoff) % stride == 0)
         return every.take(np.flatnonzero(inside))
 
-    def _components(self, forecasts: Forecasts, zeroed: Forecasts) -> dict[str, NDArray[np.float64]]:
+    def _components(self, data: ScaledPanel, forecasts: Forecasts, zeroed: Forecasts) -> dict[str, NDArray[np.float64]]:
+        series, cutoff = forecasts.series, forecasts.cutoff
+        shift = forecasts.shift * data.scale[series, None]
         return {
-            "ridge": forecasts.linear.astype(np.float64),
-            "network": forecasts.shift.astype(np.float64),
-            "combined": self._combination.point(forecasts),
-            "memory_zeroed": self._combination.point(zeroed),
+            "ridge": data.to_original(forecasts.linear.astype(np.float64), series),
+            "network": naive(data.panel, series, cutoff, self._settings.horizon) + shift,
+            "combined": data.to_original(self._combination.point(forecasts), series),
+            "memory_zeroed": data.to_original(self._combination.point(zeroed), series),
         }
 
     # --- saving --------------------------------------------------------------------------------------------

@@ -149,7 +149,7 @@ def _facts(forecaster: TitansForecaster, series: Series, n_windows: int, seconds
         "n_series": series.panel.n_series,
         "n_parameters": forecaster.n_parameters_,
         "network_weight": float(forecaster.network_weight_),
-        "epochs": int(forecaster.history_[-1]["epoch"]) if forecaster.history_ else 0,
+        "epochs": max(len(forecaster.history_) - 1, 0),
         "seconds": {name: round(value, 2) for name, value in seconds.items()},
     }
 
