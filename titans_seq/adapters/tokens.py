@@ -59,8 +59,8 @@ class Patching:
 
     @property
     def n_features(self) -> int:
-        """Width of a token before the encoder: values, mask, level, log scale, fill, calendar."""
-        return 2 * self.patch_length + 3 + 2 * len(self.periods)
+        """Width of a token before the encoder: values, mask, log scale, fill, calendar."""
+        return 2 * self.patch_length + 2 + 2 * len(self.periods)
 
 
 class LinearForecast(nn.Module):
@@ -130,7 +130,8 @@ def make_tokens(
     patch = (_take(values, columns) - level.unsqueeze(-1)) / scale.unsqueeze(-1)
     patch = torch.where(visible, patch, 0).clamp(-_CLIP, _CLIP)
     filled = (cutoffs - starts).to(values.dtype) / patching.patch_length
-    described = torch.stack([level.clamp(-_CLIP, _CLIP), scale.log(), filled], -1)
+    # Not the level: what depends on where a series stands, and not on how it moves, fails when it drifts.
+    described = torch.stack([scale.log(), filled], -1)
     features = torch.cat([patch, visible.to(values.dtype), described], -1).float()
     return Tokens(
         features=torch.cat([features, calendar], -1),
