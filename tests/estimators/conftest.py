@@ -2,8 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-import pandas as pd
 import pytest
 
 from titans_seq import TitansForecaster
@@ -13,18 +11,6 @@ SMALL = {
     "n_heads": 2, "chunk_size": 4, "window_size": 4, "n_persistent": 2, "batch_size": 8, "max_epochs": 2,
     "random_state": 0, "verbose": 0,
 }  # fmt: skip
-
-
-def hourly(lengths: dict[str, int], missing: float = 0.0, seed: int = 0) -> pd.DataFrame:
-    """Long frame of hourly series with a daily cycle that flips sign now and then."""
-    rng = np.random.default_rng(seed)
-    parts = []
-    for name, n in lengths.items():
-        t = np.arange(n)
-        y = 20 + 3 * np.sin(2 * np.pi * t / 24) * np.sign(np.sin(2 * np.pi * t / 190)) + 0.3 * rng.normal(size=n)
-        y[rng.random(n) < missing] = np.nan
-        parts.append(pd.DataFrame({"unique_id": name, "ds": pd.date_range("2024-01-01", periods=n, freq="h"), "y": y}))
-    return pd.concat(parts, ignore_index=True)
 
 
 @pytest.fixture

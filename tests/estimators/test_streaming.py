@@ -8,10 +8,9 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
+from series_frames import hourly
 
 from titans_seq import TitansForecaster
-
-from .conftest import hourly
 
 pytestmark = pytest.mark.usefixtures("loud_network")
 

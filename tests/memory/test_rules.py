@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 import torch
+from memory_tokens import Tokens
 from torch import Tensor
 from torch.nn.functional import silu
 
@@ -57,8 +56,8 @@ def normalised_lms_loop(t, row: int, head: int) -> Tensor:
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
 @pytest.mark.parametrize("chunk_size", [1, 5, 16])
-def test_titans_rule_is_the_papers_recurrence(tokens: Callable, backend: str, depth: int, chunk_size: int) -> None:
-    t = tokens(depth=depth, closed_gates=True)
+def test_titans_rule_is_the_papers_recurrence(backend: str, depth: int, chunk_size: int) -> None:
+    t = Tokens(depth=depth, closed_gates=True)
     y, _ = neural_memory(*t.inputs, t.state(), rule="titans", chunk_size=chunk_size, backend=backend)
     for row in range(t.batch):
         for head in range(2):
@@ -68,10 +67,8 @@ def test_titans_rule_is_the_papers_recurrence(tokens: Callable, backend: str, de
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("chunk_size", [1, 5, 16])
-def test_bounded_rule_of_depth_1_is_token_by_token_normalised_lms(
-    tokens: Callable, backend: str, chunk_size: int
-) -> None:
-    t = tokens(depth=1, closed_gates=True)
+def test_bounded_rule_of_depth_1_is_token_by_token_normalised_lms(backend: str, chunk_size: int) -> None:
+    t = Tokens(depth=1, closed_gates=True)
     y, _ = neural_memory(*t.inputs, t.state(), rule="bounded", chunk_size=chunk_size, backend=backend)
     for row in range(t.batch):
         for head in range(2):
@@ -103,9 +100,9 @@ def preset_loop(name: str, t, row: int, head: int, chunk_size: int) -> Tensor:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", ["linear_attention", "delta", "gated_delta", "ttt_linear", "ttt_mlp"])
-def test_a_preset_is_its_published_recurrence(tokens: Callable, backend: str, name: str) -> None:
+def test_a_preset_is_its_published_recurrence(backend: str, name: str) -> None:
     preset = PRESETS[name]
-    t = tokens(depth=preset.depth)
+    t = Tokens(depth=preset.depth)
     if name == "gated_delta":
         t.weights = tuple(torch.zeros_like(w) for w in t.weights)
     y, _ = preset(*t.inputs, t.state(), chunk_size=5, backend=backend)
@@ -117,14 +114,14 @@ def test_a_preset_is_its_published_recurrence(tokens: Callable, backend: str, na
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_the_titans_preset_is_the_papers_recurrence(tokens: Callable, backend: str) -> None:
-    t = tokens(depth=2)
+def test_the_titans_preset_is_the_papers_recurrence(backend: str) -> None:
+    t = Tokens(depth=2)
     y, _ = PRESETS["titans"](*t.inputs, t.state(), chunk_size=5, backend=backend)
     torch.testing.assert_close(y[0, :, 0], paper_loop(t, 0, 0, 5), rtol=1e-10, atol=1e-10)
 
 
-def test_a_preset_refuses_a_memory_of_another_depth(tokens: Callable) -> None:
-    t = tokens(depth=2)
+def test_a_preset_refuses_a_memory_of_another_depth() -> None:
+    t = Tokens(depth=2)
     with pytest.raises(ValueError, match="preset 'delta' has depth 1, the state has depth 2"):
         PRESETS["delta"](*t.inputs, t.state())
 

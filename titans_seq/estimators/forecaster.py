@@ -17,15 +17,12 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 
 from titans_seq.adapters.forecasts import Forecasts, read_all, streaming_forecasts, windowed_forecasts
-from titans_seq.adapters.linear import LinearMap
 from titans_seq.adapters.scaled import IntArray, ScaledPanel, fit_scaling
-from titans_seq.adapters.series import SeriesModel
 from titans_seq.adapters.stream import SeriesStream, StreamReader
 from titans_seq.adapters.tokens import LinearForecast
 from titans_seq.data import FrameFormat, Frequency, Panel, forecast_frame, read_panel
-from titans_seq.estimators import _fitting, _storage
-from titans_seq.estimators._combination import Combination
-from titans_seq.estimators._settings import Settings, check_arguments, check_levels
+from titans_seq.estimators import _fitting, _persistence
+from titans_seq.estimators._settings import check_arguments, check_levels
 from titans_seq.estimators.backtest import BacktestResult
 from titans_seq.evaluation import naive
 
@@ -209,6 +206,7 @@ class TitansForecaster(BaseEstimator):
         fitted = _fitting.fit(self, panel, train_end, refit=validation is None, seed=seed)
         self._set_fitted(fitted, fmt)
         self._read_into_stream(fitted.data, self._reader.start(panel.n_series))
+        self._set_derived()
         self.fit_seconds_ = time.monotonic() - began
         return self
 
@@ -220,11 +218,17 @@ class TitansForecaster(BaseEstimator):
             fitted.settings.patch_length,
         )
         self.history_ = [] if fitted.training is None else fitted.training.history
-        self.n_parameters_ = fitted.model.n_parameters() + fitted.linear.weights.size + fitted.linear.bias.size
         self._settings, self._format, self._combination = fitted.settings, fmt, fitted.combination
         self._model = fitted.model
         self._center, self._scale, self._group = fitted.data.center, fitted.data.scale, fitted.data.group
         self._origins = fitted.data.panel.origins
+
+    def _set_derived(self) -> None:
+        """Set what follows from the rest."""
+        self.network_weight_ = self._combination.weight
+        self.context_length_, self.patch_length_ = self._settings.context_length, self._settings.patch_length
+        self.n_parameters_ = self._model.n_parameters() + self.linear_.weights.size + self.linear_.bias.size
+        self._last_ds = self.frequency_.advance(self._origins, self._stream.steps.numpy() - 1)
 
     def _read_into_stream(self, data: ScaledPanel, stream: SeriesStream) -> None:
         self._stream = read_all(self._reader, data, stream, rows_only=not self._reads_on)
@@ -461,31 +465,7 @@ class TitansForecaster(BaseEstimator):
             If ``path`` exists and is not a saved model.
         """
         self._check_fitted()
-        tensors = {f"model.{name}": x for name, x in self._model.state_dict().items()}
-        tensors |= self._stream.tensors()
-        tensors |= _storage.as_tensors("linear.", self.linear_.tensors())
-        own = {
-            "center": self._center,
-            "scale": self._scale,
-            "group": self._group,
-            "offsets": self._combination.offsets,
-        }
-        tensors |= _storage.as_tensors("own.", own | {"origins": self._origins.astype(np.int64)})
-        _storage.write_model(path, tensors, self._description())
-
-    def _description(self) -> dict[str, Any]:
-        from titans_seq._version import __version__
-
-        parameters = self.get_params()
-        if not isinstance(self.random_state, int):
-            parameters["random_state"] = None
-        parameters["quantile_levels"] = list(self.quantile_levels)
-        return {
-            "estimator": NAME, "version": __version__, "parameters": parameters, "settings": self._settings.to_dict(),
-            "frequency": self.frequency_.to_dict(), "frame": self._format.to_dict(), "ids": self.ids_,
-            "network_weight": self._combination.weight, "use_spread": self._combination.use_spread,
-            "fit_seconds": self.fit_seconds_, "history": self.history_,
-        }  # fmt: skip
+        _persistence.save(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -498,43 +478,7 @@ class TitansForecaster(BaseEstimator):
         ValueError
             If a file is damaged.
         """
-        tensors, description = _storage.read_model(path)
-        try:
-            return cls._restore(tensors, description)
-        except (KeyError, TypeError, RuntimeError, AttributeError) as error:
-            raise ValueError(f"the model saved at {path} is damaged: {error}") from None
-
-    @classmethod
-    def _restore(cls, tensors: dict[str, torch.Tensor], description: dict[str, Any]) -> Self:
-        if description["estimator"] != NAME:
-            raise ValueError(f"this is a saved {description['estimator']}, not a {NAME}")
-        self = cls(
-            **description["parameters"] | {"quantile_levels": tuple(description["parameters"]["quantile_levels"])}
-        )
-        self._settings = Settings(**description["settings"])
-        self._format, self.frequency_ = (
-            FrameFormat.from_dict(description["frame"]),
-            Frequency.from_dict(description["frequency"]),
-        )
-        self.ids_, self.history_, self.fit_seconds_ = (
-            description["ids"],
-            description["history"],
-            description["fit_seconds"],
-        )
-        own = {name: x.numpy() for name, x in _storage.part(tensors, "own.").items()}
-        self._center, self._scale, self._group = own["center"], own["scale"], own["group"]
-        self._origins = own["origins"] if self.frequency_.kind == "integer" else own["origins"].view("datetime64[ns]")
-        self._combination = Combination(description["network_weight"], description["use_spread"], own["offsets"])
-        self.network_weight_ = self._combination.weight
-        self.linear_ = LinearMap.from_tensors({n: x.numpy() for n, x in _storage.part(tensors, "linear.").items()})
-        self._model = SeriesModel(self._settings.patching, self._settings.horizon, **self._settings.backbone)
-        self._model.load_state_dict(_storage.part(tensors, "model."))
-        self._model.eval()
-        self._stream = SeriesStream.from_tensors(tensors)
-        self._last_ds = self.frequency_.advance(self._origins, self._stream.steps.numpy() - 1)
-        self.context_length_, self.patch_length_ = self._settings.context_length, self._settings.patch_length
-        self.n_parameters_ = self._model.n_parameters() + self.linear_.weights.size + self.linear_.bias.size
-        return self
+        return _persistence.load(cls, path)
 
     # --- helpers -------------------------------------------------------------------------------------------
 

@@ -1,8 +1,7 @@
+"""Random tokens for a memory, for tests of the op and of its backends."""
+
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import pytest
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -41,6 +40,7 @@ class Tokens:
         sizes = [dim] + [dim * expansion] * (depth - 1) + [dim]
         self.weights = tuple(draw(heads, i, o) / i**0.5 for i, o in zip(sizes, sizes[1:], strict=False))
         self.batch, self.time = batch, time
+        self.mask = torch.rand(batch, time, generator=g) > 0.25
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -52,15 +52,5 @@ class Tokens:
     def piece(self, start: int, stop: int) -> tuple[Tensor, ...]:
         return tuple(x[:, start:stop] for x in self.inputs)
 
-    def require_grad(self) -> list[Tensor]:
-        leaves = [*self.inputs, *self.weights]
-        return [x.requires_grad_() for x in leaves]
-
-
-@pytest.fixture
-def tokens() -> Callable[..., Tokens]:
-    return Tokens
-
-
-def state_values(state: MemoryState) -> list[Tensor]:
-    return [*state.weights, *state.momentum, *state.opening_weights, *state.opening_momentum]
+    def rows(self, *rows: int) -> tuple[Tensor, ...]:
+        return tuple(x[list(rows)] for x in self.inputs)

@@ -1,0 +1,94 @@
+"""A forecaster as tensors and a description, and back."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from torch import Tensor
+
+from titans_seq._version import __version__
+from titans_seq.adapters.linear import LinearMap
+from titans_seq.adapters.series import SeriesModel
+from titans_seq.adapters.stream import SeriesStream
+from titans_seq.data import FrameFormat, Frequency
+from titans_seq.estimators import _storage
+from titans_seq.estimators._combination import Combination
+from titans_seq.estimators._settings import Settings
+
+if TYPE_CHECKING:
+    from titans_seq.estimators.forecaster import TitansForecaster
+
+    Forecaster = TypeVar("Forecaster", bound=TitansForecaster)
+
+NAME = "TitansForecaster"
+
+
+def save(forecaster: TitansForecaster, path: str | os.PathLike[str]) -> None:
+    """Write a fitted forecaster; see `TitansForecaster.save`."""
+    tensors = {f"model.{name}": x for name, x in forecaster._model.state_dict().items()}
+    tensors |= forecaster._stream.tensors()
+    tensors |= _storage.as_tensors("linear.", forecaster.linear_.tensors())
+    own = {
+        "center": forecaster._center,
+        "scale": forecaster._scale,
+        "group": forecaster._group,
+        "offsets": forecaster._combination.offsets,
+        "origins": forecaster._origins.astype(np.int64),
+    }
+    _storage.write_model(path, tensors | _storage.as_tensors("own.", own), _describe(forecaster))
+
+
+def load(kind: type[Forecaster], path: str | os.PathLike[str]) -> Forecaster:
+    """Read what `save` wrote; see `TitansForecaster.load`."""
+    tensors, description = _storage.read_model(path)
+    if description.get("estimator") != NAME:
+        raise ValueError(f"{path} holds a saved {description.get('estimator')}, not a {NAME}")
+    try:
+        return _restore(kind, tensors, description)
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"the model saved at {path} is damaged: {reason}") from None
+
+
+def _describe(forecaster: TitansForecaster) -> dict[str, Any]:
+    parameters = forecaster.get_params()
+    if not isinstance(forecaster.random_state, int):
+        parameters["random_state"] = None
+    parameters["quantile_levels"] = list(forecaster.quantile_levels)
+    return {
+        "estimator": NAME,
+        "version": __version__,
+        "parameters": parameters,
+        "settings": forecaster._settings.to_dict(),
+        "frequency": forecaster.frequency_.to_dict(),
+        "frame": forecaster._format.to_dict(),
+        "ids": forecaster.ids_,
+        "network_weight": forecaster._combination.weight,
+        "use_spread": forecaster._combination.use_spread,
+        "fit_seconds": forecaster.fit_seconds_,
+        "history": forecaster.history_,
+    }
+
+
+def _restore(kind: type[Forecaster], tensors: dict[str, Tensor], description: dict[str, Any]) -> Forecaster:
+    parameters = description["parameters"]
+    forecaster = kind(**parameters | {"quantile_levels": tuple(parameters["quantile_levels"])})
+    own = {name: x.numpy() for name, x in _storage.part(tensors, "own.").items()}
+    settings = Settings(**description["settings"])
+    model = SeriesModel(settings.patching, settings.horizon, **settings.backbone)
+    model.load_state_dict(_storage.part(tensors, "model."))
+    model.eval()
+    frequency = Frequency.from_dict(description["frequency"])
+    forecaster._settings, forecaster._format = settings, FrameFormat.from_dict(description["frame"])
+    forecaster._model, forecaster._stream = model, SeriesStream.from_tensors(tensors)
+    forecaster._center, forecaster._scale, forecaster._group = own["center"], own["scale"], own["group"]
+    integer = frequency.kind == "integer"
+    forecaster._origins = own["origins"] if integer else own["origins"].view("datetime64[ns]")
+    forecaster._combination = Combination(description["network_weight"], description["use_spread"], own["offsets"])
+    forecaster.linear_ = LinearMap.from_tensors({n: x.numpy() for n, x in _storage.part(tensors, "linear.").items()})
+    forecaster.frequency_, forecaster.ids_ = frequency, description["ids"]
+    forecaster.history_, forecaster.fit_seconds_ = description["history"], description["fit_seconds"]
+    forecaster._set_derived()
+    return forecaster
