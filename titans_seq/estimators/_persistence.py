@@ -15,14 +15,12 @@ from titans_seq.adapters.stream import SeriesStream
 from titans_seq.data import FrameFormat, Frequency
 from titans_seq.estimators import _storage
 from titans_seq.estimators._combination import Combination
-from titans_seq.estimators._settings import Settings
+from titans_seq.estimators._settings import NAME, Settings
 
 if TYPE_CHECKING:
     from titans_seq.estimators.forecaster import TitansForecaster
 
     Forecaster = TypeVar("Forecaster", bound=TitansForecaster)
-
-NAME = "TitansForecaster"
 
 
 def save(forecaster: TitansForecaster, path: str | os.PathLike[str]) -> None:

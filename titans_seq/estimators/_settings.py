@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from titans_seq.data import Panel
 if TYPE_CHECKING:
     from titans_seq.estimators.forecaster import TitansForecaster
 
+NAME = "TitansForecaster"
 VARIANTS = ("mag", "mal", "mac", "lmm", "swa", "attention")
 _AT_LEAST_ONE = (
     "horizon", "d_model", "n_layers", "n_heads", "memory_depth", "memory_expansion", "chunk_size", "window_size",
@@ -83,6 +85,19 @@ def check_levels(name: str, levels: Any) -> tuple[float, ...]:
     if list(found) != sorted(set(found)):
         raise ValueError(f"{name} must increase, found {found}")
     return found
+
+
+def output_columns(level: Iterable[float] | None, quantiles: Iterable[float] | None) -> dict[str, float | None]:
+    """Names of the output columns, and the quantile each holds (None: the point forecast)."""
+    columns: dict[str, float | None] = {NAME: None}
+    for percent in [] if level is None else list(level):
+        if not 0 < percent < 100:
+            raise ValueError(f"level must lie between 0 and 100, found {percent}")
+        columns[f"{NAME}-lo-{percent:g}"] = round(0.5 - percent / 200, 10)
+        columns[f"{NAME}-hi-{percent:g}"] = round(0.5 + percent / 200, 10)
+    for q in [] if quantiles is None else check_levels("quantiles", sorted(quantiles)):
+        columns[f"{NAME}-q-{q:g}"] = q
+    return columns
 
 
 def resolve(forecaster: TitansForecaster, panel: Panel, train_end: np.ndarray) -> Settings:

@@ -6,7 +6,6 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -16,17 +15,16 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 
-from titans_seq.adapters.forecasts import Forecasts, read_all, streaming_forecasts, windowed_forecasts
+from titans_seq.adapters.forecasts import Forecasts, read_all, windowed_forecasts
 from titans_seq.adapters.scaled import IntArray, ScaledPanel, fit_scaling
 from titans_seq.adapters.stream import SeriesStream, StreamReader
 from titans_seq.adapters.tokens import LinearForecast
 from titans_seq.data import FrameFormat, Frequency, Panel, forecast_frame, read_panel
 from titans_seq.estimators import _fitting, _persistence
-from titans_seq.estimators._settings import check_arguments, check_levels
+from titans_seq.estimators._backtesting import check_backtest, forecast_at, split_into_parts
+from titans_seq.estimators._panels import check_lengths, continuing
+from titans_seq.estimators._settings import check_arguments, output_columns
 from titans_seq.estimators.backtest import BacktestResult
-from titans_seq.evaluation import naive
-
-NAME = "TitansForecaster"
 
 
 class TitansForecaster(BaseEstimator):
@@ -200,8 +198,8 @@ class TitansForecaster(BaseEstimator):
         else:
             train_end = panel.lengths
             later, _ = self._read(validation, panel.frequency)
-            panel = panel.concat(_continuing(panel, later, fmt), on_gap=self.on_gap)
-        _check_lengths(panel, train_end, self.horizon)
+            panel = panel.concat(continuing(panel, later, fmt), on_gap=self.on_gap)
+        check_lengths(panel, train_end, self.horizon)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         fitted = _fitting.fit(self, panel, train_end, refit=validation is None, seed=seed)
         self._set_fitted(fitted, fmt)
@@ -270,7 +268,7 @@ class TitansForecaster(BaseEstimator):
             For levels outside their range, or data that can't be used.
         """
         self._check_fitted()
-        columns = _output_columns(level, quantiles)
+        columns = output_columns(level, quantiles)
         if X is None:
             ids, last, forecasts, data = self.ids_, self._last_ds, self._forecast_now(), self._known(None)
             fmt = self._format
@@ -305,7 +303,7 @@ class TitansForecaster(BaseEstimator):
         unknown = [i for i in new.ids if i not in set(tail.ids)]
         if unknown:
             raise ValueError(f"series {unknown[0]!r} was not in fit; predict(X) forecasts new series, fit learns them")
-        joined = tail.concat(_continuing(tail, new, fmt), on_gap=self.on_gap).slice_rows(1, None)
+        joined = tail.concat(continuing(tail, new, fmt), on_gap=self.on_gap).slice_rows(1, None)
         self._read_into_stream(self._known(joined), self._stream)
         return self
 
@@ -387,7 +385,7 @@ class TitansForecaster(BaseEstimator):
         """
         self._check_fitted()
         mode = mode or ("streaming" if self._settings.carry_state else "windowed")
-        self._check_backtest(mode, first_cutoff, stride)
+        check_backtest(self._settings, mode, first_cutoff, stride)
         panel, _ = self._read(X, self.frequency_)
         data = self._scaled(panel, np.minimum(panel.lengths, first_cutoff))
         last = panel.lengths - self._settings.horizon
@@ -395,14 +393,14 @@ class TitansForecaster(BaseEstimator):
             raise ValueError(
                 f"no series has {first_cutoff} + {self._settings.horizon} rows; the longest has {panel.lengths.max()}"
             )
-        forecasts = self._forecast_at(data, mode, first_cutoff, stride)
+        forecasts = forecast_at(self._reader, self._settings, data, mode, first_cutoff, stride)
         actual, observed = data.gather(forecasts.series, forecasts.cutoff, self._settings.horizon)
         back = forecasts.series
         levels = tuple(self.quantile_levels)
         parts: dict[str, NDArray[np.float64]] = {}
         if components:
-            zeroed = self._forecast_at(data, mode, first_cutoff, stride, zero_memory=True)
-            parts = self._components(data, forecasts, zeroed)
+            zeroed = forecast_at(self._reader, self._settings, data, mode, first_cutoff, stride, zero_memory=True)
+            parts = split_into_parts(self._combination, data, forecasts, zeroed)
         return BacktestResult(
             panel=panel,
             series=back,
@@ -414,43 +412,6 @@ class TitansForecaster(BaseEstimator):
             quantile_levels=levels,
             components=parts,
         )
-
-    def _check_backtest(self, mode: str, first_cutoff: int, stride: int) -> None:
-        if mode not in ("windowed", "streaming"):
-            raise ValueError(f"mode must be 'windowed' or 'streaming', found {mode!r}")
-        if first_cutoff < 1 or stride < 1:
-            raise ValueError(f"first_cutoff and stride must be at least 1, found {first_cutoff} and {stride}")
-        if mode == "streaming" and stride % self._settings.patch_length:
-            patch = self._settings.patch_length
-            raise ValueError(f"stride must be a multiple of patch_length={patch} in streaming mode, found {stride}")
-
-    def _forecast_at(
-        self, data: ScaledPanel, mode: str, first_cutoff: int, stride: int, zero_memory: bool = False
-    ) -> Forecasts:
-        last = data.panel.lengths - self._settings.horizon
-        if mode == "windowed":
-            ends = [np.arange(first_cutoff, n + 1, stride) for n in last]
-            series = np.repeat(np.arange(len(ends)), [len(e) for e in ends])
-            rows = self._settings.context_length
-            return windowed_forecasts(
-                self._reader, data, series, np.concatenate(ends), rows=rows, zero_memory=zero_memory
-            )
-        # Patches are laid so that the first cut-off is a patch boundary.
-        start = np.full(data.panel.n_series, first_cutoff % self._settings.patch_length)
-        first = np.full(data.panel.n_series, first_cutoff)
-        every = streaming_forecasts(self._reader, data, start=start, first=first, zero_memory=zero_memory)
-        inside = (every.cutoff <= last[every.series]) & ((every.cutoff - first_cutoff) % stride == 0)
-        return every.take(np.flatnonzero(inside))
-
-    def _components(self, data: ScaledPanel, forecasts: Forecasts, zeroed: Forecasts) -> dict[str, NDArray[np.float64]]:
-        series, cutoff = forecasts.series, forecasts.cutoff
-        shift = forecasts.shift * data.scale[series, None]
-        return {
-            "ridge": data.to_original(forecasts.linear.astype(np.float64), series),
-            "network": naive(data.panel, series, cutoff, self._settings.horizon) + shift,
-            "combined": data.to_original(self._combination.point(forecasts), series),
-            "memory_zeroed": data.to_original(self._combination.point(zeroed), series),
-        }
 
     # --- saving --------------------------------------------------------------------------------------------
 
@@ -513,7 +474,7 @@ class TitansForecaster(BaseEstimator):
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "_stream"):
-            raise NotFittedError(f"this {NAME} is not fitted yet; call fit first")
+            raise NotFittedError("this TitansForecaster is not fitted yet; call fit first")
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_stream")
@@ -524,32 +485,3 @@ class TitansForecaster(BaseEstimator):
 
     def _show_progress(self) -> bool:
         return bool(self.verbose) and sys.stderr.isatty()
-
-
-def _continuing(panel: Panel, later: Panel, fmt: FrameFormat) -> Panel:
-    """Arrays carry no time: their rows follow on."""
-    if fmt.kind != "numpy":
-        return later
-    at = [panel.ids.index(i) for i in later.ids if i in panel.ids]
-    if len(at) != later.n_series:
-        raise ValueError(f"the array has {later.n_series} series, fit had {panel.n_series}")
-    return replace(later, origins=panel.frequency.advance(panel.last_ds[at], 1))
-
-
-def _check_lengths(panel: Panel, train_end: IntArray, horizon: int) -> None:
-    longest = int(train_end.max())
-    if longest <= horizon:
-        raise ValueError(f"no series is longer than the horizon of {horizon} rows; the longest has {longest}")
-
-
-def _output_columns(level: Iterable[float] | None, quantiles: Iterable[float] | None) -> dict[str, float | None]:
-    """Names of the output columns, and the quantile each holds (None: the point forecast)."""
-    columns: dict[str, float | None] = {NAME: None}
-    for percent in [] if level is None else list(level):
-        if not 0 < percent < 100:
-            raise ValueError(f"level must lie between 0 and 100, found {percent}")
-        columns[f"{NAME}-lo-{percent:g}"] = round(0.5 - percent / 200, 10)
-        columns[f"{NAME}-hi-{percent:g}"] = round(0.5 + percent / 200, 10)
-    for q in [] if quantiles is None else check_levels("quantiles", sorted(quantiles)):
-        columns[f"{NAME}-q-{q:g}"] = q
-    return columns

@@ -1,0 +1,64 @@
+"""Forecasts at the cut-offs of a backtest, and what they are made of."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from titans_seq.adapters.forecasts import Forecasts, streaming_forecasts, windowed_forecasts
+from titans_seq.adapters.scaled import ScaledPanel
+from titans_seq.adapters.stream import StreamReader
+from titans_seq.estimators._combination import Combination
+from titans_seq.estimators._settings import Settings
+from titans_seq.evaluation import naive
+
+
+def check_backtest(settings: Settings, mode: str, first_cutoff: int, stride: int) -> None:
+    """Raise a ValueError for arguments of `TitansForecaster.backtest` that make no sense."""
+    if mode not in ("windowed", "streaming"):
+        raise ValueError(f"mode must be 'windowed' or 'streaming', found {mode!r}")
+    if first_cutoff < 1 or stride < 1:
+        raise ValueError(f"first_cutoff and stride must be at least 1, found {first_cutoff} and {stride}")
+    if mode == "streaming" and stride % settings.patch_length:
+        raise ValueError(
+            f"stride must be a multiple of patch_length={settings.patch_length} in streaming mode, found {stride}"
+        )
+
+
+def forecast_at(
+    reader: StreamReader,
+    settings: Settings,
+    data: ScaledPanel,
+    mode: str,
+    first_cutoff: int,
+    stride: int,
+    *,
+    zero_memory: bool = False,
+) -> Forecasts:
+    """Forecast from every ``stride``-th row from ``first_cutoff`` on whose horizon lies within the data."""
+    last = data.panel.lengths - settings.horizon
+    if mode == "windowed":
+        ends = [np.arange(first_cutoff, n + 1, stride) for n in last]
+        series = np.repeat(np.arange(len(ends)), [len(e) for e in ends])
+        cutoff, rows = np.concatenate(ends), settings.context_length
+        return windowed_forecasts(reader, data, series, cutoff, rows=rows, zero_memory=zero_memory)
+    # Patches are laid so that the first cut-off is a patch boundary.
+    start = np.full(data.panel.n_series, first_cutoff % settings.patch_length)
+    first = np.full(data.panel.n_series, first_cutoff)
+    every = streaming_forecasts(reader, data, start=start, first=first, zero_memory=zero_memory)
+    inside = (every.cutoff <= last[every.series]) & ((every.cutoff - first_cutoff) % stride == 0)
+    return every.take(np.flatnonzero(inside))
+
+
+def split_into_parts(
+    combination: Combination, data: ScaledPanel, forecasts: Forecasts, zeroed: Forecasts
+) -> dict[str, NDArray[np.float64]]:
+    """Forecasts (n, horizon) of each part, in the units of the data; see `BacktestResult.components`."""
+    series, cutoff = forecasts.series, forecasts.cutoff
+    shift = forecasts.shift * data.scale[series, None]
+    return {
+        "ridge": data.to_original(forecasts.linear.astype(np.float64), series),
+        "network": naive(data.panel, series, cutoff, shift.shape[1]) + shift,
+        "combined": data.to_original(combination.point(forecasts), series),
+        "memory_zeroed": data.to_original(combination.point(zeroed), series),
+    }
