@@ -484,4 +484,4 @@ class TitansForecaster(BaseEstimator):
         return "gpu" if device.type == "cuda" else "cpu"
 
     def _show_progress(self) -> bool:
-        return bool(self.verbose) and sys.stderr.isatty()
+        return bool(self.verbose) and sys.stdout.isatty() and sys.stderr.isatty()
