@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import pickle
 from typing import Any
 
 import numpy as np
@@ -175,6 +176,28 @@ def test_a_constant_series_is_forecast_as_that_constant() -> None:
     np.testing.assert_allclose(out, 5.0, atol=0.05)
 
 
+def test_a_fitted_forecaster_can_be_copied_and_pickled() -> None:
+    forecaster = make().fit(long_frame())
+    for other in (copy.deepcopy(forecaster), pickle.loads(pickle.dumps(forecaster))):
+        pd.testing.assert_frame_equal(other.predict(), forecaster.predict())
+
+
+def test_values_beyond_single_precision_are_refused_and_change_nothing() -> None:
+    forecaster = make().fit(series()[None])
+    before = forecaster.predict()
+    with pytest.raises(ValueError, match="series 0, row 1: 1e\\+39 is more than 1e\\+09 standard deviations"):
+        forecaster.update(np.array([[30.0, 1e39, 30.0]]))
+    np.testing.assert_array_equal(forecaster.predict(), before)
+
+
+def test_rows_of_another_time_zone_are_refused() -> None:
+    frame = long_frame({"a": 100})
+    forecaster = make(max_epochs=0).fit(frame[:90])
+    later = frame[90:].assign(ds=lambda x: x.ds.dt.tz_localize("Europe/Berlin"))
+    with pytest.raises(ValueError, match="column 'ds' is in Europe/Berlin, fit had no time zone"):
+        forecaster.update(later)
+
+
 def test_max_epochs_0_is_the_linear_map_alone() -> None:
     forecaster = make(max_epochs=0).fit(long_frame())
     assert forecaster.network_weight_ == 0
@@ -219,6 +242,33 @@ def test_a_damaged_model_is_refused_in_one_line(tmp_path, name: str, damage: str
     assert "\n" not in str(error.value)
 
 
+def test_bytes_changed_within_a_model_are_noticed(tmp_path) -> None:
+    make(max_epochs=0).fit(long_frame()).save(tmp_path / "m")
+    file = tmp_path / "m" / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-40] ^= 0xFF
+    file.write_bytes(bytes(content))
+    with pytest.raises(ValueError, match="checksum"):
+        TitansForecaster.load(tmp_path / "m")
+
+
+def test_numpy_scalars_as_arguments_survive_saving(tmp_path) -> None:
+    given = {"horizon": np.int64(5), "learning_rate": np.float32(0.25), "random_state": np.int64(3)}
+    make(max_epochs=0, **given).fit(long_frame()).save(tmp_path / "m")
+    loaded = TitansForecaster.load(tmp_path / "m")
+    assert (loaded.horizon, loaded.learning_rate, loaded.random_state) == (5, 0.25, 3)
+
+
+def test_saving_into_a_folder_that_holds_more_than_a_model_is_refused(tmp_path) -> None:
+    forecaster = make(max_epochs=0).fit(long_frame())
+    forecaster.save(tmp_path / "m")
+    forecaster.save(tmp_path / "m")
+    (tmp_path / "m" / "notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="not a saved model"):
+        forecaster.save(tmp_path / "m")
+    assert (tmp_path / "m" / "notes.txt").read_text() == "mine"
+
+
 def test_saving_over_something_else_is_refused(tmp_path) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
@@ -234,6 +284,12 @@ def test_saving_over_something_else_is_refused(tmp_path) -> None:
     ("options", "error", "message"),
     [
         ({"horizon": 0}, ValueError, "horizon must be at least 1, found 0"),
+        ({"device": "foo"}, ValueError, "device must be 'auto', 'cpu' or 'cuda', found 'foo'"),
+        ({"random_state": 2**40}, ValueError, "random_state must be an integer from 0"),
+        ({"carry_state": "no"}, TypeError, "carry_state must be True or False, found 'no'"),
+        ({"dropout": "x"}, TypeError, "dropout must be a number, found 'x'"),
+        ({"context_length": 10**6}, ValueError, "context_length is 1000000; the longest series has 128 rows"),
+        ({"quantile_levels": None}, TypeError, "quantile_levels must be numbers"),
         ({"horizon": 2.5}, TypeError, "horizon must be an integer, found 2.5"),
         ({"variant": "mga"}, ValueError, "variant must be one of .*'mag'.* found 'mga'"),
         ({"learning_rate": -1}, ValueError, "learning_rate must lie between"),
@@ -296,10 +352,12 @@ def test_series_no_longer_than_the_horizon_are_refused() -> None:
 
 def test_levels_outside_their_range_are_named() -> None:
     forecaster = make(max_epochs=0).fit(long_frame())
-    with pytest.raises(ValueError, match="level must lie between 0 and 100, found 101"):
+    with pytest.raises(ValueError, match="level must lie between 0 and 99, found 101"):
         forecaster.predict(level=[101])
     with pytest.raises(ValueError, match="quantiles must lie between 0 and 1"):
         forecaster.predict(quantiles=[1.5])
+    with pytest.raises(ValueError, match="level must lie between 0 and 99, found 99.9"):
+        forecaster.predict(level=99.9)
 
 
 def test_a_backtest_that_cannot_be_is_refused() -> None:

@@ -15,6 +15,10 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 
+LARGEST = 1e9
+"""Values further out, in standard deviations of their series, are refused."""
+
+
 @dataclass(frozen=True)
 class ScaledPanel:
     """A panel with the affine scaling of each series, read out as tensors.
@@ -32,6 +36,20 @@ class ScaledPanel:
     center: FloatArray
     scale: FloatArray
     group: IntArray
+
+    def __post_init__(self) -> None:
+        """Refuse values that would not survive single precision."""
+        panel = self.panel
+        which = np.repeat(np.arange(panel.n_series), panel.lengths)
+        far = np.abs(panel.values - self.center[which]) > LARGEST * self.scale[which]
+        if (far & panel.observed).any():
+            at = int(np.argmax(far & panel.observed))
+            series = panel.ids[which[at]]
+            row = at - int(panel.offsets[which[at]])
+            raise ValueError(
+                f"series {series!r}, row {row}: {panel.values[at]:g} is more than {LARGEST:g} standard deviations "
+                "from what the series was fitted on; mark it as missing or correct it"
+            )
 
     def gather(self, series: IntArray, start: IntArray, length: int) -> tuple[Tensor, Tensor]:
         """Windows of scaled values, (n, length) float64, and what was observed; zeros where nothing was."""

@@ -123,6 +123,7 @@ class StreamReader:
         self.model, self.linear, self.frequency = model, linear, frequency
         self.patching = model.patching
 
+    @torch.no_grad()
     def start(self, n_series: int) -> SeriesStream:
         """Return the streams of series of which nothing was read."""
         weight = self.model.encoder.weight

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -52,7 +53,7 @@ def load(kind: type[Forecaster], path: str | os.PathLike[str]) -> Forecaster:
 
 def _describe(forecaster: TitansForecaster) -> dict[str, Any]:
     parameters = forecaster.get_params()
-    if not isinstance(forecaster.random_state, int):
+    if not isinstance(forecaster.random_state, Integral):
         parameters["random_state"] = None
     parameters["quantile_levels"] = list(forecaster.quantile_levels)
     return {
@@ -88,5 +89,22 @@ def _restore(kind: type[Forecaster], tensors: dict[str, Tensor], description: di
     forecaster.linear_ = LinearMap.from_tensors({n: x.numpy() for n, x in _storage.part(tensors, "linear.").items()})
     forecaster.frequency_, forecaster.ids_ = frequency, description["ids"]
     forecaster.history_, forecaster.fit_seconds_ = description["history"], description["fit_seconds"]
+    _check(forecaster)
     forecaster._set_derived()
     return forecaster
+
+
+def _check(forecaster: TitansForecaster) -> None:
+    """Raise a ValueError where parts do not fit together or hold no numbers."""
+    n = len(forecaster.ids_)
+    for name in ("_center", "_scale", "_group", "_origins"):
+        if getattr(forecaster, name).shape != (n,):
+            raise ValueError(f"{name[1:]} does not hold one entry for each of {n} series")
+    stream, patching = forecaster._stream, forecaster._settings.patching
+    if stream.values.shape != (n, patching.context_length + patching.patch_length) or stream.steps.shape != (n,):
+        raise ValueError("the state does not fit the settings")
+    if not 0 <= forecaster._combination.weight <= 1:
+        raise ValueError(f"network_weight is {forecaster._combination.weight}")
+    numbers = (forecaster._center, forecaster._scale, forecaster._combination.offsets)
+    if not all(np.isfinite(x).all() for x in numbers):
+        raise ValueError("there are entries that are not finite")

@@ -70,6 +70,11 @@ def check_arguments(forecaster: TitansForecaster) -> None:
     _check_choice("rule", forecaster.rule, ("bounded", "titans"))
     _check_choice("on_gap", forecaster.on_gap, ("raise", "mask"))
     _check_choice("precision", forecaster.precision, ("32", "bf16"))
+    _check_device(forecaster.device)
+    _check_seed(forecaster.random_state)
+    if not isinstance(forecaster.carry_state, (bool, np.bool_)):
+        raise TypeError(f"carry_state must be True or False, found {forecaster.carry_state!r}")
+    _check_real("dropout", forecaster.dropout, -1e-9, 1.0)
     _check_real("learning_rate", forecaster.learning_rate, 0.0, np.inf)
     _check_real("validation_fraction", forecaster.validation_fraction, 0.0, 1.0)
     if forecaster.max_minutes is not None:
@@ -79,7 +84,10 @@ def check_arguments(forecaster: TitansForecaster) -> None:
 
 def check_levels(name: str, levels: Any) -> tuple[float, ...]:
     """Return quantile levels as floats in (0, 1), increasing."""
-    found = tuple(float(level) for level in levels)
+    try:
+        found = tuple(float(level) for level in levels)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be numbers between 0 and 1, found {levels!r}") from None
     if not found or not all(0 < level < 1 for level in found):
         raise ValueError(f"{name} must lie between 0 and 1, found {found}")
     if list(found) != sorted(set(found)):
@@ -90,19 +98,23 @@ def check_levels(name: str, levels: Any) -> tuple[float, ...]:
 def output_columns(level: Iterable[float] | None, quantiles: Iterable[float] | None) -> dict[str, float | None]:
     """Names of the output columns, and the quantile each holds (None: the point forecast)."""
     columns: dict[str, float | None] = {NAME: None}
-    for percent in [] if level is None else list(level):
-        if not 0 < percent < 100:
-            raise ValueError(f"level must lie between 0 and 100, found {percent}")
+    for percent in np.atleast_1d([] if level is None else np.asarray(list(level) if np.iterable(level) else level)):
+        if not 0 < percent <= 99:
+            raise ValueError(f"level must lie between 0 and 99, found {percent:g}")
         columns[f"{NAME}-lo-{percent:g}"] = round(0.5 - percent / 200, 10)
         columns[f"{NAME}-hi-{percent:g}"] = round(0.5 + percent / 200, 10)
     for q in [] if quantiles is None else check_levels("quantiles", sorted(quantiles)):
+        if not 0.005 <= q <= 0.995:
+            raise ValueError(f"quantiles must lie between 0.005 and 0.995, found {q:g}")
         columns[f"{NAME}-q-{q:g}"] = q
     return columns
 
 
 def resolve(forecaster: TitansForecaster, panel: Panel, train_end: np.ndarray) -> Settings:
     """Fill in the lengths that were left to the data."""
-    rows = int(np.median(train_end))
+    rows, longest = int(np.median(train_end)), int(train_end.max())
+    if forecaster.context_length is not None and forecaster.context_length > longest:
+        raise ValueError(f"context_length is {forecaster.context_length}; the longest series has {longest} rows to fit")
     context = forecaster.context_length or _default_context(forecaster.horizon, rows, panel.frequency.season_length)
     patch = forecaster.patch_length or _default_patch(context)
     context = -(-context // patch) * patch
@@ -148,6 +160,24 @@ def _check_real(name: str, value: Any, above: float, below: float) -> None:
         raise TypeError(f"{name} must be a number, found {value!r}")
     if not above < float(value) < below:
         raise ValueError(f"{name} must lie between {above} and {below}, found {value}")
+
+
+def _check_device(device: Any) -> None:
+    import torch
+
+    try:
+        kind = torch.device("cpu" if device == "auto" else device).type
+    except (RuntimeError, TypeError):
+        raise ValueError(f"device must be 'auto', 'cpu' or 'cuda', found {device!r}") from None
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device is {device!r}, but torch sees no GPU here; use 'auto' or 'cpu'")
+
+
+def _check_seed(seed: Any) -> None:
+    if seed is None or isinstance(seed, np.random.RandomState):
+        return
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= int(seed) < 2**32:
+        raise ValueError(f"random_state must be an integer from 0 to 2**32 - 1, a RandomState or None, found {seed!r}")
 
 
 def _check_choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -26,15 +28,15 @@ def write_model(path: str | os.PathLike[str], tensors: dict[str, Tensor], descri
         If ``path`` exists and is not an earlier model folder.
     """
     target = Path(path)
-    if target.exists() and not (target / DESCRIPTION).is_file():
-        raise FileExistsError(f"{target} exists and is not a saved model; choose another path or remove it")
+    if target.exists():
+        _check_replaceable(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         save_file({name: x.detach().cpu().contiguous() for name, x in tensors.items()}, temporary / TENSORS)
-        (temporary / DESCRIPTION).write_text(
-            json.dumps({"format": FORMAT, **description}, indent=2, allow_nan=False) + "\n"
-        )
+        head = {"format": FORMAT, "sha256": _sha256(temporary / TENSORS)}
+        text = json.dumps(head | description, indent=2, allow_nan=False, default=_plain)
+        (temporary / DESCRIPTION).write_text(text + "\n")
         temporary.chmod(0o755)
         for name in (TENSORS, DESCRIPTION):
             (temporary / name).chmod(0o644)
@@ -67,11 +69,31 @@ def read_model(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[st
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         found = description.get("format") if isinstance(description, dict) else type(description).__name__
         raise ValueError(f"{folder / DESCRIPTION} is not a model of format {FORMAT}, found {found!r}")
+    if description.get("sha256") != _sha256(folder / TENSORS):
+        raise ValueError(f"{folder / TENSORS} is damaged: its checksum is not the one in {DESCRIPTION}")
     try:
         tensors: dict[str, Tensor] = load_file(folder / TENSORS)
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{folder / TENSORS} is damaged: {error}") from None
     return tensors, description
+
+
+def _check_replaceable(target: Path) -> None:
+    entries = sorted(p.name for p in target.iterdir()) if target.is_dir() else []
+    if entries != [DESCRIPTION, TENSORS]:
+        raise FileExistsError(f"{target} exists and is not a saved model; choose another path or remove it")
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """Turn numpy scalars into what JSON knows."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} can't be saved as JSON")
 
 
 def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

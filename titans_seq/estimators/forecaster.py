@@ -72,7 +72,7 @@ class TitansForecaster(BaseEstimator):
     device : str, default "auto"
         "auto" takes a GPU if there is one.
     precision : {"32", "bf16"}, default "32"
-        Of training on a GPU.
+        Of training on a GPU; a CPU always trains in 32 bits.
     random_state : int, RandomState or None
         Owns every random number; global generators are left alone.
     verbose : int, default 1
@@ -250,9 +250,9 @@ class TitansForecaster(BaseEstimator):
             Other histories to forecast from, of known or new series. Default: continue what was read in `fit`
             and `update`. The estimator is not changed either way.
         level : iterable of float, optional
-            Prediction intervals in percent: 80 gives columns ``-lo-80`` and ``-hi-80``.
+            Prediction intervals in percent, at most 99: 80 gives columns ``-lo-80`` and ``-hi-80``.
         quantiles : iterable of float, optional
-            Quantiles in (0, 1): 0.1 gives column ``-q-0.1``.
+            Quantiles in [0.005, 0.995]: 0.1 gives column ``-q-0.1``.
 
         Returns
         -------
@@ -299,6 +299,9 @@ class TitansForecaster(BaseEstimator):
         """
         self._check_fitted()
         new, fmt = self._read(X, self.frequency_)
+        if fmt.time.timezone != self._format.time.timezone:
+            found, fitted = (zone or "no time zone" for zone in (fmt.time.timezone, self._format.time.timezone))
+            raise ValueError(f"column {self.time_col!r} is in {found}, fit had {fitted}; convert it first")
         tail = self._tail_panel()
         unknown = [i for i in new.ids if i not in set(tail.ids)]
         if unknown:

@@ -134,14 +134,15 @@ class RowMemory:
         return True, torch.linalg.vector_norm(error)
 
     def _damping(self, token: Token, opening_error: Tensor) -> Tensor:
-        """ρ = min(1, 4 / (L − 1) K[t,t] / largest opening error of the chunk so far)²."""
+        """ρ = min(1, 4^(3−L) K[t,t] / largest opening error of the chunk so far)^(2(L−1))."""
         chunk = self.chunk
         if chunk.largest_error is None or opening_error > chunk.largest_error:
             chunk.largest_error = opening_error
-        limit = 4 / max(1, len(chunk.opening) - 1) * sum(kernel(token, token, chunk.opening))
+        depth = len(chunk.opening)
+        limit = 4.0 ** (3 - depth) * sum(kernel(token, token, chunk.opening))
         if limit >= chunk.largest_error:
             return torch.ones_like(opening_error)
-        return (limit / chunk.largest_error) ** 2
+        return (limit / chunk.largest_error) ** (2 * (depth - 1))
 
     def _bounded(
         self, token: Token, damping: Tensor, v: Tensor, theta: Tensor, eta: Tensor, alpha: Tensor

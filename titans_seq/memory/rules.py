@@ -66,7 +66,6 @@ class Write(NamedTuple):
 
 
 Rule = Callable[[ChunkFeatures], Write]
-DAMPING_RATIO = 4.0
 HIDDEN_RADIUS = 0.5
 
 
@@ -138,7 +137,7 @@ def _opening_errors(chunk: ChunkFeatures) -> Tensor:
 
 
 def _hidden_damping(chunk: ChunkFeatures, k: Tensor) -> Tensor:
-    """ρ_t = min(1, 4 / (L − 1) K[t,t] / max_{i≤t} ‖f(k_i; W_0) − v_i‖)², shape (groups, chunk).
+    """ρ_t = min(1, 4^(3−L) K[t,t] / max_{i≤t} ‖f(k_i; W_0) − v_i‖)^(2(L−1)), shape (groups, chunk).
 
     The kernel linearises the memory at the opening weights. An error far beyond K moves hidden and output
     layers at once, and their product, which the linearisation does not see, grows with the error's square:
@@ -146,8 +145,9 @@ def _hidden_damping(chunk: ChunkFeatures, k: Tensor) -> Tensor:
     """
     norms = torch.linalg.vector_norm(_opening_errors(chunk), dim=-1)
     largest = torch.cummax(torch.where(chunk.keep, norms, 0), -1).values
-    ratio = DAMPING_RATIO / (len(chunk.weights) - 1) * k.diagonal(dim1=-2, dim2=-1) / largest.clamp(min=1e-30)
-    return ratio.clamp(max=1).square()
+    depth = len(chunk.weights)
+    ratio = 4.0 ** (3 - depth) * k.diagonal(dim1=-2, dim2=-1) / largest.clamp(min=1e-30)
+    return ratio.clamp(max=1) ** (2 * (depth - 1))
 
 
 def _before_each_token(chunk: ChunkFeatures) -> tuple[Tensor, Tensor, Tensor]:

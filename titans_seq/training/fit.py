@@ -14,6 +14,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.utils.data import DataLoader
 
 from titans_seq.training.module import SeriesTraining
@@ -127,10 +128,20 @@ def train(
             callbacks=callbacks, logger=False, enable_checkpointing=False, enable_model_summary=False,
             enable_progress_bar=progress, gradient_clip_val=1.0, num_sanity_val_steps=0,
         )  # fmt: skip
-        trainer.fit(module, DataLoader(sampler, batch_size=None))
+        _fit(trainer, module, DataLoader(sampler, batch_size=None))
     module.model.load_state_dict(selection.best_weights)
     module.model.eval()
     return selection.result
+
+
+def _fit(trainer: pl.Trainer, module: SeriesTraining, batches: DataLoader[Any]) -> None:
+    """Train; an interrupted training ends as an interrupt, where Lightning would exit quietly."""
+    try:
+        trainer.fit(module, batches)
+    except SIGTERMException:
+        raise SystemExit(143) from None
+    except SystemExit:
+        raise KeyboardInterrupt from None
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -30,9 +29,7 @@ class SeriesTraining(pl.LightningModule):
     learning_rate : float
         Peak of a schedule that warms up over at most 100 steps and falls to a tenth along a cosine.
     total_steps : int
-        Steps after which the schedule ends.
-    max_seconds : float or None
-        Time after which it ends, if that comes first.
+        Steps after which the schedule ends. The clock has no part in it: the same seed gives the same bits.
     validate : callable
         Returns the validation error of the model as it stands.
     """
@@ -45,13 +42,12 @@ class SeriesTraining(pl.LightningModule):
         quantile_levels: tuple[float, ...],
         learning_rate: float,
         total_steps: int,
-        max_seconds: float | None,
         validate: Callable[[], float],
     ) -> None:
         super().__init__()
         self.model, self.linear = model, linear
         self.learning_rate, self.validate = learning_rate, validate
-        self.total_steps, self.max_seconds, self.began = total_steps, max_seconds, time.monotonic()
+        self.total_steps = total_steps
         normal = torch.distributions.Normal(0.0, 1.0)
         self.levels: Tensor
         self.offsets: Tensor
@@ -101,10 +97,7 @@ class SeriesTraining(pl.LightningModule):
         warm_up = min(100, max(1, self.total_steps // 20))
         if step < warm_up:
             return (step + 1) / warm_up
-        progress = (step - warm_up) / max(1, self.total_steps - warm_up)
-        if self.max_seconds is not None:
-            progress = max(progress, (time.monotonic() - self.began) / max(self.max_seconds, 1e-9))
-        progress = min(1.0, progress)
+        progress = min(1.0, (step - warm_up) / max(1, self.total_steps - warm_up))
         return 0.1 + 0.45 * (1 + math.cos(math.pi * progress))
 
 
