@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -150,3 +151,55 @@ def test_the_traceback_is_shown_on_request(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv(cli.DEBUG_VARIABLE, "1")
     fail_with(monkeypatch, RuntimeError("broken"))
     assert "Traceback" in call("run", "quickstart").stderr
+
+
+@pytest.mark.parametrize(
+    ("stop", "code"), [(KeyboardInterrupt(), cli.INTERRUPTED), (SystemExit(cli.TERMINATED), cli.TERMINATED)]
+)
+def test_an_interrupted_run_says_so_and_leaves_nothing(
+    stop: BaseException, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit(*arguments: object, **options: object) -> None:
+        assert [path.suffix for path in Path("runs").iterdir()] == [".partial"]
+        raise stop
+
+    monkeypatch.setattr(titans_seq.TitansForecaster, "fit", fit)
+    result = call("run", "quickstart", "--quiet")
+    assert (result.exit_code, result.stderr) == (code, "interrupted: nothing was written\n")
+    assert list(Path().iterdir()) == []
+
+
+def test_sigterm_ends_a_run_like_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fit(*arguments: object, **options: object) -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except SystemExit:
+            raise KeyboardInterrupt from None  # as a trainer may
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(titans_seq.TitansForecaster, "fit", fit)
+    result = call("run", "quickstart", "--quiet")
+    assert (result.exit_code, result.stderr) == (143, "interrupted: nothing was written\n")
+    assert list(Path().iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.parametrize("folder_name", ["file/x", "n" * 300, "nowhere", "/dev/null/x"])
+def test_an_output_folder_that_cannot_be_written_is_one_line_before_training(
+    folder_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("file").write_text("")
+    Path("nowhere").symlink_to("gone")
+    monkeypatch.setattr(titans_seq.TitansForecaster, "fit", lambda *a, **k: pytest.fail("training began"))
+    (line,) = error_lines(call("run", "quickstart", "--output-dir", folder_name))
+    assert line.startswith(f"{folder_name}: no run can be written there: ")
+
+
+def test_a_search_space_does_not_disturb_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fit(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(titans_seq.TitansForecaster, "fit", fit)
+    result = call("run", "quickstart", "--quiet", "--set", "tune={space: {model.d_model: [16]}}")
+    assert result.exit_code == cli.INTERRUPTED
+    assert result.stdout == ""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +20,8 @@ from titans_seq._version import __version__
 DEBUG_VARIABLE = "TITANS_SEQ_DEBUG"
 USER_ERROR = 2
 INTERNAL_ERROR = 1
+INTERRUPTED = 128 + signal.SIGINT
+TERMINATED = 128 + signal.SIGTERM
 
 app = typer.Typer(
     name="titans-seq",
@@ -100,11 +104,19 @@ def main() -> None:
 
 @contextmanager
 def _reporting_errors() -> Iterator[None]:
-    """Turn exceptions into one line on stderr and an exit code: 2 for what the user can mend, else 1."""
+    """Turn exceptions into one line on stderr and an exit code.
+
+    The code is 2 for what the user can mend, 130 and 143 for SIGINT and SIGTERM, else 1.
+    """
     try:
-        yield
-    except (KeyboardInterrupt, typer.Exit, typer.Abort):
+        with _terminable():
+            yield
+    except (typer.Exit, typer.Abort):
         raise
+    except (KeyboardInterrupt, SystemExit) as stop:
+        typer.echo("interrupted: nothing was written", err=True)
+        code = INTERRUPTED if isinstance(stop, KeyboardInterrupt) else stop.code
+        raise typer.Exit(code if isinstance(code, int) and code else INTERNAL_ERROR) from None
     except Exception as error:
         if os.environ.get(DEBUG_VARIABLE):
             traceback.print_exc()
@@ -115,6 +127,29 @@ def _reporting_errors() -> Iterator[None]:
         text = f"{type(error).__name__}: {' '.join(str(error).split()):.300}"
         typer.echo(f"internal error: {text} (set {DEBUG_VARIABLE}=1 for the traceback)", err=True)
         raise typer.Exit(INTERNAL_ERROR) from None
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end the block with SystemExit(143), so that nothing half written is left."""
+    stops: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        stops.append(number)
+        raise SystemExit(TERMINATED)
+
+    if threading.current_thread() is not threading.main_thread():  # only that one may set handlers
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        if stops:  # a trainer may have turned ours into another of the two
+            raise SystemExit(TERMINATED) from None
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _is_users(error: Exception) -> bool:

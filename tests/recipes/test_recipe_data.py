@@ -64,7 +64,7 @@ def test_a_gap_is_refused_unless_masked(tmp_path: Path) -> None:
     [
         ({"columns": ["cpy"]}, "data.columns: the data have no 'cpy'; did you mean 'cpi'"),
         ({"time": "date"}, "data.time: the data have no 'date'"),
-        ({"format": "long"}, "data.id: the data have no 'unique_id'; there are ds, realgdp"),
+        ({"format": "long"}, "data.format: long: the data have no 'unique_id'; there are ds, realgdp"),
         ({"split": [150, 50, 50]}, r"series 'realgdp' has 203 rows; the split 150 \+ 50 \+ 50 needs 250"),
     ],
 )
@@ -80,3 +80,15 @@ def test_a_dataset_without_usual_split_asks_for_one(monkeypatch: pytest.MonkeyPa
     with pytest.raises(ValueError, match="data.split: dataset 'm4_hourly_train' has no usual split"):
         read_series(Data(name="m4_hourly_train"))
     assert read_series(Data(name="m4_hourly_train", split=[10, 5, 5])).panel.ids == ("H1",)
+
+
+def test_a_long_file_is_not_read_as_a_wide_one(tmp_path: Path) -> None:
+    data = Data(path=str(long_file(tmp_path)), format="wide", id="who", time="day", target="value", split=[5, 2, 3])
+    with pytest.raises(ValueError, match="data.format: wide, but the data have the id column 'who' of a long frame"):
+        read_series(data)
+
+
+def test_a_file_without_the_id_column_that_is_named_is_refused(tmp_path: Path) -> None:
+    data = Data(path=str(long_file(tmp_path)), id="whom", time="day", target="value", split=[5, 2, 3])
+    with pytest.raises(ValueError, match="data.id: the data have no 'whom'; did you mean 'who'"):
+        read_series(data)

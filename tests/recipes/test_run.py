@@ -199,6 +199,16 @@ def test_streaming_counts_windows_by_stride(made: Path, tmp_path: Path) -> None:
     assert found["unit"] == "the data's own"
 
 
+def test_the_stride_of_a_stream_is_the_patch_length_unless_given(made: Path, tmp_path: Path) -> None:
+    overrides = ("evaluate.mode=streaming", "train.max_epochs=0", "model.patch_length=")
+    run = run_text(TEXT, made, tmp_path / "out", *overrides)
+    filled = yaml.safe_load((run.folder / "recipe.yaml").read_text())
+    patch_length = filled["model"]["patch_length"]
+    assert patch_length > 1
+    assert filled["evaluate"]["stride"] == patch_length
+    assert run.metrics["n_windows"] == (SPLIT[2] - HORIZON) // patch_length + 1
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -218,6 +228,27 @@ def test_settings_that_do_not_fit_together_are_refused_before_training(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("stride", "first_with_value", "message"),
+    [(1, ROWS, "series 'b': all values in the test rows 200 to 239 are missing"), (30, 205, "test rows 200 to 234")],
+)
+def test_test_rows_without_any_value_are_refused_before_training(
+    made: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stride: int,
+    first_with_value: int,
+    message: str,
+) -> None:
+    row = pl.int_range(pl.len())
+    reached = (row >= 200) & ((row < first_with_value) | (row >= 230))
+    table = pl.read_csv(made / "made.csv").with_columns(pl.when(~reached).then("b").alias("b"))
+    table.write_csv(tmp_path / "made.csv")
+    monkeypatch.setattr(TitansForecaster, "fit", lambda *a, **k: pytest.fail("training began"))
+    with pytest.raises(ValueError, match=message):
+        run_text(TEXT, tmp_path, tmp_path / "out", f"evaluate.stride={stride}")
+
+
 def test_a_run_that_fails_late_leaves_the_earlier_one(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,5 +266,6 @@ def test_a_run_that_fails_late_leaves_the_earlier_one(
 
 
 def test_the_default_folder_is_named_after_the_recipe(made: Path, run: Run) -> None:
-    assert default_folder(load_recipe(made / "made.yaml"), "some/where.yaml") == Path("runs/where")
+    recipe = load_recipe(made / "made.yaml", [f"data.path={made / 'made.csv'}"])
+    assert default_folder(recipe, "some/where.yaml") == Path("runs/where")
     assert default_folder(load_recipe("quickstart"), "quickstart") == Path("runs/quickstart")

@@ -109,17 +109,22 @@ def _split(data: Data, card: Card | None) -> tuple[int, int, int]:
 
 
 def _select(frame: pd.DataFrame, data: Data, card: Card | None, names: Columns) -> pd.DataFrame:
-    form = data.format or (card.format if card else None)
-    if form is None:
-        form = "long" if names.id_col in frame.columns else "wide"
-    if form == "long":
-        _known(names.id_col, list(frame.columns), "data.id")
+    if _form(frame, data, card, names) == "long":
+        _known(names.id_col, list(frame.columns), "data.format: long" if data.format else "data.id")
         return frame if data.columns is None else _select_series(frame, names.id_col, data.columns)
     _known(names.time_col, list(frame.columns), "data.time")
     wanted = data.columns or [column for column in frame.columns if column != names.time_col]
     for column in wanted:
         _known(column, list(frame.columns), "data.columns")
     return frame[[names.time_col, *wanted]]
+
+
+def _form(frame: pd.DataFrame, data: Data, card: Card | None, names: Columns) -> str:
+    has_ids = names.id_col in frame.columns
+    if data.format == "wide" and has_ids:
+        raise ValueError(f"data.format: wide, but the data have the id column {names.id_col!r} of a long frame")
+    known = data.format or (card.format if card else None)
+    return known or ("long" if has_ids or data.id else "wide")
 
 
 def _with_numbers(frame: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:

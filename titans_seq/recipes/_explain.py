@@ -33,10 +33,15 @@ _BOUNDS = {
 
 def explain(error: ErrorDetails, document: Document, root: type[BaseModel]) -> str:
     """Return one line for one of pydantic's errors."""
-    path = error["loc"]
+    path = tuple(key for key in error["loc"] if key != "[key]")  # pydantic's mark for a fault of a key itself
+    return located(path, _message(error, path, root), document)
+
+
+def located(path: Sequence[str | int], message: str, document: Document) -> str:
+    """Return one line: where a value stands, its key, and what is wrong with it."""
     place, key = document.place_of(path), ".".join(map(str, path))
     where = place if not key or place == f"--set {key}" else f"{place}: {key}"
-    return f"{where}: {_message(error, path, root)}"
+    return f"{where}: {message}"
 
 
 def _message(error: ErrorDetails, path: Sequence[str | int], root: type[BaseModel]) -> str:

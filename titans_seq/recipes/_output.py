@@ -6,10 +6,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _MARKS = ("recipe.yaml", "metrics.json")  # an earlier run's folder holds these
+_MODEL = ("model", "model/model.safetensors", "model/model.json")
+WRITTEN = frozenset({*_MARKS, *_MODEL, "predictions.parquet", "forecast.png", "environment.json"})
 
 
 def check_free(folder: Path, overwrite: bool) -> None:
@@ -18,7 +20,8 @@ def check_free(folder: Path, overwrite: bool) -> None:
     Raises
     ------
     FileExistsError
-        The folder exists and may not be replaced; or it is no earlier run's, which is never replaced.
+        The folder exists and may not be replaced; or it is no earlier run's, or holds something that no run
+        writes: those are never replaced.
     """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
@@ -26,24 +29,76 @@ def check_free(folder: Path, overwrite: bool) -> None:
         raise FileExistsError(f"{folder} exists and is not the folder of an earlier run; choose another one")
     if not overwrite:
         raise FileExistsError(f"{folder} holds an earlier run; add --overwrite or choose another folder")
+    for entry in sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*")):
+        if entry not in WRITTEN:
+            raise FileExistsError(f"{folder} holds {entry!r}, which no run writes; move it or choose another folder")
 
 
 @contextmanager
 def run_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
     """Give a temporary folder that becomes `folder` when the block ends well, and vanishes when it does not.
 
-    It stands beside `folder`, so that the last step is one rename.
+    It stands beside `folder`, so that the last step is one rename. A symbolic link is followed: the folder it
+    points at is the one that is replaced.
+
+    Raises
+    ------
+    FileExistsError
+        See `check_free`.
+    ValueError
+        The folder cannot be made or written; the message says why.
     """
+    target = _target(folder)
     check_free(folder, overwrite)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=".partial", dir=folder.parent))
+    made = [parent for parent in target.parents if not parent.exists()]
+    finished = False
+    partial = _make_partial(folder, target, made)
     try:
-        partial.chmod(0o777 & ~_umask())
         yield partial
         check_free(folder, overwrite)
-        _replace(folder, partial)
+        _replace(target, partial)
+        finished = True
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        if not finished:
+            _remove_empty(made)
+
+
+def _target(folder: Path) -> Path:
+    """Return the folder with all symbolic links followed."""
+    try:
+        with suppress(FileNotFoundError):
+            folder.lstat()  # a name that the file system refuses
+        if folder.is_symlink() and not folder.exists():
+            raise ValueError(f"{folder}: no run can be written there: it is a symbolic link to nothing")
+        return folder.resolve()
+    except (OSError, RuntimeError) as error:
+        raise _unwritable(folder, error) from None
+
+
+def _make_partial(folder: Path, target: Path, made: list[Path]) -> Path:
+    """Make the temporary folder, and the folders above it; what was made goes again if that fails."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Cut, for names near the longest that file systems allow.
+        partial = tempfile.mkdtemp(prefix=f".{target.name[:40]}-", suffix=".partial", dir=target.parent)
+        os.chmod(partial, 0o777 & ~_umask())
+    except OSError as error:
+        _remove_empty(made)
+        raise _unwritable(folder, error) from None
+    return Path(partial)
+
+
+def _unwritable(folder: Path, error: Exception) -> ValueError:
+    reason = error.strerror if isinstance(error, OSError) else None
+    return ValueError(f"{folder}: no run can be written there: {reason or error}")
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Remove folders, innermost first, as far as they are empty."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def _replace(folder: Path, partial: Path) -> None:
@@ -52,13 +107,13 @@ def _replace(folder: Path, partial: Path) -> None:
         partial.rename(folder)
         return
     old = partial.with_suffix(".old")
-    folder.rename(old)
     try:
+        folder.rename(old)
         partial.rename(folder)
-    except OSError:
-        old.rename(folder)
-        raise
-    shutil.rmtree(old)
+    finally:  # also on an interruption between the two
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _umask() -> int:

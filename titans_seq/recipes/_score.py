@@ -47,17 +47,28 @@ def interval_positions(levels: Sequence[float], quantile_levels: Sequence[float]
     ValueError
         The forecaster has no such quantiles.
     """
+    fault = level_fault(levels, quantile_levels)
+    if fault:
+        raise ValueError(f"evaluate.level: {fault}")
     found = {}
     for level in levels:
-        low, high = 0.5 - level / 200, 0.5 + level / 200
-        places = [np.flatnonzero(np.isclose(quantile_levels, q)) for q in (low, high)]
-        if not all(len(place) for place in places):
-            raise ValueError(
-                f"evaluate.level: {level:g} needs the quantiles {low:g} and {high:g}; "
-                f"model.quantile_levels are {', '.join(f'{q:g}' for q in quantile_levels)}"
-            )
-        found[level] = (int(places[0][0]), int(places[1][0]))
+        low, high = (int(np.argmin(np.abs(np.subtract(quantile_levels, q)))) for q in _ends(level))
+        found[level] = (low, high)
     return found
+
+
+def level_fault(levels: Sequence[float], quantile_levels: Sequence[float]) -> str | None:
+    """Describe the first interval level whose quantiles are not among `quantile_levels`."""
+    for level in levels:
+        low, high = _ends(level)
+        if not all(np.isclose(quantile_levels, q).any() for q in (low, high)):
+            known = ", ".join(f"{q:g}" for q in quantile_levels)
+            return f"{level:g} needs the quantiles {low:g} and {high:g}; model.quantile_levels are {known}"
+    return None
+
+
+def _ends(level: float) -> tuple[float, float]:
+    return 0.5 - level / 200, 0.5 + level / 200
 
 
 def baseline_forecasts(result: BacktestResult, names: Sequence[str], season_length: int) -> dict[str, FloatArray]:

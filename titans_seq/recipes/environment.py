@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from titans_seq._version import __version__
 
@@ -31,7 +34,7 @@ def describe_environment() -> dict[str, Any]:
 
     return {
         "titans_seq": __version__,
-        "commit": source_commit(),
+        "commit": package_commit(),
         "python": platform.python_version(),
         "packages": {name: _version_of(name) for name in _PACKAGES},
         "platform": platform.platform(),
@@ -42,8 +45,26 @@ def describe_environment() -> dict[str, Any]:
     }
 
 
-def source_commit(folder: Path = Path(__file__).parents[2]) -> str | None:
-    """Return the git commit of the source tree, None for an installed package.
+def package_commit() -> str | None:
+    """Return the git commit the package was made from, None where that is not known.
+
+    It is that of the source tree the package runs from, else of the one it was installed from, which must
+    still be there; "-dirty" is appended when files differ from the commit, those of the package included.
+    """
+    here = Path(__file__).parents[1]
+    origin = _installation()
+    if "vcs_info" in origin:
+        return str(origin["vcs_info"]["commit_id"])
+    commit, folder = source_commit(here.parent), _local_folder(origin.get("url", ""))
+    if commit or folder is None:
+        return commit
+    commit = source_commit(folder)
+    changed = commit and not commit.endswith("-dirty") and not _same_code(here, folder / here.name)
+    return f"{commit}-dirty" if changed else commit
+
+
+def source_commit(folder: Path) -> str | None:
+    """Return the git commit of a source tree, None for another folder.
 
     "-dirty" is appended when files differ from the commit.
     """
@@ -63,6 +84,25 @@ def peak_memory_mb() -> float | None:
         return None
     unit = 1 if sys.platform == "darwin" else 1024
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
+
+
+def _installation() -> dict[str, Any]:
+    """Return what the installer noted of the package's origin (direct_url.json, PEP 610)."""
+    try:
+        text = distribution("titans-seq").read_text("direct_url.json")
+    except PackageNotFoundError:
+        return {}
+    return json.loads(text) if text else {}
+
+
+def _local_folder(url: str) -> Path | None:
+    parts = urlsplit(url)
+    return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
+
+
+def _same_code(installed: Path, source: Path) -> bool:
+    files = [path.relative_to(installed) for path in installed.rglob("*.py")]
+    return all((source / f).is_file() and (source / f).read_bytes() == (installed / f).read_bytes() for f in files)
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

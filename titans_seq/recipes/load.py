@@ -9,7 +9,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from titans_seq.data._share import shipped
-from titans_seq.recipes._explain import explain
+from titans_seq.recipes._cross import cross_faults
+from titans_seq.recipes._explain import explain, located
 from titans_seq.recipes._yaml import RecipeError, override, read_document, read_text
 from titans_seq.recipes.schema import Recipe
 
@@ -64,7 +65,8 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
     FileNotFoundError
         There is no such recipe.
     RecipeError
-        The recipe has faults: one line for each, "file:line:column: key: fault".
+        The recipe has faults: one line for each, "file:line:column: key: fault". A data file that is not there
+        is one of them.
     """
     path = find_recipe(name_or_path)
     document = read_document(read_text(path), str(path))
@@ -76,6 +78,9 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
     except ValidationError as error:
         found = sorted(error.errors(include_url=False), key=lambda fault: document.order_of(fault["loc"]))
         faults += [explain(fault, document, Recipe) for fault in found]
+    else:
+        between = sorted(cross_faults(recipe), key=lambda fault: document.order_of(fault[0]))
+        faults += [located(path, message, document) for path, message in between]
     if faults:
         raise RecipeError("\n".join(dict.fromkeys(faults)))
     return recipe

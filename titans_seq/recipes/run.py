@@ -8,8 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from titans_seq.recipes._data import Series, read_series
-from titans_seq.recipes._output import check_free, run_folder
+from titans_seq.recipes._output import run_folder
 from titans_seq.recipes._ruler import UNITS, FloatArray
 from titans_seq.recipes._score import Intervals, Scores, baseline_forecasts, interval_positions, score
 from titans_seq.recipes.schema import Model, Recipe, Train
@@ -54,18 +56,19 @@ def run_recipe(
     FileExistsError
         The folder exists and may not be replaced.
     ValueError, TypeError, FileNotFoundError
-        Data or settings that cannot be used.
+        A folder that cannot be made; data or settings that cannot be used.
     """
-    check_free(folder, overwrite)
     started = time.perf_counter()
-    series = read_series(recipe.data, recipe.evaluate.season_length)
-    n_windows = count_windows(recipe, series)
-    forecaster = _make_forecaster(recipe, series, quiet)
-    intervals = interval_positions(recipe.evaluate.level, forecaster.quantile_levels)
     with run_folder(folder, overwrite) as partial:
+        series = read_series(recipe.data, recipe.evaluate.season_length)
+        check_test_rows(recipe, series)
+        forecaster = _make_forecaster(recipe, series, quiet)
+        intervals = interval_positions(recipe.evaluate.level, forecaster.quantile_levels)
         _fit(forecaster, series)
         fitted = time.perf_counter()
-        result = _backtest(forecaster, series, recipe)
+        stride = _stride(recipe, forecaster.patch_length_)
+        n_windows = count_windows(recipe, series, stride)
+        result = _backtest(forecaster, series, recipe, stride)
         _check_count(result.n_windows, n_windows * series.panel.n_series)
         baselines = baseline_forecasts(result, recipe.evaluate.baselines, series.season_length)
         scores = score(result, baselines, intervals, series, recipe.evaluate)
@@ -79,12 +82,35 @@ def run_recipe(
     return Run(folder, metrics)
 
 
-def count_windows(recipe: Recipe, series: Series) -> int:
-    """Return the number of test windows of each series: (test rows - horizon) // stride + 1."""
+def check_test_rows(recipe: Recipe, series: Series) -> None:
+    """Refuse test rows that cannot be scored, before any training.
+
+    Raises
+    ------
+    ValueError
+        Fewer rows than the horizon, or a series without any value in the rows that its forecasts reach.
+    """
     test, horizon = series.split[2], recipe.task.horizon
     if test < horizon:
         raise ValueError(f"data.split: {test} test rows hold no forecast of task.horizon {horizon}")
-    return (test - horizon) // recipe.evaluate.stride + 1
+    stride = _stride(recipe, recipe.model.patch_length or 1)
+    starts = np.arange(count_windows(recipe, series, stride)) * stride
+    reached = np.unique(series.first_test_row + starts[:, None] + np.arange(horizon))
+    for i, name in enumerate(series.panel.ids):
+        if not series.panel.series(i)[1][reached].any():
+            raise ValueError(
+                f"series {name!r}: all values in the test rows {reached[0]} to {reached[-1]} are missing; "
+                "change data.split, or leave the series out with data.columns"
+            )
+
+
+def count_windows(recipe: Recipe, series: Series, stride: int) -> int:
+    """Return the number of test windows of each series: (test rows - horizon) // stride + 1."""
+    return (series.split[2] - recipe.task.horizon) // stride + 1
+
+
+def _stride(recipe: Recipe, patch_length: int) -> int:
+    return recipe.evaluate.stride or (patch_length if recipe.evaluate.mode == "streaming" else 1)
 
 
 def resolved(recipe: Recipe, forecaster: TitansForecaster, series: Series, folder: Path) -> dict[str, Any]:
@@ -102,6 +128,7 @@ def resolved(recipe: Recipe, forecaster: TitansForecaster, series: Series, folde
     filled["data"] |= {"id": names.id_col, "time": names.time_col, "target": names.target_col}
     filled["data"] |= {"format": "wide" if series.wide else "long", "split": list(series.split)}
     filled["evaluate"]["season_length"] = series.season_length
+    filled["evaluate"]["stride"] = _stride(recipe, forecaster.patch_length_)
     filled["output"] = {"dir": str(folder)}
     return filled
 
@@ -118,12 +145,12 @@ def _fit(forecaster: TitansForecaster, series: Series) -> None:
     forecaster.fit(series.frame(0, train), validation=series.frame(train, end) if end > train else None)
 
 
-def _backtest(forecaster: TitansForecaster, series: Series, recipe: Recipe) -> BacktestResult:
+def _backtest(forecaster: TitansForecaster, series: Series, recipe: Recipe, stride: int) -> BacktestResult:
     return forecaster.backtest(
         series.frame(0, sum(series.split)),
         first_cutoff=series.first_test_row,
         mode=recipe.evaluate.mode,
-        stride=recipe.evaluate.stride,
+        stride=stride,
         components=True,
     )
 

@@ -5,9 +5,10 @@ Every key is checked; keys left out of `model` and `train` keep the defaults of 
 
 from __future__ import annotations
 
+import difflib
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from titans_seq.data.catalog import dataset_card
 
@@ -90,6 +91,13 @@ class Model(Section):
     rule: Literal["bounded", "titans"] | None = None
     quantile_levels: Annotated[list[Probability], Some] | None = None
 
+    @field_validator("quantile_levels")
+    @classmethod
+    def _increasing(cls, levels: list[float] | None) -> list[float] | None:
+        if levels is not None and levels != sorted(set(levels)):
+            raise ValueError(f"must increase, found {levels}")
+        return levels
+
 
 class Train(Section):
     """Arguments of `TitansForecaster` that rule its training; null is the same as leaving a key out."""
@@ -98,7 +106,7 @@ class Train(Section):
     max_minutes: Positive | None = None
     learning_rate: Positive | None = None
     batch_size: Count | None = None
-    validation_fraction: Fraction | None = None
+    validation_fraction: Probability | None = None
     early_stopping_patience: Count | None = None
     device: str | None = None
     precision: Literal["32", "bf16"] | None = None
@@ -109,18 +117,29 @@ class Evaluate(Section):
     """How the test rows are scored.
 
     `windowed` resets the state before every window; `streaming` carries it. A window begins every `stride`
-    rows (streaming: a multiple of `model.patch_length`). `scale: train_zscore` measures errors after
+    rows; default 1, in streaming mode the patch length. A stride given in streaming mode must be a multiple of
+    `model.patch_length`, which must be given too. `scale: train_zscore` measures errors after
     subtracting each series' mean over the train rows and dividing by its standard deviation there (ddof 0);
     forecasts are made in the data's own units either way.
     """
 
     mode: Literal["windowed", "streaming"] = "windowed"
-    stride: Count = 1
+    stride: Count | None = None
     scale: Literal["none", "train_zscore"] = "none"
     metrics: Annotated[list[Metric], Some] = ["mse", "mae"]
     baselines: list[Baseline] = ["seasonal_naive", "ridge"]
     season_length: Count | None = None
     level: list[Level] = [80]
+
+
+def _known_argument(key: str) -> str:
+    """Refuse what is no key of `model` or `train`."""
+    known = [f"model.{name}" for name in Model.model_fields] + [f"train.{name}" for name in Train.model_fields]
+    if key not in known:
+        near = difflib.get_close_matches(key, known, 1)
+        hint = f"did you mean {near[0]!r}?" if near else "write model.<key> or train.<key>"
+        raise ValueError(f"unknown key; {hint}")
+    return key
 
 
 class Tune(Section):
@@ -130,7 +149,7 @@ class Tune(Section):
     """
 
     trials: Count = 20
-    space: dict[str, Annotated[list[Any], Some]]
+    space: dict[Annotated[str, AfterValidator(_known_argument)], Annotated[list[Any], Some]]
 
 
 class Output(Section):

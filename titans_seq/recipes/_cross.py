@@ -1,0 +1,52 @@
+"""Faults that lie between keys of a recipe, or between a recipe and the files it names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from titans_seq.recipes._score import level_fault
+from titans_seq.recipes.schema import Recipe
+
+# Defaults of TitansForecaster, which cannot be imported here: validating a recipe does not load torch.
+D_MODEL, N_HEADS = 32, 2
+QUANTILE_LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+Fault = tuple[tuple[str, str], str]
+
+
+def cross_faults(recipe: Recipe) -> list[Fault]:
+    """Return the path and description of each."""
+    return [*_data(recipe), *_model(recipe), *_stride(recipe), *_levels(recipe)]
+
+
+def _data(recipe: Recipe) -> Iterator[Fault]:
+    path = recipe.data.path
+    if path is not None and not Path(path).is_file():
+        yield ("data", "path"), f"{path}: there is no such data file"
+
+
+def _model(recipe: Recipe) -> Iterator[Fault]:
+    d_model = recipe.model.d_model or D_MODEL
+    n_heads = recipe.model.n_heads or N_HEADS
+    if d_model % n_heads:
+        key = "d_model" if recipe.model.n_heads is None else "n_heads"
+        yield ("model", key), f"n_heads must divide d_model, found n_heads {n_heads} and d_model {d_model}"
+
+
+def _stride(recipe: Recipe) -> Iterator[Fault]:
+    stride, patch_length = recipe.evaluate.stride, recipe.model.patch_length
+    if recipe.evaluate.mode != "streaming" or stride is None:
+        return
+    place = ("evaluate", "stride")
+    if patch_length is None:
+        yield place, "in streaming mode a stride needs model.patch_length too; give that, or leave the stride out"
+    elif stride % patch_length:
+        yield place, f"must be a multiple of model.patch_length {patch_length} in streaming mode, found {stride}"
+
+
+def _levels(recipe: Recipe) -> Iterator[Fault]:
+    fault = level_fault(recipe.evaluate.level, recipe.model.quantile_levels or QUANTILE_LEVELS)
+    if fault:
+        stated = "level" in recipe.evaluate.model_fields_set
+        yield (("evaluate", "level"), fault) if stated else (("model", "quantile_levels"), f"evaluate.level: {fault}")
