@@ -101,8 +101,8 @@ def _local_folder(url: str) -> Path | None:
 
 
 def _same_code(installed: Path, source: Path) -> bool:
-    files = [path.relative_to(installed) for path in installed.rglob("*.py")]
-    return all((source / f).is_file() and (source / f).read_bytes() == (installed / f).read_bytes() for f in files)
+    files = [path.relative_to(source) for path in source.rglob("*.py")]
+    return all((installed / f).is_file() and (source / f).read_bytes() == (installed / f).read_bytes() for f in files)
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
