@@ -44,26 +44,6 @@ class SeriesStream:
         """Number of series."""
         return self.phase.shape[0]
 
-    def select(self, rows: Tensor) -> SeriesStream:
-        """Return the series named by an index tensor."""
-        return SeriesStream(
-            self.backbone.select(rows),
-            self.hidden[rows],
-            self.values[rows],
-            self.observed[rows],
-            self.phase[rows],
-            self.steps[rows],
-        )
-
-    @staticmethod
-    def stack(streams: list[SeriesStream]) -> SeriesStream:
-        """Join streams; they may stand at different rows."""
-        joined = {
-            name: torch.cat([getattr(s, name) for s in streams])
-            for name in ("hidden", "values", "observed", "phase", "steps")
-        }
-        return SeriesStream(backbone=BackboneState.stack([s.backbone for s in streams]), **joined)
-
     def push(
         self, values: Tensor, observed: Tensor, lengths: Tensor, advanced: Tensor, patch_length: int
     ) -> SeriesStream:
