@@ -1,4 +1,4 @@
-"""Weights with which a chunk's opening state and gradients enter M_t and S_t."""
+"""Weights with which a chunk's opening state and gradients enter M_t and S_t, and their adjoint."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 class Coefficients(NamedTuple):
@@ -30,24 +31,92 @@ class Coefficients(NamedTuple):
     momentum_decay: Tensor
 
 
-def decay_matrix(gate: Tensor) -> Tensor:
-    """Lower triangular D[t, j] = Π_{m=j+1..t} gate_m (1 on the diagonal), for gate of shape (…, chunk).
+NEGLIGIBLE = 1e-24
+
+
+class Decay(NamedTuple):
+    """Products of a gate over spans of a chunk.
+
+    Attributes
+    ----------
+    matrix : Tensor, shape (…, chunk, chunk)
+        Lower triangular D[t, j] = Π_{m=j+1..t} gate_m, 1 on the diagonal.
+    whole : Tensor, shape (…, chunk)
+        Π_{m≤t} gate_m.
+    """
+
+    matrix: Tensor
+    whole: Tensor
+
+
+def decay_products(gate: Tensor) -> Decay:
+    """Products over all spans of a gate of shape (…, chunk).
 
     Products are taken directly rather than as differences of cumulative logarithms: a gate of exactly zero
     stays a zero, and its gradient is the product of the other gates instead of 0/0.
     """
     size = gate.shape[-1]
     below = torch.ones(size, size, dtype=torch.bool, device=gate.device).tril(-1)
-    factors = torch.where(below, gate.unsqueeze(-1), 1)
-    return torch.cumprod(factors, -2).tril()
+    matrix = torch.cumprod(torch.where(below, gate.unsqueeze(-1), 1), -2).tril()
+    return Decay(_flush(matrix), _flush(torch.cumprod(gate, -1)))
+
+
+def _flush(products: Tensor) -> Tensor:
+    """Set what is far below rounding to zero: denormal numbers slow every product they enter a hundredfold.
+
+    Gradients pass: the product of the other gates is not small where one gate is zero.
+    """
+    if products.requires_grad:
+        return products - torch.where(products > NEGLIGIBLE, 0, products).detach()
+    return F.threshold(products, NEGLIGIBLE, 0.0)
+
+
+def decay_backward(decay: Decay, grad: Decay) -> Tensor:
+    """Adjoint of `decay_products`: g̃_m = Σ_{j<m} (Dᵀ D̃)[m, j] D[m−1, j], j = −1 standing for the whole.
+
+    No division by a gate, so it is exact at zeros.
+    """
+    spans = decay.matrix.mT @ torch.cat((grad.whole.unsqueeze(-1), grad.matrix), -1)
+    before = F.pad(decay.whole[..., :-1], (1, 0), value=1.0)
+    inner = (spans[..., 1:, 1:] * decay.matrix[..., :-1, :]).sum(-1)
+    return spans[..., 0] * before + F.pad(inner, (1, 0))
+
+
+class CoefficientMatrices(NamedTuple):
+    """Coefficients, and the products of (1 − α) and η that they were made from."""
+
+    coefficients: Coefficients
+    forget: Decay
+    momentum: Decay
+
+
+def coefficient_matrices(eta: Tensor, alpha: Tensor, keep: Tensor) -> CoefficientMatrices:
+    """Coefficients from gates of shape (…, chunk); masked tokens have eta 1, alpha 0 and keep False."""
+    forget, momentum = decay_products(1 - alpha), decay_products(eta)
+    moves = keep.to(eta.dtype)
+    coefficients = Coefficients(
+        path=_flush(forget.matrix @ (moves.unsqueeze(-1) * momentum.matrix)),
+        beta=forget.whole,
+        gamma=_flush((forget.matrix @ (moves * momentum.whole).unsqueeze(-1)).squeeze(-1)),
+        momentum_row=momentum.matrix[..., -1, :],
+        momentum_decay=momentum.whole[..., -1],
+    )
+    return CoefficientMatrices(coefficients, forget, momentum)
+
+
+def coefficients_backward(made: CoefficientMatrices, keep: Tensor, grad: Coefficients) -> tuple[Tensor, Tensor]:
+    """Adjoint of `coefficient_matrices`: gradients for eta and alpha, each (…, chunk)."""
+    moves = keep.to(grad.beta.dtype)
+    entered = moves.unsqueeze(-1) * made.momentum.matrix
+    forget_matrix = grad.path @ entered.mT + grad.gamma.unsqueeze(-1) * (moves * made.momentum.whole).unsqueeze(-2)
+    alpha = -decay_backward(made.forget, Decay(forget_matrix.tril(), grad.beta))
+    momentum_matrix = moves.unsqueeze(-1) * (made.forget.matrix.mT @ grad.path)
+    momentum_matrix[..., -1, :] += grad.momentum_row
+    momentum_whole = moves * (made.forget.matrix.mT @ grad.gamma.unsqueeze(-1)).squeeze(-1)
+    momentum_whole[..., -1] += grad.momentum_decay
+    return decay_backward(made.momentum, Decay(momentum_matrix.tril(), momentum_whole)), alpha
 
 
 def chunk_coefficients(eta: Tensor, alpha: Tensor, keep: Tensor) -> Coefficients:
     """Coefficients from gates of shape (…, chunk); masked tokens have eta 1, alpha 0 and keep False."""
-    moves = keep.to(eta.dtype)
-    momentum = decay_matrix(eta)
-    forget = decay_matrix(1 - alpha)
-    path = forget @ (moves.unsqueeze(-1) * momentum)
-    eta_products = torch.cumprod(eta, -1)
-    gamma = (forget @ (moves * eta_products).unsqueeze(-1)).squeeze(-1)
-    return Coefficients(path, torch.cumprod(1 - alpha, -1), gamma, momentum[..., -1, :], eta_products[..., -1])
+    return coefficient_matrices(eta, alpha, keep).coefficients

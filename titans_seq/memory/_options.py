@@ -18,12 +18,15 @@ class MemoryOptions:
     surprise_threshold: float
     decay_before_error: bool
     return_surprise: bool
+    checkpoint_every: int | None = None
 
     def __post_init__(self) -> None:
         check_choice("rule", self.rule, RULE_NAMES)
         check_choice("loss", self.loss, LOSSES)
         if self.chunk_size < 1:
             raise ValueError(f"chunk_size must be at least 1, found {self.chunk_size}")
+        if self.checkpoint_every is not None and self.checkpoint_every < 1:
+            raise ValueError(f"checkpoint_every must be at least 1 chunk, found {self.checkpoint_every}")
         if not self.surprise_threshold >= 0:
             raise ValueError(f"surprise_threshold must be 0 (off) or positive, found {self.surprise_threshold}")
         if self.loss == "dot" and self.rule != "titans":

@@ -1,55 +1,32 @@
-"""The `torch` backend: chunk-parallel, exact, any device, plain autograd.
+"""The `torch` backend: chunk-parallel, exact, any device; the backward pass keeps states of a few chunks only.
 
-Within a chunk every gradient is a rank-1 product of features at the opening weights, so M_t is read through
-(chunk × chunk) coefficient matrices and no per-token weight matrix is formed.
+A call is cut into segments of whole chunks. Each segment is one step of the autograd graph that keeps its inputs
+and recomputes the rest (`_segment`), about √n segments for n chunks.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from titans_seq.memory._coefficients import Coefficients, chunk_coefficients
+from titans_seq.memory._chunk_generic import read_segment_by_autograd
 from titans_seq.memory._grid import ChunkGrid
 from titans_seq.memory._options import MemoryOptions
-from titans_seq.memory.rules import RULES, ChunkFeatures, Features, confine_hidden, features_at
+from titans_seq.memory._segment import (
+    SegmentEngine,
+    SegmentOutput,
+    SegmentPlace,
+    SegmentState,
+    SegmentTokens,
+    TorchEngine,
+    read_segment,
+)
 from titans_seq.memory.state import MemoryState, PendingRows, Weights
 
-
-@dataclass(frozen=True)
-class Chunk:
-    """Tokens of one chunk, (groups, chunk, …) with groups = batch × heads."""
-
-    q: Tensor
-    k: Tensor
-    v: Tensor
-    theta: Tensor
-    eta: Tensor
-    alpha: Tensor
-    keep: Tensor
-
-    def masked(self, keep: Tensor) -> Chunk:
-        """Close the gates of tokens that are not kept: θ = α = 0, η = 1."""
-        return replace(
-            self,
-            theta=torch.where(keep, self.theta, 0),
-            eta=torch.where(keep, self.eta, 1),
-            alpha=torch.where(keep, self.alpha, 0),
-            keep=keep,
-        )
-
-
-@dataclass(frozen=True)
-class ChunkResult:
-    """What one chunk gives: reads, the state it leaves, errors, and which tokens were written."""
-
-    y: Tensor
-    weights: Weights
-    momentum: Weights
-    surprise: Tensor | None
-    keep: Tensor
+HAND_DERIVED_DEPTHS = (1, 2)
 
 
 def chunked_memory(
@@ -64,8 +41,11 @@ def chunked_memory(
     mask: Tensor,
     lengths: tuple[int, ...],
     options: MemoryOptions,
+    engine: SegmentEngine | None = None,
 ) -> tuple[Tensor, MemoryState, Tensor | None]:
-    """Read a batch of streams chunk by chunk; arguments are those of `neural_memory`, already checked.
+    """Read a batch of streams segment by segment; arguments are those of `neural_memory`, already checked.
+
+    ``engine`` reads the segments of memories of depth 1 and 2; default `TorchEngine`.
 
     Returns
     -------
@@ -77,19 +57,97 @@ def chunked_memory(
     grid = ChunkGrid(phases, lengths, q.shape[1], options.chunk_size)
     rows = _lay_rows(grid, state.pending, k, v, theta, eta, alpha, mask)
     queries = grid.lay(q.new_zeros(q.shape[0], state.pending.width, *q.shape[2:]), q)
-    chunks, coefficients = _split(rows, queries, precompute=options.surprise_threshold == 0)
-    initial = tuple(_groups(w.expand(q.shape[0], *w.shape)) for w in state.initial)
-    weights, momentum = (tuple(_groups(w) for w in ws) for ws in (state.opening_weights, state.opening_momentum))
-    keeper = _OpeningKeeper(grid, weights, momentum)
-    results: list[ChunkResult] = []
-    for n, chunk in enumerate(chunks):
-        given = None if coefficients is None else Coefficients(*(c[n] for c in coefficients))
-        results.append(_read_chunk(chunk, given, weights, momentum, initial, options))
-        weights, momentum = results[-1].weights, results[-1].momentum
-        if options.rule == "bounded" and state.depth > 1:
-            weights, momentum = _confine(keeper.completed(n), weights, momentum, initial)
-        keeper.after_chunk(n, weights, momentum)
-    return _assemble(grid, state, rows, results, weights, momentum, keeper)
+    plan = SegmentPlan.make(grid, options.checkpoint_every)
+    now = SegmentState(
+        *(tuple(_groups(w) for w in ws) for ws in (state.opening_weights, state.opening_momentum)), state.initial
+    )
+    keeper = _OpeningKeeper(plan, q.shape[2], now)
+    outputs: list[SegmentOutput] = []
+    for n, tokens in enumerate(_split(rows, queries, plan.sizes)):
+        place = SegmentPlace(plan.completed(n, q.shape[2], q.device))
+        outputs.append(_read(tokens, now, place, options, engine, recompute=len(plan.sizes) > 1))
+        now = now._replace(weights=outputs[-1].weights, momentum=outputs[-1].momentum)
+        keeper.after_segment(n, now)
+    return _assemble(grid, state, rows, outputs, keeper)
+
+
+def _read(
+    tokens: SegmentTokens,
+    state: SegmentState,
+    place: SegmentPlace,
+    options: MemoryOptions,
+    engine: SegmentEngine | None,
+    *,
+    recompute: bool,
+) -> SegmentOutput:
+    if len(state.weights) in HAND_DERIVED_DEPTHS:
+        return read_segment(engine or TorchEngine(), tokens, state, place, options)
+    return read_segment_by_autograd(tokens, state, place, options, recompute=recompute)
+
+
+@dataclass(frozen=True)
+class SegmentPlan:
+    """Where a call's chunks are cut into segments: every few chunks, and where a row's open chunk begins.
+
+    Attributes
+    ----------
+    closed : tuple of int
+        Chunks that each row completes.
+    ends : tuple of int
+        Chunks before each cut, in order; the last is the number of chunks.
+    """
+
+    closed: tuple[int, ...]
+    ends: tuple[int, ...]
+
+    @classmethod
+    def make(cls, grid: ChunkGrid, every: int | None) -> SegmentPlan:
+        """Cut every ``every`` chunks; default about the square root of their number."""
+        n = grid.n_chunks
+        every = every or max(1, math.isqrt(n - 1) + 1)
+        cuts = {*range(every, n, every), *(c for c in grid.closed_chunks if 0 < c < n), n}
+        return cls(grid.closed_chunks, tuple(sorted(cuts)))
+
+    @property
+    def sizes(self) -> list[int]:
+        """Chunks of each segment."""
+        return [end - start for start, end in zip((0, *self.ends), self.ends, strict=False)]
+
+    def completed(self, segment: int, heads: int, device: torch.device) -> bool | Tensor:
+        """Which groups complete the chunks of a segment: all, none, or a mask (groups, 1, 1)."""
+        return _for_groups([c >= self.ends[segment] for c in self.closed], heads, device)
+
+    def opens(self, cut: int, heads: int, device: torch.device) -> bool | Tensor:
+        """Which groups' open chunk begins after ``cut`` chunks."""
+        return _for_groups([c == cut for c in self.closed], heads, device)
+
+
+def _for_groups(rows: list[bool], heads: int, device: torch.device) -> bool | Tensor:
+    if all(rows) or not any(rows):
+        return rows[0]
+    return torch.tensor(rows, device=device).repeat_interleave(heads)[:, None, None]
+
+
+class _OpeningKeeper:
+    """Remembers the state with which each row's last, still open chunk opened, and the latest state."""
+
+    def __init__(self, plan: SegmentPlan, heads: int, start: SegmentState) -> None:
+        self.plan, self.heads = plan, heads
+        self.opening = self.latest = start
+
+    def after_segment(self, n: int, now: SegmentState) -> None:
+        """Take note of the state after segment ``n``."""
+        rows = self.plan.opens(self.plan.ends[n], self.heads, now.weights[0].device)
+        self.latest = now
+        self.opening = SegmentState(
+            _where(rows, now.weights, self.opening.weights), _where(rows, now.momentum, self.opening.momentum), ()
+        )
+
+
+def _where(rows: bool | Tensor, new: Weights, old: Weights) -> Weights:
+    if isinstance(rows, bool):
+        return new if rows else old
+    return tuple(torch.where(rows, a, b) for a, b in zip(new, old, strict=True))
 
 
 def _groups(x: Tensor) -> Tensor:
@@ -119,157 +177,15 @@ def _lay_rows(
     )
 
 
-def _split(rows: PendingRows, q: Tensor, *, precompute: bool) -> tuple[list[Chunk], Coefficients | None]:
-    """Chunks in order of time, and the coefficients of all of them where they don't depend on the weights."""
+def _split(rows: PendingRows, q: Tensor, sizes: list[int]) -> list[SegmentTokens]:
+    """Tokens of every segment, chunk by chunk in order of time."""
 
-    def by_chunk(x: Tensor) -> Tensor:
+    def by_chunk(x: Tensor) -> tuple[Tensor, ...]:
         # (batch, n, chunk, heads, …) -> (n, batch × heads, chunk, …)
-        return x.movedim(3, 1).movedim(2, 0).flatten(1, 2).contiguous()
+        return x.movedim(3, 1).movedim(2, 0).flatten(1, 2).contiguous().split(sizes)
 
-    laid = Chunk(*(by_chunk(x) for x in (q, rows.k, rows.v, rows.theta, rows.eta, rows.alpha, rows.keep)))
-    coefficients = None
-    if precompute:
-        laid = laid.masked(laid.keep)
-        coefficients = chunk_coefficients(laid.eta, laid.alpha, laid.keep)
-    fields = (laid.q, laid.k, laid.v, laid.theta, laid.eta, laid.alpha, laid.keep)
-    return [Chunk(*parts) for parts in zip(*(x.unbind(0) for x in fields), strict=True)], coefficients
-
-
-def _read_chunk(
-    chunk: Chunk,
-    coefficients: Coefficients | None,
-    weights: Weights,
-    momentum: Weights,
-    initial: Weights,
-    options: MemoryOptions,
-) -> ChunkResult:
-    features = features_at(chunk.k, weights)
-    skipped = None
-    if coefficients is None:
-        opening = torch.linalg.vector_norm(torch.bmm(features.inputs[-1], weights[-1]) - chunk.v, dim=-1)
-        skipped = torch.where(chunk.keep, opening, 0)
-        chunk = chunk.masked(chunk.keep & (opening > options.surprise_threshold))
-        coefficients = chunk_coefficients(chunk.eta, chunk.alpha, chunk.keep)
-    seen = ChunkFeatures(
-        features,
-        chunk.v,
-        chunk.theta,
-        chunk.eta,
-        chunk.alpha,
-        chunk.keep,
-        coefficients,
-        weights,
-        momentum,
-        initial,
-        options.loss,
-        options.decay_before_error,
-    )
-    errors, steps, damping = RULES[options.rule](seen)
-    deltas = _backpropagate(errors, damping, features, weights)
-    returns_to = initial if options.rule == "bounded" else None
-    path = -coefficients.path * steps.unsqueeze(-2)
-    y = _read(chunk.q, path, coefficients, features, deltas, weights, momentum, returns_to)
-    new_weights, new_momentum = _close(path, steps, coefficients, features, deltas, weights, momentum, returns_to)
-    surprise = _surprise(errors, chunk.keep, skipped) if options.return_surprise else None
-    return ChunkResult(y, new_weights, new_momentum, surprise, chunk.keep)
-
-
-def _surprise(errors: Tensor, keep: Tensor, skipped: Tensor | None) -> Tensor:
-    norms = torch.where(keep, torch.linalg.vector_norm(errors, dim=-1), 0)
-    return norms if skipped is None else torch.where(keep, norms, skipped)
-
-
-def _backpropagate(errors: Tensor, damping: Tensor | None, features: Features, weights: Weights) -> list[Tensor]:
-    """Return δ_1 … δ_L of every token at the opening weights; damping scales those of the hidden layers."""
-    deltas = [errors]
-    back = errors if damping is None else damping.unsqueeze(-1) * errors
-    for layer in range(len(weights) - 2, -1, -1):
-        back = torch.bmm(back, weights[layer + 1].mT) * features.slopes[layer]
-        deltas.insert(0, back)
-    return deltas
-
-
-def _read(
-    q: Tensor,
-    path: Tensor,
-    c: Coefficients,
-    features: Features,
-    deltas: list[Tensor],
-    weights: Weights,
-    momentum: Weights,
-    returns_to: Weights | None,
-) -> Tensor:
-    """y_t = f(q_t; M_t), layer by layer, without forming M_t."""
-    beta, gamma = c.beta.unsqueeze(-1), c.gamma.unsqueeze(-1)
-    x = q
-    for layer, w in enumerate(weights):
-        z = beta * torch.bmm(x, w) + gamma * torch.bmm(x, momentum[layer])
-        if returns_to is not None:
-            z = z + (1 - beta) * torch.bmm(x, returns_to[layer])
-        z = torch.baddbmm(z, path * torch.bmm(x, features.inputs[layer].mT), deltas[layer])
-        x = torch.nn.functional.silu(z) if layer + 1 < len(weights) else z
-    return x
-
-
-def _close(
-    path: Tensor,
-    steps: Tensor,
-    c: Coefficients,
-    features: Features,
-    deltas: list[Tensor],
-    weights: Weights,
-    momentum: Weights,
-    returns_to: Weights | None,
-) -> tuple[Weights, Weights]:
-    """M and S after the chunk's last token."""
-    beta, gamma, decay = (
-        c.beta[:, -1, None, None],
-        c.gamma[:, -1, None, None],
-        c.momentum_decay[:, None, None],
-    )
-    in_weights, in_momentum = path[:, -1, :, None], -(c.momentum_row * steps).unsqueeze(-1)
-    new_weights, new_momentum = [], []
-    for layer, (w, s) in enumerate(zip(weights, momentum, strict=True)):
-        carried = beta * w + gamma * s
-        if returns_to is not None:
-            carried = carried + (1 - beta) * returns_to[layer]
-        a = features.inputs[layer].mT
-        new_weights.append(torch.baddbmm(carried, a, in_weights * deltas[layer]))
-        new_momentum.append(torch.baddbmm(decay * s, a, in_momentum * deltas[layer]))
-    return tuple(new_weights), tuple(new_momentum)
-
-
-class _OpeningKeeper:
-    """Remembers the weights with which each row's last, still open chunk opened."""
-
-    def __init__(self, grid: ChunkGrid, weights: Weights, momentum: Weights) -> None:
-        self.grid, self.heads = grid, weights[0].shape[0] // len(grid.phases)
-        self.weights, self.momentum = weights, momentum
-
-    def completed(self, n: int) -> bool | Tensor:
-        """Which rows have read every slot of chunk ``n``: all, none, or a mask (groups, 1, 1)."""
-        rows = [closed > n for closed in self.grid.closed_chunks]
-        if all(rows) or not any(rows):
-            return rows[0]
-        return torch.tensor(rows, device=self.weights[0].device).repeat_interleave(self.heads)[:, None, None]
-
-    def after_chunk(self, n: int, weights: Weights, momentum: Weights) -> None:
-        rows = self.completed(n)
-        self.weights = _where(rows, weights, self.weights)
-        self.momentum = _where(rows, momentum, self.momentum)
-
-
-def _where(rows: bool | Tensor, new: Weights, old: Weights) -> Weights:
-    if isinstance(rows, bool):
-        return new if rows else old
-    return tuple(torch.where(rows, a, b) for a, b in zip(new, old, strict=True))
-
-
-def _confine(rows: bool | Tensor, weights: Weights, momentum: Weights, initial: Weights) -> tuple[Weights, Weights]:
-    if rows is False:
-        return weights, momentum
-    confined, calmed = confine_hidden(weights, momentum, initial)
-    return _where(rows, confined, weights), _where(rows, calmed, momentum)
+    fields = (q, rows.k, rows.v, rows.theta, rows.eta, rows.alpha, rows.keep)
+    return [SegmentTokens(*parts) for parts in zip(*(by_chunk(x) for x in fields), strict=True)]
 
 
 def _without_skipped(rows: PendingRows) -> PendingRows:
@@ -283,38 +199,30 @@ def _without_skipped(rows: PendingRows) -> PendingRows:
 
 
 def _assemble(
-    grid: ChunkGrid,
-    state: MemoryState,
-    rows: PendingRows,
-    results: list[ChunkResult],
-    weights: Weights,
-    momentum: Weights,
-    keeper: _OpeningKeeper,
+    grid: ChunkGrid, state: MemoryState, rows: PendingRows, outputs: list[SegmentOutput], keeper: _OpeningKeeper
 ) -> tuple[Tensor, MemoryState, Tensor | None]:
     batch, heads = len(grid.phases), rows.k.shape[3]
 
     def back(parts: list[Tensor]) -> Tensor:
-        # n × (batch × heads, chunk, …) -> (batch, n, chunk, heads, …)
-        joined = torch.stack(parts).unflatten(1, (batch, heads))
+        # segments of (n, batch × heads, chunk, …) -> (batch, n, chunk, heads, …)
+        joined = torch.cat(parts).unflatten(1, (batch, heads))
         return joined.movedim(0, 1).movedim(2, 3)
 
-    y = grid.pick(back([r.y for r in results]))
-    surprise = None
-    if results[0].surprise is not None:
-        surprise = grid.pick(back([r.surprise for r in results if r.surprise is not None]))
-    rows = _without_skipped(replace(rows, keep=back([r.keep for r in results])))
+    y = grid.pick(back([o.y for o in outputs]))
+    surprises = [o.surprise for o in outputs if o.surprise is not None]
+    rows = _without_skipped(replace(rows, keep=back([o.keep for o in outputs])))
 
     def per_row(ws: Weights) -> Weights:
         return tuple(w.unflatten(0, (batch, heads)) for w in ws)
 
     new_state = MemoryState(
         initial=state.initial,
-        weights=per_row(weights),
-        momentum=per_row(momentum),
-        opening_weights=per_row(keeper.weights),
-        opening_momentum=per_row(keeper.momentum),
+        weights=per_row(keeper.latest.weights),
+        momentum=per_row(keeper.latest.momentum),
+        opening_weights=per_row(keeper.opening.weights),
+        opening_momentum=per_row(keeper.opening.momentum),
         pending=rows.map(grid.open_rows),
         position=state.position + torch.tensor(grid.lengths, device=state.position.device),
         chunk_size=grid.chunk_size,
     )
-    return y, new_state, surprise
+    return y, new_state, grid.pick(back(surprises)) if surprises else None

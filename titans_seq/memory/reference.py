@@ -31,7 +31,7 @@ class OpenChunk:
     in_weights: list[Tensor] = field(default_factory=list)  # weight of each token's gradient in M
     in_momentum: list[Tensor] = field(default_factory=list)  # weight of each token's gradient in S
     damping: list[Tensor] = field(default_factory=list)  # factor on each token's hidden layers
-    largest_error: Tensor | None = None  # so far, at the opening weights
+    largest_error: Tensor | None = None  # so far, before the chunk's own corrections
 
 
 def read(x: Tensor, weights: Matrices) -> Tensor:
@@ -128,39 +128,38 @@ class RowMemory:
         if self.options.rule == "titans":
             error, step = -v if self.options.loss == "dot" else opening_error, theta
         else:
-            damping = self._damping(token, torch.linalg.vector_norm(opening_error))
-            error, step = self._bounded(token, damping, v, theta, eta, alpha)
+            error, step, damping = self._bounded(token, v, theta, eta, alpha)
         self._learn(token, error, step, damping, eta, alpha)
         return True, torch.linalg.vector_norm(error)
 
-    def _damping(self, token: Token, opening_error: Tensor) -> Tensor:
-        """ρ = min(1, 4^(3−L) K[t,t] / largest opening error of the chunk so far)^(2(L−1))."""
-        chunk = self.chunk
-        if chunk.largest_error is None or opening_error > chunk.largest_error:
-            chunk.largest_error = opening_error
-        depth = len(chunk.opening)
-        limit = 4.0 ** (3 - depth) * sum(kernel(token, token, chunk.opening))
-        if limit >= chunk.largest_error:
-            return torch.ones_like(opening_error)
+    def _damping(self, kernel_diagonal: Tensor, error: Tensor) -> Tensor:
+        """ρ = min(1, 4^(3−L) K[t,t] / largest uncorrected error of the chunk so far)^(2(L−1)); 1 for depth 1."""
+        chunk, depth = self.chunk, len(self.chunk.opening)
+        if chunk.largest_error is None or error > chunk.largest_error:
+            chunk.largest_error = error
+        limit = 4.0 ** (3 - depth) * kernel_diagonal
+        if depth == 1 or limit >= chunk.largest_error:
+            return torch.ones_like(error)
         return (limit / chunk.largest_error) ** (2 * (depth - 1))
 
     def _bounded(
-        self, token: Token, damping: Tensor, v: Tensor, theta: Tensor, eta: Tensor, alpha: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Error that sees what earlier tokens of the chunk corrected, and the normalised step."""
+        self, token: Token, v: Tensor, theta: Tensor, eta: Tensor, alpha: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Error that sees what earlier tokens of the chunk corrected, the normalised step, and the damping."""
         chunk, w = self.chunk, self.chunk.opening
-        output, hidden = kernel(token, token, w)
-        step = theta * (1 - eta) / (output + damping * hidden + 1e-6)
         decay = 1 - alpha if self.options.decay_before_error else torch.ones_like(alpha)
         beta = decay * chunk.beta
         last = beta * w[-1] + (1 - beta) * self.initial[-1] + decay * chunk.gamma * chunk.opening_momentum[-1]
         back = [w0 - opening for w0, opening in zip(self.initial, w, strict=True)]
         error = token[0][-1] @ last + (1 - beta) * hidden_motion(token, back, w) - v
         error = error + decay * chunk.gamma * hidden_motion(token, chunk.opening_momentum, w)
+        output, hidden = kernel(token, token, w)
+        damping = self._damping(output + hidden, torch.linalg.vector_norm(error))
+        step = theta * (1 - eta) / (output + damping * hidden + 1e-6)
         for earlier, e, c, rho in zip(chunk.features, chunk.errors, chunk.in_weights, chunk.damping, strict=True):
             output, hidden = kernel(token, earlier, w)
             error = error + decay * c * (output + rho * hidden) * e
-        return error, step
+        return error, step, damping
 
     def _learn(self, token: Token, error: Tensor, step: Tensor, damping: Tensor, eta: Tensor, alpha: Tensor) -> None:
         chunk, bounded = self.chunk, self.options.rule == "bounded"

@@ -67,6 +67,9 @@ class Write(NamedTuple):
 
 Rule = Callable[[ChunkFeatures], Write]
 HIDDEN_RADIUS = 0.5
+STEP_FLOOR = 1e-6
+DAMPING_REACH = 4.0
+"""Errors up to this many times K leave the hidden layer of a memory of depth 2 undamped."""
 
 
 def features_at(x: Tensor, weights: Weights) -> Features:
@@ -106,17 +109,11 @@ def bounded(chunk: ChunkFeatures) -> Write:
     within 30,000 tokens.
     """
     output, hidden = tangent_kernel(chunk.features, chunk.weights)
-    damping = None if hidden is None else _hidden_damping(chunk, output + hidden)
-    k = output if hidden is None or damping is None else output + damping.unsqueeze(-2) * hidden
-    steps = chunk.theta * (1 - chunk.eta) / (k.diagonal(dim1=-2, dim2=-1) + 1e-6)
     path, beta, gamma = _before_each_token(chunk)
-    last = chunk.features.inputs[-1]
-    beta, gamma = beta.unsqueeze(-1), gamma.unsqueeze(-1)
-    read = beta * torch.bmm(last, chunk.weights[-1]) + (1 - beta) * torch.bmm(last, chunk.initial[-1])
-    right = read + gamma * torch.bmm(last, chunk.momentum[-1]) - chunk.values
-    if hidden is not None:
-        back = tuple(i - w for i, w in zip(chunk.initial, chunk.weights, strict=True))
-        right = right + gamma * _hidden_motion(chunk, chunk.momentum) + (1 - beta) * _hidden_motion(chunk, back)
+    right = _uncorrected_errors(chunk, beta.unsqueeze(-1), gamma.unsqueeze(-1))
+    damping = None if hidden is None else _hidden_damping(chunk, output + hidden, right)
+    k = output if hidden is None or damping is None else output + damping.unsqueeze(-2) * hidden
+    steps = chunk.theta * (1 - chunk.eta) / (k.diagonal(dim1=-2, dim2=-1) + STEP_FLOOR)
     # C = −path diag(τ), so I − tril₋₁(C⁻ ∘ K) has +path⁻ τ K below its (unread) unit diagonal.
     system = (path * steps.unsqueeze(-2) * k).tril(-1)
     errors = torch.linalg.solve_triangular(system, right, upper=False, unitriangular=True)
@@ -136,17 +133,28 @@ def _opening_errors(chunk: ChunkFeatures) -> Tensor:
     return torch.bmm(chunk.features.inputs[-1], chunk.weights[-1]) - chunk.values
 
 
-def _hidden_damping(chunk: ChunkFeatures, k: Tensor) -> Tensor:
-    """ρ_t = min(1, 4^(3−L) K[t,t] / max_{i≤t} ‖f(k_i; W_0) − v_i‖)^(2(L−1)), shape (groups, chunk).
+def _uncorrected_errors(chunk: ChunkFeatures, beta: Tensor, gamma: Tensor) -> Tensor:
+    """Errors before the chunk's own corrections, R: right-hand side of the solve, (groups, chunk, head_dim)."""
+    last = chunk.features.inputs[-1]
+    read = beta * torch.bmm(last, chunk.weights[-1]) + (1 - beta) * torch.bmm(last, chunk.initial[-1])
+    right = read + gamma * torch.bmm(last, chunk.momentum[-1]) - chunk.values
+    if len(chunk.weights) == 1:
+        return right
+    back = tuple(i - w for i, w in zip(chunk.initial, chunk.weights, strict=True))
+    return right + gamma * _hidden_motion(chunk, chunk.momentum) + (1 - beta) * _hidden_motion(chunk, back)
+
+
+def _hidden_damping(chunk: ChunkFeatures, k: Tensor, errors: Tensor) -> Tensor:
+    """ρ_t = min(1, 4^(3−L) K[t,t] / max_{i≤t} ‖R_i‖)^(2(L−1)), shape (groups, chunk); R from `_uncorrected_errors`.
 
     The kernel linearises the memory at the opening weights. An error far beyond K moves hidden and output
     layers at once, and their product, which the linearisation does not see, grows with the error's square:
     bursts of 1e4 drove outputs to 1e4 × the largest value. 1 (no effect) for errors up to 4 K at depth 2.
     """
-    norms = torch.linalg.vector_norm(_opening_errors(chunk), dim=-1)
+    norms = torch.linalg.vector_norm(errors, dim=-1)
     largest = torch.cummax(torch.where(chunk.keep, norms, 0), -1).values
     depth = len(chunk.weights)
-    ratio = 4.0 ** (3 - depth) * k.diagonal(dim1=-2, dim2=-1) / largest.clamp(min=1e-30)
+    ratio = DAMPING_REACH ** (3 - depth) * k.diagonal(dim1=-2, dim2=-1) / largest.clamp(min=1e-30)
     return ratio.clamp(max=1) ** (2 * (depth - 1))
 
 
