@@ -10,11 +10,20 @@ import torch
 from torch import Tensor
 
 from titans_seq.memory._chunk_backward import ChunkGradients, EndGradients, chunk_backward
-from titans_seq.memory._chunk_forward import ChunkInputs, Trace, close_chunk, read_chunk, read_hidden, write_chunk
+from titans_seq.memory._chunk_forward import (
+    ChunkInputs,
+    Trace,
+    close_chunk,
+    prepare_inputs,
+    read_chunk,
+    read_hidden,
+    write_chunk,
+)
 from titans_seq.memory._coefficients import Coefficients
-from titans_seq.memory._confinement import Confinement, confine, confine_backward
+from titans_seq.memory._confinement import Confinement, confine, confine_backward, hidden_radius
 from titans_seq.memory._gates import Before, Gates, close_gates, gates_backward
 from titans_seq.memory._options import MemoryOptions
+from titans_seq.memory._scaled import ScaledTokens, scale_backward, scale_tokens
 from titans_seq.memory.state import Weights
 
 
@@ -187,27 +196,32 @@ def _end_of(end: EndGradients, first: int, last: int) -> EndGradients:
 
 def _read_block(block: _Block, options: MemoryOptions) -> SegmentOutput:
     tokens, (weights, momentum, initial), place = block
-    gates = _all_gates(tokens, options)
-    y, keep = torch.empty_like(tokens.v), tokens.keep.clone()
-    surprise = torch.zeros_like(tokens.theta) if options.return_surprise else None
-    for n in range(len(y)):
-        x, skipped = _chunk_inputs(tokens, gates, n, weights, options)
+    chunks, radius = _Chunks(tokens, options, hidden=len(weights) > 1), hidden_radius(initial)
+    reads, keeps, surprises = [], [], []
+    for n in range(len(chunks)):
+        x, opening = chunks.take(n, weights)
         trace = write_chunk(x, weights, momentum, initial, options)
-        y[n] = read_chunk(trace, initial, options)
-        keep[n] = x.keep
-        if surprise is not None:
-            surprise[n] = torch.where(x.keep, torch.linalg.vector_norm(trace.errors, dim=-1), skipped)
+        reads.append(read_chunk(trace, initial, options))
+        keeps.append(x.keep)
+        if options.return_surprise:
+            surprises.append(_surprise(trace, tokens.keep[n], opening))
         weights, momentum = close_chunk(trace, initial, options, inplace=n > 0)
         if options.rule == "bounded":
-            weights, momentum, _ = confine(place.completed, weights, momentum, initial)
-    return SegmentOutput(y, weights, momentum, surprise, keep)
+            weights, momentum, _ = confine(place.completed, weights, momentum, initial, radius)
+    keep = tokens.keep if options.surprise_threshold == 0 else torch.stack(keeps)
+    return SegmentOutput(torch.stack(reads), weights, momentum, torch.stack(surprises) if surprises else None, keep)
+
+
+def _surprise(trace: Trace, keep: Tensor, opening: Tensor | None) -> Tensor:
+    norms = torch.linalg.vector_norm(trace.errors, dim=-1) * trace.inputs.moves
+    return norms if opening is None else torch.where(trace.inputs.keep, norms, opening * keep)
 
 
 def _block_backward(
     block: _Block, options: MemoryOptions, end: EndGradients, *, initial_needed: bool
 ) -> SegmentGradients:
     tokens, state, place = block
-    traces, confinements, gates = _retrace(block, options)
+    traces, confinements, prepared = _retrace(block, options)
     initial_grads = [torch.zeros_like(w) for w in state.initial] if initial_needed else None
     weights, momentum = (tuple(w.clone() for w in ws) for ws in (end.weights, end.momentum))
     parts: list[ChunkGradients] = []
@@ -221,74 +235,114 @@ def _block_backward(
         parts.append(chunk_backward(traces.pop(), state.initial, options, here, initial_grads))
         weights, momentum = tuple(parts[-1].weights), tuple(parts[-1].momentum)
     parts.reverse()
-    q, k, v = (torch.stack([getattr(p, name) for p in parts]) for name in ("q", "k", "v"))
-    gate_grads = _gate_gradients(parts, gates, options)
-    return SegmentGradients(q, k, v, *gate_grads, weights, momentum, tuple(initial_grads) if initial_grads else None)
+    q, k, v, theta, eta, alpha = _token_gradients(parts, tokens, prepared, options, hidden=len(weights) > 1)
+    initial = None if initial_grads is None else tuple(initial_grads)
+    return SegmentGradients(q, k, v, theta, eta, alpha, weights, momentum, initial)
 
 
 def _by_head(grads: Weights, initial: Weights) -> Weights:
     return tuple(g.unflatten(0, (-1, w.shape[0])).sum(0) for g, w in zip(grads, initial, strict=True))
 
 
-def _all_gates(tokens: SegmentTokens, options: MemoryOptions) -> Gates | None:
-    """Coefficients of all chunks at once; None where they depend on the weights through the threshold."""
-    if options.surprise_threshold > 0:
-        return None
-    return close_gates(tokens.theta, tokens.eta, tokens.alpha, tokens.keep, options)
+class _Prepared(NamedTuple):
+    """What follows from the tokens alone, of one chunk or of all."""
+
+    gates: Gates
+    inputs: ChunkInputs
 
 
-def _chunk_inputs(
-    tokens: SegmentTokens, gates: Gates | None, n: int, weights: Weights, options: MemoryOptions
-) -> tuple[ChunkInputs, Tensor]:
-    """Inputs of one chunk, and the surprise of its tokens that are not written."""
-    q, k, v, keep = tokens.q[n], tokens.k[n], tokens.v[n], tokens.keep[n]
-    skipped = v.new_zeros(())
-    if gates is None:
-        last = k
-        for w in weights[:-1]:
-            last = torch.nn.functional.silu(torch.bmm(last, w))
-        opening = torch.linalg.vector_norm(torch.bmm(last, weights[-1]) - v, dim=-1)
-        skipped = torch.where(keep, opening, 0)
-        keep = keep & (opening > options.surprise_threshold)
-        made = close_gates(tokens.theta[n], tokens.eta[n], tokens.alpha[n], keep, options)
-        return ChunkInputs(q, k, v, keep, made.base, made.made.coefficients, made.before), skipped
-    coefficients = Coefficients(*(c[n] for c in gates.made.coefficients))
-    return ChunkInputs(q, k, v, keep, gates.base[n], coefficients, Before(*(b[n] for b in gates.before))), skipped
+def _prepare(tokens: SegmentTokens, options: MemoryOptions, *, hidden: bool) -> _Prepared:
+    q, k, v, theta, eta, alpha, keep = tokens
+    gates = close_gates(theta, eta, alpha, keep, options)
+    bounded = options.rule == "bounded"
+    scaled = scale_tokens(q, k, gates.made.coefficients, gates.before, bounded=bounded, hidden=hidden)
+    return _Prepared(gates, prepare_inputs((q, k, v), gates, scaled))
 
 
-def _retrace(block: _Block, options: MemoryOptions) -> tuple[list[Trace], list[Confinement | None], Gates]:
+class _Chunks:
+    """Inputs of a block's chunks in turn: prepared at once, unless the surprise threshold ties them to the weights."""
+
+    def __init__(self, tokens: SegmentTokens, options: MemoryOptions, *, hidden: bool) -> None:
+        self.tokens, self.options, self.hidden = tokens, options, hidden
+        self.prepared = _prepare(tokens, options, hidden=hidden) if options.surprise_threshold == 0 else None
+        self.inputs = None if self.prepared is None else self.prepared.inputs.chunks()
+
+    def __len__(self) -> int:
+        return len(self.tokens.q)
+
+    def take(self, n: int, weights: Weights) -> tuple[ChunkInputs, Tensor | None]:
+        """Inputs of chunk ``n``, and the opening errors' norms where the threshold needed them."""
+        if self.inputs is not None:
+            return self.inputs[n], None
+        chunk = SegmentTokens(*(x[n] for x in self.tokens))
+        opening = _opening_surprise(chunk, weights)
+        chunk = chunk._replace(keep=chunk.keep & (opening > self.options.surprise_threshold))
+        return _prepare(chunk, self.options, hidden=self.hidden).inputs, opening
+
+    def all(self, traces: list[Trace]) -> _Prepared:
+        """What was prepared for every chunk, known once all are written."""
+        if self.prepared is not None:
+            return self.prepared
+        keep = torch.stack([t.inputs.keep for t in traces])
+        return _prepare(self.tokens._replace(keep=keep), self.options, hidden=self.hidden)
+
+
+def _opening_surprise(chunk: SegmentTokens, weights: Weights) -> Tensor:
+    last = chunk.k
+    for w in weights[:-1]:
+        last = torch.nn.functional.silu(torch.bmm(last, w))
+    return torch.linalg.vector_norm(torch.bmm(last, weights[-1]) - chunk.v, dim=-1)
+
+
+def _retrace(block: _Block, options: MemoryOptions) -> tuple[list[Trace], list[Confinement | None], _Prepared]:
     """The segment's forward once more, without its reads, keeping what the adjoint needs."""
     tokens, (weights, momentum, initial), place = block
-    gates = _all_gates(tokens, options)
+    chunks, radius = _Chunks(tokens, options, hidden=len(weights) > 1), hidden_radius(initial)
     traces: list[Trace] = []
     confinements: list[Confinement | None] = []
-    for n in range(len(tokens.q)):
-        x, _ = _chunk_inputs(tokens, gates, n, weights, options)
+    for n in range(len(chunks)):
+        x, _ = chunks.take(n, weights)
         trace = write_chunk(x, weights, momentum, initial, options)
-        trace.query = read_hidden(trace, x.coefficients.path * trace.steps.unsqueeze(-2), initial, options)
+        if trace.hidden is not None:
+            trace.query = read_hidden(trace, x.path * trace.steps.unsqueeze(-2))
         traces.append(trace)
         confinements.append(None)
-        if n + 1 < len(tokens.q) or place.completed is not False:
+        if n + 1 < len(chunks) or place.completed is not False:
             weights, momentum = close_chunk(trace, initial, options)
             if options.rule == "bounded":
-                weights, momentum, confinements[n] = confine(place.completed, weights, momentum, initial)
-    if gates is None:
-        keep = torch.stack([t.inputs.keep for t in traces])
-        gates = close_gates(tokens.theta, tokens.eta, tokens.alpha, keep, options)
-    return traces, confinements, gates
+                weights, momentum, confinements[n] = confine(place.completed, weights, momentum, initial, radius)
+    return traces, confinements, chunks.all(traces)
 
 
-def _gate_gradients(
-    parts: list[ChunkGradients], gates: Gates, options: MemoryOptions
-) -> tuple[Tensor, Tensor, Tensor]:
+def _token_gradients(
+    parts: list[ChunkGradients], tokens: SegmentTokens, prepared: _Prepared, options: MemoryOptions, *, hidden: bool
+) -> tuple[Tensor, ...]:
+    """Gradients of q, k, v, theta, eta and alpha from those of what was prepared, all chunks at once."""
+
     def stacked(name: str) -> Tensor:
         return torch.stack([getattr(p, name) for p in parts])
 
+    gates, c = prepared.gates, prepared.gates.made.coefficients
     coefficients = Coefficients(*(stacked(name) for name in Coefficients._fields))
+    scaled = [p.scaled for p in parts if p.scaled is not None]
+    dscaled = ScaledTokens(*(None if xs[0] is None else torch.stack(xs) for xs in zip(*scaled, strict=True)))
+    by_scale = scale_backward(dscaled, tokens.q, tokens.k, c, gates.before, hidden=hidden)
+    coefficients = coefficients._replace(
+        beta=coefficients.beta + by_scale.beta, gamma=coefficients.gamma + by_scale.gamma
+    )
     before = None
-    if parts[0].before is not None:
-        before = Before(*(torch.stack([getattr(p.before, name) for p in parts]) for name in Before._fields))
-    return gates_backward(gates, stacked("base"), coefficients, before, options)
+    befores = [p.before for p in parts if p.before is not None]
+    if befores:
+        before = Before(*(torch.stack(xs) for xs in zip(*befores, strict=True)))
+        assert by_scale.before_beta is not None and by_scale.before_gamma is not None
+        before = before._replace(beta=before.beta + by_scale.before_beta, gamma=before.gamma + by_scale.before_gamma)
+    dquery_gram, dk = stacked("query_gram"), stacked("k") + by_scale.k
+    dq = by_scale.q + dquery_gram @ tokens.k
+    dk += dquery_gram.mT @ tokens.q
+    if parts[0].gram is not None:
+        dgram = stacked("gram")
+        dk += (dgram + dgram.mT) @ tokens.k
+    return dq, dk, stacked("v"), *gates_backward(gates, stacked("base"), coefficients, before, options)
 
 
 class SegmentFunction(torch.autograd.Function):

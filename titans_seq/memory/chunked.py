@@ -166,13 +166,16 @@ def _lay_rows(
 ) -> PendingRows:
     """All tokens of the call on the grid; what stands under a mask is zero before any arithmetic."""
     keep = mask.unsqueeze(-1).expand(theta.shape)
-    cell = keep.unsqueeze(-1)
+    # On a GPU asking would cost a synchronisation; on a CPU not asking costs passes over every token.
+    if mask.device.type != "cpu" or not bool(mask.all()):
+        k, v = (torch.where(keep.unsqueeze(-1), x, 0) for x in (k, v))
+        theta, eta, alpha = (torch.where(keep, x, 0) for x in (theta, eta, alpha))
     return PendingRows(
-        k=grid.lay(pending.k, torch.where(cell, k, 0)),
-        v=grid.lay(pending.v, torch.where(cell, v, 0)),
-        theta=grid.lay(pending.theta, torch.where(keep, theta, 0)),
-        eta=grid.lay(pending.eta, torch.where(keep, eta, 0)),
-        alpha=grid.lay(pending.alpha, torch.where(keep, alpha, 0)),
+        k=grid.lay(pending.k, k),
+        v=grid.lay(pending.v, v),
+        theta=grid.lay(pending.theta, theta),
+        eta=grid.lay(pending.eta, eta),
+        alpha=grid.lay(pending.alpha, alpha),
         keep=grid.lay(pending.keep, keep),
     )
 
