@@ -65,6 +65,23 @@ def test_a_stream_cut_anywhere_is_read_as_one(variant: str, dtype: torch.dtype, 
     assert_same_future(backbone, carried, state, TOLERANCE[dtype])
 
 
+@pytest.mark.parametrize("prefilled", [0, 1, 13, 14, 35])
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_stream_decoded_by_steps_is_read_as_one(variant: str, dtype: torch.dtype, prefilled: int) -> None:
+    backbone, x = build(variant, dtype), tokens(2, dtype)
+    mask = torch.rand(2, TIME, generator=torch.Generator().manual_seed(2)) > 0.3
+    with torch.no_grad():
+        whole, end = backbone(x, mask=mask)
+        _, state = backbone(x[:, :prefilled], mask=mask[:, :prefilled])
+        found = []
+        for i in range(prefilled, TIME):
+            y, state = backbone.step(x[:, i], state, mask=mask[:, i], inplace=i % 3 > 0)
+            found.append(y)
+        assert_close(torch.stack(found, 1), whole[:, prefilled:], TOLERANCE[dtype])
+        assert_same_future(backbone, state, end, TOLERANCE[dtype])
+
+
 @pytest.mark.parametrize("cuts", CUTS.values(), ids=CUTS.keys())
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_masked_stream_cut_anywhere_is_read_as_one(variant: str, cuts: list[int]) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from memory_tokens import Tokens
 from torch import Tensor
 
-from titans_seq.memory import MemoryState, init_state, neural_memory
+from titans_seq.memory import MemoryState, init_state, memory_step, neural_memory
 
 BACKENDS = ["torch", "reference"]
 RULES = ["bounded", "titans"]
@@ -166,6 +166,24 @@ def test_prefill_equals_decoding_token_by_token_in_float32(backend: str, rule: s
         y, state = neural_memory(*t.piece(i, i + 1), state, backend=backend, rule=rule, chunk_size=8)
         parts.append(y)
     assert relative(torch.cat(parts, 1), whole) <= 1e-4
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("backend", "rule"), every)
+def test_prefill_equals_decoding_by_steps(backend: str, rule: str, dtype: torch.dtype) -> None:
+    t = Tokens(time=19, dtype=dtype)
+    t.theta = t.theta * 0.3
+    whole, end = run(t, backend, rule, chunk_size=8, mask=t.mask)
+    y, state = neural_memory(*t.piece(0, 5), t.state(), backend=backend, rule=rule, chunk_size=8, mask=t.mask[:, :5])
+    parts = [y]
+    for i in range(5, t.time):
+        one = (x[:, i] for x in t.inputs)
+        y, state = memory_step(*one, state, rule=rule, chunk_size=8, mask=t.mask[:, i], inplace=i % 2 > 0)
+        parts.append(y[:, None])
+    tolerance = 1e-5 if dtype == torch.float32 else 1e-10
+    assert relative(torch.cat(parts, 1), whole) <= tolerance
+    for ours, expected in zip(everything(state), everything(end), strict=True):
+        assert relative(ours, expected) <= tolerance
 
 
 @pytest.mark.parametrize("rule", RULES)

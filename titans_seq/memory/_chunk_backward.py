@@ -174,20 +174,20 @@ def _carry_backward(trace: Trace, initial: Weights | None, grads: ChunkGradients
 def _close_backward(trace: Trace, end: EndGradients, grads: ChunkGradients) -> _Written:
     """The gradients that the chunk's end has summed: −Σ_i u_i a_i ⊗ δ_i in the weights, −Σ_i w_i a_i ⊗ δ_i in S."""
     x, steps, errors = trace.inputs, trace.steps, trace.errors
-    u, w = (x.end_path * steps).unsqueeze(-1), (x.end_momentum * steps).unsqueeze(-1)
+    u, w = (x.end_path * -steps).unsqueeze(-1), (x.end_momentum * -steps).unsqueeze(-1)
     dw, ds = end.weights[-1], end.momentum[-1]
     in_w, in_s = torch.bmm(trace.last, dw), torch.bmm(trace.last, ds)
-    dlast = torch.bmm(u * errors, dw.mT).baddbmm_(w * errors, ds.mT).neg_()
+    dlast = torch.bmm(u * errors, dw.mT).baddbmm_(w * errors, ds.mT)
     du, dw_row = _rowdot(errors, in_w), _rowdot(errors, in_s)
-    written = _Written((u * in_w).addcmul_(w, in_s).neg_(), torch.zeros_like(steps), _first_rows(trace))
+    written = _Written((u * in_w).addcmul_(w, in_s), torch.zeros_like(steps), _first_rows(trace))
     if trace.hidden is None:
         grads.k += dlast
     else:
         k, delta, dw, ds = x.k, trace.deltas[0], end.weights[0], end.momentum[0]
         written.a = dlast
-        written.delta = torch.bmm(u * k, dw).baddbmm_(w * k, ds).neg_()
+        written.delta = torch.bmm(u * k, dw).baddbmm_(w * k, ds)
         to_w, to_s = torch.bmm(delta, dw.mT), torch.bmm(delta, ds.mT)
-        grads.k.sub_((u * to_w).addcmul_(w, to_s))
+        grads.k.addcmul_(u, to_w).addcmul_(w, to_s)
         du += _rowdot(k, to_w)
         dw_row += _rowdot(k, to_s)
     grads.path[:, -1] -= du * steps
@@ -202,9 +202,7 @@ def _first_rows(trace: Trace) -> Tensor:
     return x.q.new_empty(groups, (2 if x.by_initial is None else 3) * size, trace.weights[0].shape[-1])
 
 
-def _read_backward(
-    trace: Trace, initial: Weights | None, dy: Tensor, written: _Written, grads: ChunkGradients
-) -> None:
+def _read_backward(trace: Trace, initial: Weights | None, dy: Tensor, written: _Written, grads: ChunkGradients) -> None:
     """y_t = f(q_t; M_t), down to the queries' products with the first layer."""
     x, query, hidden, steps = trace.inputs, trace.query, trace.hidden, trace.steps.unsqueeze(-2)
     path, dqueries = x.path * steps, written.queries(x.q.shape[1])
@@ -223,20 +221,16 @@ def _read_backward(
     written.steps += (dpath * x.path).sum(-2)
 
 
-def _entries_backward(
-    path: Tensor, gram: Tensor, delta: Tensor, dout: Tensor, ddelta: Tensor, dgram: Tensor
-) -> Tensor:
-    """out = −(path ∘ gram) δ: adds to the gradients of δ and gram, returns that of path."""
+def _entries_backward(path: Tensor, gram: Tensor, delta: Tensor, dout: Tensor, ddelta: Tensor, dgram: Tensor) -> Tensor:
+    """Out = −(path ∘ gram) δ: adds to the gradients of δ and gram, returns that of path."""
     ddelta.baddbmm_((path * gram).mT, dout, alpha=-1)
     dentry = torch.bmm(dout, delta.mT).neg_()
     dgram.addcmul_(dentry, path)
     return dentry.mul_(gram)
 
 
-def _output_backward(
-    trace: Trace, initial: Weights | None, query: Query, dy: Tensor, grads: ChunkGradients
-) -> Tensor:
-    """y = β a W_0 + (1−β) a W_init + γ a S_0 of the output layer at depth 2: gradient of a, the rest is added."""
+def _output_backward(trace: Trace, initial: Weights | None, query: Query, dy: Tensor, grads: ChunkGradients) -> Tensor:
+    """Y = β a W_0 + (1−β) a W_init + γ a S_0 of the output layer at depth 2: gradient of a, the rest is added."""
     x, a = trace.inputs, query.a
     from_w, from_s = torch.bmm(dy, trace.weights[1].mT), torch.bmm(dy, trace.momentum[1].mT)
     grads.gamma += _rowdot(a, from_s)
@@ -295,7 +289,8 @@ def _hidden_errors_backward(
         grads.before = Before(dpath, dbeta, dgamma)
         dz.addcmul_(written.a, hidden.slopes)
     # silu'' = (1 − σ)(2 silu' − silu)
-    dz.addcmul_(dslopes, torch.sigmoid(-hidden.z).mul_(torch.sub(2 * hidden.slopes, hidden.a)))
+    half = torch.sub(hidden.slopes, hidden.a, alpha=0.5)
+    dz.addcmul_(dslopes, half.addcmul_(half, hidden.sigmoid, value=-1), value=2)
 
 
 def _delta_backward(
@@ -396,7 +391,7 @@ def _right_backward(
     dmotion, dz = written.moved(size), written.keys(size)
     dbeta = _rowdot(a, dfirst) - _rowdot(right.initial, dright)
     torch.mul(dfirst, hidden.slopes, out=dmotion)
-    torch.mul(dmotion, x.before_returned, out=dz).neg_()
+    torch.mul(dmotion, -x.before_returned, out=dz)
     return dbeta + _rowdot(hidden.z, dmotion), _rowdot(right.momentum, dright)
 
 

@@ -18,7 +18,6 @@ from titans_seq.memory._scaled import ScaledTokens
 from titans_seq.memory.rules import DAMPING_REACH, STEP_FLOOR
 from titans_seq.memory.state import Weights
 
-
 Tokens = tuple[Tensor, Tensor, Tensor]
 
 
@@ -99,13 +98,14 @@ def prepare_inputs(tokens: Tokens, gates: Gates, scaled: ScaledTokens) -> ChunkI
 
 
 class Hidden(NamedTuple):
-    """The hidden layer at the keys, (groups, chunk, hidden): z_1, silu(z_1) and silu'(z_1).
+    """The hidden layer at the keys, (groups, chunk, hidden): z_1, σ(z_1), silu(z_1) and silu'(z_1).
 
     ``motion`` is what the opening momentum and forgetting move z_1 by; ``row_norms`` (groups, hidden) are the
     squared lengths of the output layer's rows.
     """
 
     z: Tensor
+    sigmoid: Tensor
     a: Tensor
     slopes: Tensor
     motion: Tensor | None
@@ -200,9 +200,7 @@ class Trace:
         return self.kernel.damping.factor.unsqueeze(-1) * self.errors
 
 
-def write_chunk(
-    x: ChunkInputs, weights: Weights, momentum: Weights, initial: Weights, options: MemoryOptions
-) -> Trace:
+def write_chunk(x: ChunkInputs, weights: Weights, momentum: Weights, initial: Weights, options: MemoryOptions) -> Trace:
     """Errors, steps and δ of every token of a chunk at its opening weights."""
     first = _first_layer(x, weights[0], momentum[0], initial[0])
     hidden = None if len(weights) == 1 else _hidden(x, first, weights[1])
@@ -234,9 +232,9 @@ def _hidden(x: ChunkInputs, first: FirstLayer, output_weights: Tensor) -> Hidden
     a = z * sigmoid
     slopes = (sigmoid + a).addcmul_(a, sigmoid, value=-1)
     if first.moved is None:
-        return Hidden(z, a, slopes, None, None)
+        return Hidden(z, sigmoid, a, slopes, None, None)
     motion = first.moved.addcmul_(x.before_returned, z, value=-1)
-    return Hidden(z, a, slopes, motion, torch.linalg.vector_norm(output_weights, dim=-1).square())
+    return Hidden(z, sigmoid, a, slopes, motion, torch.linalg.vector_norm(output_weights, dim=-1).square())
 
 
 def _opening_errors(x: ChunkInputs, first: FirstLayer, hidden: Hidden | None, weights: Weights) -> Tensor:

@@ -31,7 +31,7 @@ def read_segment_by_autograd(
     def read(*tensors: Tensor) -> SegmentOutput:
         return _read_segment(SegmentTokens(*tensors), state, place, options)
 
-    return checkpoint(read, *tokens, use_reentrant=False, preserve_rng_state=False)  # type: ignore[no-any-return]
+    return checkpoint(read, *tokens, use_reentrant=False, preserve_rng_state=False)
 
 
 def _read_segment(

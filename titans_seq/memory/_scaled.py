@@ -27,9 +27,7 @@ class ScaledTokens(NamedTuple):
     initial: Tensor | None
 
 
-def scale_tokens(
-    q: Tensor, k: Tensor, c: Coefficients, before: Before, *, bounded: bool, hidden: bool
-) -> ScaledTokens:
+def scale_tokens(q: Tensor, k: Tensor, c: Coefficients, before: Before, *, bounded: bool, hidden: bool) -> ScaledTokens:
     """Scale and stack tokens (…, chunk, head_dim); a hidden layer's features are those at the opening weights."""
     beta, gamma = c.beta.unsqueeze(-1), c.gamma.unsqueeze(-1)
     if not bounded:
@@ -70,9 +68,7 @@ def scale_backward(
     dq = torch.addcmul(by_i, beta, by_w - by_i).addcmul_(gamma, by_s)
     dk = torch.addcmul(keys_w if hidden else earlier * keys_w, moved, keys_s).addcmul_(1 - earlier, keys_i)
     dearlier = -_rowdot(k, keys_i) if hidden else _rowdot(k, keys_w - keys_i)
-    return ScaleGradients(
-        dq, dk, _rowdot(q, by_w - by_i), _rowdot(q, by_s), dearlier, _rowdot(k, keys_s)
-    )
+    return ScaleGradients(dq, dk, _rowdot(q, by_w - by_i), _rowdot(q, by_s), dearlier, _rowdot(k, keys_s))
 
 
 def _rowdot(a: Tensor, b: Tensor) -> Tensor:

@@ -140,13 +140,10 @@ class TorchEngine:
             last = first + block.tokens.q.shape[1]
             parts.append(_block_backward(block, options, _end_of(end, first, last), initial_needed=initial_needed))
             first = last
-        q, k, v, theta, eta, alpha, weights, momentum, initial = zip(*parts, strict=True)
-        return SegmentGradients(
-            *(torch.cat(x, 1) for x in (q, k, v, theta, eta, alpha)),
-            _joined(weights),
-            _joined(momentum),
-            _by_head(_joined(initial), state.initial) if initial_needed else None,
-        )
+        *of_tokens, weights, momentum, initial = zip(*parts, strict=True)
+        q, k, v, theta, eta, alpha = (torch.cat(x, 1) for x in of_tokens)
+        by_head = _by_head(_joined(initial), state.initial) if initial_needed else None
+        return SegmentGradients(q, k, v, theta, eta, alpha, _joined(weights), _joined(momentum), by_head)
 
 
 BLOCK_ELEMENTS = 1 << 16
@@ -324,8 +321,10 @@ def _token_gradients(
 
     gates, c = prepared.gates, prepared.gates.made.coefficients
     coefficients = Coefficients(*(stacked(name) for name in Coefficients._fields))
-    scaled = [p.scaled for p in parts if p.scaled is not None]
-    dscaled = ScaledTokens(*(None if xs[0] is None else torch.stack(xs) for xs in zip(*scaled, strict=True)))
+    by_weights, by_momentum, by_initial = zip(*(p.scaled for p in parts if p.scaled is not None), strict=True)
+    dscaled = ScaledTokens(
+        torch.stack(by_weights), torch.stack(by_momentum), None if by_initial[0] is None else torch.stack(by_initial)
+    )
     by_scale = scale_backward(dscaled, tokens.q, tokens.k, c, gates.before, hidden=hidden)
     coefficients = coefficients._replace(
         beta=coefficients.beta + by_scale.beta, gamma=coefficients.gamma + by_scale.gamma
@@ -382,11 +381,10 @@ class SegmentFunction(torch.autograd.Function):
 
 
 def _unpack(keep: Tensor, tensors: tuple[Tensor, ...]) -> tuple[SegmentTokens, SegmentState]:
-    depth = (len(tensors) - 6) // 3
-    stacks = tensors[6:]
-    return SegmentTokens(*tensors[:6], keep), SegmentState(
-        stacks[:depth], stacks[depth : 2 * depth], stacks[2 * depth :]
-    )
+    q, k, v, theta, eta, alpha, *stacks = tensors
+    depth = len(stacks) // 3
+    weights, momentum, initial = (tuple(stacks[n * depth : (n + 1) * depth]) for n in range(3))
+    return SegmentTokens(q, k, v, theta, eta, alpha, keep), SegmentState(weights, momentum, initial)
 
 
 def read_segment(

@@ -58,9 +58,8 @@ def chunked_memory(
     rows = _lay_rows(grid, state.pending, k, v, theta, eta, alpha, mask)
     queries = grid.lay(q.new_zeros(q.shape[0], state.pending.width, *q.shape[2:]), q)
     plan = SegmentPlan.make(grid, options.checkpoint_every)
-    now = SegmentState(
-        *(tuple(_groups(w) for w in ws) for ws in (state.opening_weights, state.opening_momentum)), state.initial
-    )
+    opening, momentum = (tuple(_groups(w) for w in ws) for ws in (state.opening_weights, state.opening_momentum))
+    now = SegmentState(opening, momentum, state.initial)
     keeper = _OpeningKeeper(plan, q.shape[2], now)
     outputs: list[SegmentOutput] = []
     for n, tokens in enumerate(_split(rows, queries, plan.sizes)):
@@ -187,7 +186,8 @@ def _split(rows: PendingRows, q: Tensor, sizes: list[int]) -> list[SegmentTokens
         # (batch, n, chunk, heads, …) -> (n, batch × heads, chunk, …)
         return x.movedim(3, 1).movedim(2, 0).flatten(1, 2).contiguous().split(sizes)
 
-    fields = (q, rows.k, rows.v, rows.theta, rows.eta, rows.alpha, rows.keep)
+    # Pending rows are kept in the state's precision; the kernels take the call's.
+    fields = (q, rows.k.to(q.dtype), rows.v.to(q.dtype), rows.theta, rows.eta, rows.alpha, rows.keep)
     return [SegmentTokens(*parts) for parts in zip(*(by_chunk(x) for x in fields), strict=True)]
 
 
@@ -224,7 +224,7 @@ def _assemble(
         momentum=per_row(keeper.latest.momentum),
         opening_weights=per_row(keeper.opening.weights),
         opening_momentum=per_row(keeper.opening.momentum),
-        pending=rows.map(grid.open_rows),
+        pending=rows.map(lambda x: grid.open_rows(x).to(state.dtype if x.is_floating_point() else x.dtype)),
         position=state.position + torch.tensor(grid.lengths, device=state.position.device),
         chunk_size=grid.chunk_size,
     )

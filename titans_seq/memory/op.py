@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal, overload
 
 import torch
 from torch import Tensor
 
+from titans_seq.memory._dispatch import triton_engine
 from titans_seq.memory._options import MemoryOptions, check_choice
+from titans_seq.memory._step_token import needs_graph, step_token
 from titans_seq.memory.chunked import chunked_memory
 from titans_seq.memory.reference import reference_memory
 from titans_seq.memory.state import MemoryState
 
 Output = tuple[Tensor, MemoryState]
 OutputWithSurprise = tuple[Tensor, MemoryState, Tensor]
-BACKENDS = ("auto", "reference", "torch")
+BACKENDS = ("auto", "reference", "torch", "triton")
 
 
 @overload
@@ -35,6 +38,7 @@ def neural_memory(
     surprise_threshold: float = 0.0,
     loss: str = "l2",
     decay_before_error: bool = False,
+    checkpoint_every: int | None = None,
     return_surprise: Literal[False] = False,
 ) -> Output: ...
 @overload
@@ -55,6 +59,7 @@ def neural_memory(
     surprise_threshold: float = 0.0,
     loss: str = "l2",
     decay_before_error: bool = False,
+    checkpoint_every: int | None = None,
     return_surprise: Literal[True],
 ) -> OutputWithSurprise: ...
 def neural_memory(
@@ -74,6 +79,7 @@ def neural_memory(
     surprise_threshold: float = 0.0,
     loss: str = "l2",
     decay_before_error: bool = False,
+    checkpoint_every: int | None = None,
     return_surprise: bool = False,
 ) -> Output | OutputWithSurprise:
     """Read tokens with a memory that learns them as it goes (Titans, arXiv 2501.00663, section 3).
@@ -97,8 +103,11 @@ def neural_memory(
     rule : {"bounded", "titans"}, default "bounded"
         "titans" is the paper's rule and can diverge on repeated keys; "bounded" normalises the step, lets
         errors see what earlier tokens of the chunk corrected, and forgets towards the initial weights.
-    backend : {"auto", "torch", "reference"}, default "auto"
-        "reference" is the float64 token loop that specifies the rule; "auto" takes "torch".
+    backend : {"auto", "torch", "triton", "reference"}, default "auto"
+        "torch" runs anywhere; "triton" are kernels for CUDA devices, which "auto" takes there where the call fits
+        them (else PyTorch reads it, and a warning says why, once). "reference" is the float64 token loop that
+        specifies the rule. "auto" and "torch" read a single token as `memory_step` does where no gradient is
+        asked for.
     mask : Tensor of bool, shape (batch, time), optional
         False marks a missing token: it is read but neither writes, decays nor moves momentum; whatever
         stands in its k, v and gates (NaN included) reaches nothing.
@@ -110,6 +119,9 @@ def neural_memory(
         "dot" replaces the error by −v (linear attention); rule "titans" only.
     decay_before_error : bool, default False
         Take each token's error after its own forgetting (gated delta rule); rule "bounded" only.
+    checkpoint_every : int, optional
+        Chunks between the states that the backward pass keeps; what lies between is computed again. Default: about
+        the square root of the number of chunks, which keeps training memory low at one more forward pass.
     return_surprise : bool, default False
         Also return ‖e_t‖ of the rule in use, shape (batch, time, heads); 0 where masked.
 
@@ -127,25 +139,41 @@ def neural_memory(
         of the state's open chunk, or lengths outside [0, time].
     """
     check_choice("backend", backend, BACKENDS)
-    options = MemoryOptions(chunk_size, rule, loss, surprise_threshold, decay_before_error, return_surprise)
+    options = MemoryOptions(
+        chunk_size, rule, loss, surprise_threshold, decay_before_error, return_surprise, checkpoint_every
+    )
     _check_shapes(q, k, v, theta, eta, alpha, state)
-    _check_chunk_size(state, chunk_size)
-    dtype = _compute_dtype(state, q, k, v, theta, eta, alpha)
-    q, k, theta, eta, alpha = (x.to(dtype) for x in (q, k, theta, eta, alpha))
-    read = reference_memory if backend == "reference" else chunked_memory
-    y, new, surprise = read(
-        q, k, v.to(dtype), theta, eta, alpha, state.to(dtype=dtype),
-        mask=_full_mask(mask, q), lengths=_row_lengths(lengths, q), options=options,
-    )  # fmt: skip
-    y = y.to(v.dtype)
+    check_chunk_size(state, chunk_size)
+    dtype = compute_dtype(state, q, k, v, theta, eta, alpha)
+    engine = triton_engine(backend, q, state, options)
+    # The kernels take tokens as they are and keep to single precision inside.
+    tokens, read_as = dtype if engine is None else q.dtype, v.dtype
+    q, k, v = (x.to(tokens) for x in (q, k, v))
+    inputs = (q, k, v, theta.to(dtype), eta.to(dtype), alpha.to(dtype))
+    state, rows = state.to(dtype=dtype), _row_lengths(lengths, q)
+    if q.shape[1] == 1 and backend in ("auto", "torch") and not needs_graph(state, *inputs):
+        y, new, surprise = _read_one(inputs, state, mask, lengths, options)
+    else:
+        read = reference_memory if backend == "reference" else partial(chunked_memory, engine=engine)
+        y, new, surprise = read(*inputs, state, mask=_full_mask(mask, q), lengths=rows, options=options)
+    y = y.to(read_as)
     return (y, new) if surprise is None else (y, new, surprise)
 
 
-def _compute_dtype(state: MemoryState, *inputs: Tensor) -> torch.dtype:
+def _read_one(
+    inputs: tuple[Tensor, ...], state: MemoryState, mask: Tensor | None, lengths: Tensor | None, options: MemoryOptions
+) -> tuple[Tensor, MemoryState, Tensor | None]:
+    keep = None if mask is None else _full_mask(mask, inputs[0])[:, 0]
+    read = None if lengths is None else lengths.to(inputs[0].device) > 0
+    y, new, surprise = step_token([x[:, 0] for x in inputs], state, options, keep=keep, read=read)
+    return y[:, None], new, None if surprise is None else surprise[:, None]
+
+
+def compute_dtype(state: MemoryState, *inputs: Tensor) -> torch.dtype:
     """Half precision inputs are read in the state's precision; double inputs raise it."""
     dtype = torch.promote_types(state.dtype, torch.float32)
     for x in inputs:
-        dtype = torch.promote_types(dtype, x.dtype)
+        dtype = dtype if x.dtype == dtype else torch.promote_types(dtype, x.dtype)
     return dtype
 
 
@@ -171,10 +199,11 @@ def _check_shapes(
         )
 
 
-def _check_chunk_size(state: MemoryState, chunk_size: int) -> None:
+def check_chunk_size(state: MemoryState, chunk_size: int) -> None:
+    """Raise a ValueError if a chunk is open that was read with another chunk size."""
     if state.chunk_size in (0, chunk_size):
         return
-    if state.pending.width or bool((state.position % chunk_size).any()):
+    if any(bool((state.position % size).any()) for size in (state.chunk_size, chunk_size)):
         raise ValueError(
             f"the state's open chunk was read with chunk_size={state.chunk_size}, found chunk_size={chunk_size}"
         )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from titans_seq.memory._step_cache import StepCache, combine, write_rows
 
 Weights = tuple[Tensor, ...]
 
@@ -35,7 +38,7 @@ class PendingRows:
 
     @property
     def width(self) -> int:
-        """Number of slots held; the longest phase of the batch."""
+        """Number of slots held: the longest phase of the batch, or the chunk size where tokens are read singly."""
         return self.k.shape[1]
 
     def map(self, fn: Callable[[Tensor], Tensor]) -> PendingRows:
@@ -63,6 +66,12 @@ def empty_pending(batch_size: int, heads: int, head_dim: int, like: Tensor) -> P
     return PendingRows(row, row, gate, gate, gate, gate.bool())
 
 
+def cached_pending(cache: StepCache) -> PendingRows:
+    """Return the rows that a cache holds, as views of it."""
+    parts = (cache.keys, cache.values, *cache.gates.unbind(-1), cache.keep)
+    return PendingRows(*(x.transpose(1, 2) for x in parts))
+
+
 @dataclass(frozen=True)
 class MemoryState:
     """What a batch of neural memories has become after the tokens read so far.
@@ -83,6 +92,9 @@ class MemoryState:
         Tokens read by each row.
     chunk_size : int
         Chunk size the open chunk was read with; 0 while nothing was read.
+    cache : StepCache, optional
+        What `titans_seq.memory.memory_step` keeps of the open chunk; ``pending`` is then a view of it. Derived from
+        the other fields, hence never saved; without it the next step makes it anew.
     """
 
     initial: Weights
@@ -93,6 +105,7 @@ class MemoryState:
     pending: PendingRows
     position: Tensor
     chunk_size: int = 0
+    cache: StepCache | None = field(default=None, repr=False, compare=False)
 
     @property
     def batch_size(self) -> int:
@@ -109,20 +122,40 @@ class MemoryState:
         """Floating dtype of the weights."""
         return self.weights[0].dtype
 
-    def _map(self, fn: Callable[[Tensor], Tensor], shared: Callable[[Tensor], Tensor]) -> MemoryState:
-        stacks = {
-            name: tuple((shared if name == "initial" else fn)(w) for w in getattr(self, name)) for name in _STACKS
-        }
+    def _map(self, fn: Callable[[Tensor], Tensor], shared: Callable[[Tensor], Tensor] | None = None) -> MemoryState:
+        """Apply ``fn`` to what belongs to rows, and ``shared`` to the initial weights; the cache is dropped."""
+        initial = self.initial if shared is None else tuple(shared(w) for w in self.initial)
         return MemoryState(
-            **stacks, pending=self.pending.map(fn), position=fn(self.position), chunk_size=self.chunk_size
-        )
+            initial, **self._rows(fn), pending=self.pending.map(fn), position=fn(self.position),
+            chunk_size=self.chunk_size,
+        )  # fmt: skip
+
+    def _map_cached(self, fn: Callable[[Tensor], Tensor]) -> MemoryState:
+        """Apply ``fn`` to what belongs to rows, the cache included."""
+        if self.cache is None:
+            return self._map(fn)
+        cache = self.cache.map(fn)
+        return MemoryState(
+            self.initial, **self._rows(fn), pending=cached_pending(cache), position=fn(self.position),
+            chunk_size=self.chunk_size, cache=cache,
+        )  # fmt: skip
+
+    def _rows(self, fn: Callable[[Tensor], Tensor]) -> dict[str, Any]:
+        return {name: tuple(fn(w) for w in getattr(self, name)) for name in _STACKS[1:]}
 
     def detach(self) -> MemoryState:
         """Cut the state off from the graph that made it (the initial weights stay attached)."""
-        return self._map(lambda x: x.detach(), lambda x: x)
+        # A state with a cache has no graph behind it.
+        return self if self.cache is not None else self._map(lambda x: x.detach())
+
+    def clone(self) -> MemoryState:
+        """Copy everything but the initial weights, so that nothing is shared with this state."""
+        return self._map_cached(lambda x: x.clone(memory_format=torch.contiguous_format))
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> MemoryState:
         """Move to a device and / or change the floating dtype."""
+        if device is None and dtype in (None, self.dtype):
+            return self
 
         def move(x: Tensor) -> Tensor:
             return x.to(device=device, dtype=dtype if x.is_floating_point() else None)
@@ -131,13 +164,32 @@ class MemoryState:
 
     def select(self, rows: Tensor) -> MemoryState:
         """Return the rows named by an integer or boolean index tensor, in that order."""
-        return self._map(lambda x: x[rows], lambda x: x)
+        return self._map_cached(lambda x: x[rows])
+
+    def first(self, batch_size: int) -> MemoryState:
+        """Return the first rows, as views."""
+        return self._map_cached(lambda x: x[:batch_size])
+
+    def put(self, rows: Tensor, other: MemoryState) -> MemoryState:
+        """Write ``other`` over the named rows, in this state's own tensors.
+
+        Raises
+        ------
+        ValueError
+            If one of them has no cache, or they are states of different memories.
+        """
+        if self.cache is None or other.cache is None:
+            raise ValueError("put needs states that are read token by token, found one without a cache")
+        _check_same_initial(self, other, 1)
+        for name in ("position", "cache", *_STACKS[1:]):
+            combine(lambda x: write_rows(x[0], rows, x[1]), [getattr(self, name), getattr(other, name)])
+        return self
 
     def expand(self, batch_size: int) -> MemoryState:
         """Repeat a state of batch size 1 (a view, no copy)."""
         if self.batch_size != 1:
             raise ValueError(f"expand needs a state of batch size 1, found {self.batch_size}")
-        return self._map(lambda x: x.expand(batch_size, *x.shape[1:]), lambda x: x)
+        return self._map(lambda x: x.expand(batch_size, *x.shape[1:]))
 
     def forget(self) -> MemoryState:
         """Return to the initial weights: zero momentum, position 0, nothing pending."""
@@ -157,6 +209,7 @@ class MemoryState:
             pending=empty_pending(self.batch_size, heads, head_dim, self.weights[0]),
             position=torch.zeros_like(self.position),
             chunk_size=0,
+            cache=None,
         )
 
     def read(self, q: Tensor) -> Tensor:
@@ -183,28 +236,25 @@ class MemoryState:
         chunk_size = _common_chunk_size(states)
         for i, other in enumerate(states[1:], start=1):
             _check_same_initial(first, other, i)
-        width = max(s.pending.width for s in states)
-        pending = [s.pending.widen(width) for s in states]
-        joined = {
-            name: tuple(torch.cat(ws) for ws in zip(*(getattr(s, name) for s in states), strict=True))
-            for name in _STACKS[1:]
-        }
+        cache = _joined_caches(states)
         return MemoryState(
-            initial=first.initial,
-            **joined,
-            pending=PendingRows(*(torch.cat([getattr(p, n) for p in pending]) for n in _PENDING_FIELDS)),
-            position=torch.cat([s.position for s in states]),
+            first.initial,
+            **{name: combine(_cat, [getattr(s, name) for s in states]) for name in _STACKS[1:]},
+            pending=_joined_pending(states) if cache is None else cached_pending(cache),
+            position=_cat([s.position for s in states]),
             chunk_size=chunk_size,
+            cache=cache,
         )
 
     def unstack(self) -> list[MemoryState]:
         """Split into states of batch size 1."""
-        return [self._map(lambda x, i=i: x[i : i + 1], lambda x: x) for i in range(self.batch_size)]  # type: ignore[misc]
+        return [self._map(lambda x, i=i: x[i : i + 1]) for i in range(self.batch_size)]  # type: ignore[misc]
 
     def tensors(self) -> dict[str, Tensor]:
         """Return every tensor under a flat name, for saving; the inverse of `from_tensors`."""
         flat = {f"{name}.{i}": w for name in _STACKS for i, w in enumerate(getattr(self, name))}
-        flat |= {f"pending.{name}": getattr(self.pending, name) for name in _PENDING_FIELDS}
+        longest = int((self.position % self.chunk_size).max()) if self.chunk_size else 0
+        flat |= {f"pending.{name}": getattr(self.pending, name)[:, :longest] for name in _PENDING_FIELDS}
         flat |= {"position": self.position, "chunk_size": torch.tensor(self.chunk_size)}
         return {name: x.contiguous() for name, x in flat.items()}
 
@@ -212,7 +262,7 @@ class MemoryState:
     def from_tensors(tensors: dict[str, Tensor]) -> MemoryState:
         """Rebuild a state from `tensors`."""
         depth = sum(name.startswith("initial.") for name in tensors)
-        stacks = {name: tuple(tensors[f"{name}.{i}"] for i in range(depth)) for name in _STACKS}
+        stacks: dict[str, Any] = {name: tuple(tensors[f"{name}.{i}"] for i in range(depth)) for name in _STACKS}
         return MemoryState(
             **stacks,
             pending=PendingRows(*(tensors[f"pending.{name}"] for name in _PENDING_FIELDS)),
@@ -278,6 +328,22 @@ def _common_chunk_size(states: Sequence[MemoryState]) -> int:
     if len(sizes) > 1:
         raise ValueError(f"cannot stack states read with different chunk sizes: {sizes}")
     return sizes[0] if sizes else 0
+
+
+def _cat(tensors: Sequence[Tensor]) -> Tensor:
+    return torch.cat(list(tensors))
+
+
+def _joined_pending(states: Sequence[MemoryState]) -> PendingRows:
+    width = max(s.pending.width for s in states)
+    return combine(_cat, [s.pending.widen(width) for s in states])
+
+
+def _joined_caches(states: Sequence[MemoryState]) -> StepCache | None:
+    """Join the caches where all states have one, made for the same rule and chunk size."""
+    caches = [s.cache for s in states if s.cache is not None]
+    alike = len({(c.rule, s.chunk_size) for c, s in zip(caches, states, strict=False)}) == 1
+    return combine(_cat, caches) if len(caches) == len(states) and alike else None
 
 
 def _check_same_initial(first: MemoryState, other: MemoryState, i: int) -> None:

@@ -9,6 +9,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from titans_seq.memory._step_cache import write_rows
+
 SHARED = {"shared": True}
 """Field metadata: the value belongs to the whole batch, not to its rows."""
 
@@ -46,6 +48,33 @@ class StateTree:
         """Return the rows named by an integer or boolean index tensor, in that order."""
         return self._map(lambda x: x[rows], lambda state: state.select(rows), by_row=True)
 
+    def clone(self) -> Self:
+        """Copy everything that belongs to rows, so that nothing of it is shared with this state."""
+        return self._map(_own, lambda state: state.clone(), by_row=True)
+
+    def first(self, batch_size: int) -> Self:
+        """Return the first rows, as views."""
+        return self._map(lambda x: x[:batch_size], lambda state: state.first(batch_size), by_row=True)
+
+    def put(self, rows: Tensor, other: Self) -> Self:
+        """Write ``other`` over the named rows, in this state's own tensors where their shapes allow it.
+
+        Returns
+        -------
+        Self
+            The state with the rows written: to be used instead of this one.
+        """
+        written = {
+            f.name: _put(rows, getattr(self, f.name), getattr(other, f.name))
+            for f in fields(self)
+            if not f.metadata.get("shared")
+        }
+        return replace(self, **written)
+
+    def settled(self) -> StateTree:
+        """Return the form in which the state is saved, and stacked with others; by default it has but one."""
+        return self
+
     @classmethod
     def stack(cls, states: Sequence[Self]) -> Self:
         """Join states along the batch; rows may stand at different positions.
@@ -70,7 +99,7 @@ class StateTree:
         flat: dict[str, Tensor] = {}
         for f in fields(self):
             _flatten(f.name, getattr(self, f.name), flat)
-        return {name: x.detach().clone(memory_format=torch.contiguous_format) for name, x in flat.items()}
+        return {name: _own(x.detach()) for name, x in flat.items()}
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor]) -> Self:
@@ -89,7 +118,13 @@ def _apply(value: Any, leaf: Callable[[Tensor], Tensor], branch: Callable[[Any],
     return branch(value)
 
 
+def _own(x: Tensor) -> Tensor:
+    return x.clone(memory_format=torch.contiguous_format)
+
+
 def _stack(values: list[Any]) -> Any:
+    if len({type(v) for v in values}) > 1:
+        values = [v.settled() if isinstance(v, StateTree) else v for v in values]
     first = values[0]
     if any(type(v) is not type(first) for v in values):
         raise ValueError("cannot stack states of different models: a part is missing in some of them")
@@ -104,6 +139,16 @@ def _stack(values: list[Any]) -> Any:
     return type(first).stack(values)
 
 
+def _put(rows: Tensor, into: Any, value: Any) -> Any:
+    if into is None:
+        return None
+    if isinstance(into, Tensor):
+        return write_rows(into, rows, value)
+    if isinstance(into, tuple):
+        return tuple(_put(rows, i, v) for i, v in zip(into, value, strict=True))
+    return into.put(rows, value)
+
+
 def _flatten(name: str, value: Any, flat: dict[str, Tensor]) -> None:
     if value is None:
         return
@@ -113,6 +158,7 @@ def _flatten(name: str, value: Any, flat: dict[str, Tensor]) -> None:
         for i, v in enumerate(value):
             _flatten(f"{name}.{i}", v, flat)
     else:
+        value = value.settled() if isinstance(value, StateTree) else value
         flat.update({f"{name}.{key}": x for key, x in value.tensors().items()})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from titans_seq.nn._ragged import valid_tokens
 from titans_seq.nn.blocks import Block
 from titans_seq.nn.config import BlockConfig
-from titans_seq.nn.mixer import Reading
+from titans_seq.nn.mixer import Reading, Step
 from titans_seq.nn.norm import rms_norm
+from titans_seq.nn.rotary import Table, rotary_table
 from titans_seq.nn.state import BackboneState, LayerState
 from titans_seq.nn.variants import mixer_class
 
@@ -172,6 +173,106 @@ class Backbone(nn.Module):
         state = BackboneState(layers, state.position + (x.shape[1] if lengths is None else lengths))
         y = _zero_outside(self.norm(x), valid)
         return (y, state) if surprise is None else (y, state, surprise)
+
+    def ready(self, state: BackboneState) -> BackboneState:
+        """Return a state that `step` may write to in place from the first token on; it shares no tensors."""
+        layers = (b.mixer.ready(layer, state.position) for b, layer in zip(self.blocks, state.layers, strict=True))
+        return BackboneState(tuple(layers), state.position.clone())
+
+    @overload
+    def step(
+        self, x: Tensor, state: BackboneState, *, mask: Tensor | None = None, read: Tensor | None = None,
+        return_surprise: Literal[False] = False, zero_memory: bool = False, inplace: bool = False,
+    ) -> tuple[Tensor, BackboneState]: ...  # fmt: skip
+    @overload
+    def step(
+        self, x: Tensor, state: BackboneState, *, mask: Tensor | None = None, read: Tensor | None = None,
+        return_surprise: Literal[True], zero_memory: bool = False, inplace: bool = False,
+    ) -> tuple[Tensor, BackboneState, Tensor]: ...  # fmt: skip
+    def step(
+        self,
+        x: Tensor,
+        state: BackboneState,
+        *,
+        mask: Tensor | None = None,
+        read: Tensor | None = None,
+        return_surprise: bool = False,
+        zero_memory: bool = False,
+        inplace: bool = False,
+    ) -> tuple[Tensor, BackboneState] | tuple[Tensor, BackboneState, Tensor]:
+        """Read one token of every row: what `forward` returns for it, sooner.
+
+        But for `attention`, which looks at everything read, its cost does not depend on how much that was.
+
+        Parameters
+        ----------
+        x : Tensor, shape (batch, d_model)
+        state : BackboneState
+        mask : Tensor of bool, shape (batch,), optional
+            False for masked tokens.
+        read : Tensor of bool, shape (batch,), optional
+            False for rows that read nothing in this call: their output is zero, their state stays as it is.
+        return_surprise, zero_memory
+            As in `forward`; surprise of shape (batch, n_layers, n_heads).
+        inplace : bool, default False
+            Write into the tensors of ``state`` where they come from an earlier step. That state, and all that
+            shares its tensors, must not be used again; only the one returned.
+
+        Returns
+        -------
+        tuple of Tensor and BackboneState
+            The result, shaped like ``x``, and the next state; then the surprise if asked for.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not fit, or surprise is asked of a variant that has no memory.
+
+        Notes
+        -----
+        A step has no graph. Where gradients are enabled, `forward` reads the token instead, and ``inplace`` is not
+        heeded.
+        """
+        self._check_step(x, state, mask, read)
+        if return_surprise and not self.has_memory:
+            raise ValueError(f"variant {self.variant!r} has no memory, hence no surprise to return")
+        step = Step(state.position, mask, read, zero_memory, return_surprise, inplace, self._rotation(state.position))
+        if torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in self.parameters())):
+            return self._step_with_graph(x, state, step)
+        layers: list[LayerState] = []
+        surprises: list[Tensor] = []
+        x = _zero_outside(x, mask, read)
+        for block, layer in zip(self.blocks, state.layers, strict=True):
+            x, layer, surprise = block.step(x, layer, step)
+            layers.append(layer)
+            surprises += [] if surprise is None else [surprise]
+        y = _zero_outside(self.norm(x), read)
+        state = BackboneState(tuple(layers), state.position + (1 if read is None else read))
+        return (y, state, torch.stack(surprises, 1)) if return_surprise else (y, state)
+
+    def _rotation(self, position: Tensor) -> Table | None:
+        """Angles of one token per row, (batch, 1, 1, head_dim // 2), where attention has a window."""
+        if "window" not in self.mixer_class.state_parts:
+            return None
+        head_dim = self.config.d_model // self.config.n_heads
+        return rotary_table(position[:, None], head_dim, self.norm.weight.dtype)
+
+    def _step_with_graph(self, x: Tensor, state: BackboneState, step: Step) -> Any:
+        reading = step.as_reading()
+        found = self(
+            x[:, None], state, mask=reading.mask, lengths=reading.lengths,
+            return_surprise=step.return_surprise, zero_memory=step.zero_memory,
+        )  # fmt: skip
+        return tuple(part.squeeze(1) if isinstance(part, Tensor) else part for part in found)
+
+    def _check_step(self, x: Tensor, state: BackboneState, mask: Tensor | None, read: Tensor | None) -> None:
+        if x.dim() != 2 or x.shape[1] != self.config.d_model:
+            raise ValueError(f"x must have shape (batch, {self.config.d_model}), found {tuple(x.shape)}")
+        self._check_state(state, x.shape[0])
+        for name, rows in (("mask", mask), ("read", read)):
+            if rows is not None and (rows.shape != x.shape[:1] or rows.dtype != torch.bool):
+                found = f"{rows.dtype} of {tuple(rows.shape)}"
+                raise ValueError(f"{name} must be bool of shape {tuple(x.shape[:1])}, found {found}")
 
     def _read(
         self, x: Tensor, layers: tuple[LayerState, ...], reading: Reading

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from titans_seq.nn.config import BlockConfig
-from titans_seq.nn.mixer import Mixer, Reading, ReadResult
+from titans_seq.nn.mixer import Mixer, Reading, ReadResult, Step
 from titans_seq.nn.norm import rms_norm
 from titans_seq.nn.state import LayerState
 
@@ -58,5 +58,11 @@ class Block(nn.Module):
     def forward(self, x: Tensor, state: LayerState, reading: Reading) -> ReadResult:
         """Read x (batch, time, d_model); the result is the new residual stream."""
         delta, state, surprise = self.mixer(x, state, reading)
+        x = x + self.dropout(delta)
+        return ReadResult(x + self.dropout(self.mlp(self.norm(x))), state, surprise)
+
+    def step(self, x: Tensor, state: LayerState, step: Step) -> ReadResult:
+        """Read one token per row, x (batch, d_model)."""
+        delta, state, surprise = self.mixer.step(x, state, step)
         x = x + self.dropout(delta)
         return ReadResult(x + self.dropout(self.mlp(self.norm(x))), state, surprise)

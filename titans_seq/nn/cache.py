@@ -92,6 +92,11 @@ class GrowingCache(AttentionCache):
         width = max((s.width for s in states), default=0)
         return super().stack([s.widen(width) for s in states])
 
+    def put(self, rows: Tensor, other: Self) -> Self:
+        """Write ``other`` over the named rows; the wider one decides the width."""
+        width = max(self.width, other.width)
+        return super(GrowingCache, self.widen(width)).put(rows, other.widen(width))
+
     def forget(self) -> GrowingCache:
         """Return a cache without slots."""
         batch, _, heads, head_dim = self.keys.shape

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from titans_seq.memory import MemoryState, init_state, neural_memory
+from titans_seq.memory import MemoryState, init_state, memory_step, neural_memory, ready_for_steps
 from titans_seq.nn.conv import CausalConv
 from titans_seq.nn.norm import HeadRMSNorm, l2_normalize
 from titans_seq.nn.state import LayerState, MemoryStart
@@ -128,6 +128,10 @@ class NeuralMemory(nn.Module):
         rows = start.expand(batch_size)
         return LayerState(memory=rows.memory, tail=rows.tail, start=start)
 
+    def ready(self, memory: MemoryState) -> MemoryState:
+        """Return a memory that `step` may write to in place."""
+        return ready_for_steps(memory, chunk_size=self.chunk_size, rule=self.rule, loss=self.loss)
+
     @overload
     def forward(
         self, x: Tensor, state: LayerState | None = None, *, mask: Tensor | None = None,
@@ -176,6 +180,46 @@ class NeuralMemory(nn.Module):
         y = self.project_out((self.norm(y) * output_gate).flatten(-2))
         state = replace(state, memory=memory, tail=tail)
         return (y, state) if surprise is None else (y, state, surprise)
+
+    def step(
+        self,
+        x: Tensor,
+        state: LayerState,
+        *,
+        mask: Tensor | None = None,
+        read: Tensor | None = None,
+        return_surprise: bool = False,
+        inplace: bool = False,
+    ) -> tuple[Tensor, LayerState, Tensor | None]:
+        """Read one token per row, at a cost that does not depend on its position.
+
+        Parameters
+        ----------
+        x : Tensor, shape (batch, d_model)
+        state : LayerState
+        mask, read, inplace
+            As in `titans_seq.memory.memory_step`.
+        return_surprise : bool, default False
+            Also return the surprise, shape (batch, heads); else None.
+
+        Returns
+        -------
+        tuple of Tensor, LayerState, and Tensor or None
+        """
+        assert state.memory is not None and state.tail is not None
+        mixed, tail = self.conv.step(F.silu(self.project_in(x)), state.tail)
+        if read is not None:
+            tail = torch.where(read[:, None, None], tail, state.tail)
+        mixed = mixed.unflatten(-1, (3, self.n_heads, self.head_dim))
+        q, k = l2_normalize(mixed[:, :2]).unbind(1)
+        theta, eta, alpha, output_gate = self._gates(x)
+        y, memory, *surprise = memory_step(
+            q, k, mixed[:, 2], theta, eta, alpha, state.memory, chunk_size=self.chunk_size, rule=self.rule,
+            loss=self.loss, surprise_threshold=self.surprise_threshold, mask=mask, read=read,
+            return_surprise=return_surprise, inplace=inplace,
+        )  # type: ignore[call-overload]  # fmt: skip
+        y = self.project_out((self.norm(y) * output_gate).flatten(-2))
+        return y, replace(state, memory=memory, tail=tail), surprise[0] if surprise else None
 
     def _learn(
         self,

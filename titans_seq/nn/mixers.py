@@ -7,13 +7,16 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from titans_seq.nn.config import BlockConfig
-from titans_seq.nn.mixer import Mixer, Reading, ReadResult, read_memory
+from titans_seq.nn.mixer import Mixer, Reading, ReadResult, Step, read_memory, step_memory
 from titans_seq.nn.norm import rms_norm
 from titans_seq.nn.state import LayerState
+from titans_seq.nn.window_step import step_window
 
 
 class MemoryMixer(Mixer):
     """`lmm`: the memory alone."""
+
+    steps_in_place = True
 
     def __init__(self, config: BlockConfig) -> None:
         super().__init__(config)
@@ -27,11 +30,16 @@ class MemoryMixer(Mixer):
         """Read tokens with the memory."""
         return read_memory(self.memory, self.norm(x), state, reading)
 
+    def step(self, x: Tensor, state: LayerState, step: Step) -> ReadResult:
+        """Read one token per row with the memory."""
+        return step_memory(self.memory, self.norm(x), state, step)
+
 
 class WindowMixer(Mixer):
     """`swa`: sliding-window attention alone, a control."""
 
     state_parts = frozenset({"window"})
+    steps_in_place = True
 
     def __init__(self, config: BlockConfig) -> None:
         super().__init__(config)
@@ -47,6 +55,11 @@ class WindowMixer(Mixer):
             self.norm(x), state.window, persistent=self.norm(self.persistent),
             mask=reading.mask, lengths=reading.lengths,
         )  # fmt: skip
+        return ReadResult(y, replace(state, window=window))
+
+    def step(self, x: Tensor, state: LayerState, step: Step) -> ReadResult:
+        """Attend within the window, one query per row."""
+        y, window = step_window(self.attention, self.norm(x), self.norm(self.persistent), state.window, step)
         return ReadResult(y, replace(state, window=window))
 
 
@@ -96,6 +109,14 @@ class GatedMixer(MemoryMixer):
         gate = self.gate(x).sigmoid()
         return ReadResult(attended.lerp(recalled, gate), replace(state, window=window), surprise)
 
+    def step(self, x: Tensor, state: LayerState, step: Step) -> ReadResult:
+        """Read one token per row with both and mix."""
+        x = self.norm(x)
+        attended, window = step_window(self.attention, x, self.norm(self.persistent), state.window, step)
+        recalled, state, surprise = step_memory(self.memory, x, state, step)
+        gate = self.gate(x).sigmoid()
+        return ReadResult(attended.lerp(recalled, gate), replace(state, window=window), surprise)
+
 
 class LayeredMixer(MemoryMixer):
     """`mal`: the memory first, then sliding-window attention on what it leaves."""
@@ -118,4 +139,12 @@ class LayeredMixer(MemoryMixer):
             self.attention_norm(x + recalled), state.window, persistent=self.attention_norm(self.persistent),
             mask=reading.mask, lengths=reading.lengths,
         )  # fmt: skip
+        return ReadResult(recalled + attended, replace(state, window=window), surprise)
+
+    def step(self, x: Tensor, state: LayerState, step: Step) -> ReadResult:
+        """Read one token per row with the memory, then attend."""
+        recalled, state, surprise = step_memory(self.memory, self.norm(x), state, step)
+        attended, window = step_window(
+            self.attention, self.attention_norm(x + recalled), self.attention_norm(self.persistent), state.window, step
+        )
         return ReadResult(recalled + attended, replace(state, window=window), surprise)

@@ -15,6 +15,7 @@ from torch import Tensor
 from titans_seq.memory import MemoryState
 from titans_seq.nn._tree import SHARED, StateTree
 from titans_seq.nn.cache import GrowingCache, WindowCache
+from titans_seq.nn.ring import WindowRing
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,8 @@ class LayerState(StateTree):
         Weights, momentum and open chunk of the neural memory.
     tail : Tensor or None, shape (batch, width - 1, channels)
         Tail of the memory layer's convolution.
-    window : WindowCache or None
-        What sliding-window attention sees.
+    window : WindowCache, WindowRing or None
+        What sliding-window attention sees; a ring while tokens are read singly.
     history : GrowingCache or None
         What full attention sees: everything read.
     segment : OpenSegment or None
@@ -90,7 +91,7 @@ class LayerState(StateTree):
 
     memory: MemoryState | None = field(default=None, metadata={"kind": MemoryState})
     tail: Tensor | None = None
-    window: WindowCache | None = field(default=None, metadata={"kind": WindowCache})
+    window: WindowCache | WindowRing | None = field(default=None, metadata={"kind": WindowCache})
     history: GrowingCache | None = field(default=None, metadata={"kind": GrowingCache})
     segment: OpenSegment | None = field(default=None, metadata={"kind": OpenSegment})
     start: MemoryStart | None = field(default=None, metadata={"kind": MemoryStart, **SHARED})

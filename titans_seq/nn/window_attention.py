@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from titans_seq.nn.attention import AttentionProjections, attend, hide
 from titans_seq.nn.cache import WindowCache
+from titans_seq.nn.ring import WindowRing
 from titans_seq.nn.rotary import rotary_table, rotate, table_from
 
 MIN_BLOCK = 16
@@ -42,7 +43,7 @@ class SlidingWindowAttention(AttentionProjections):
     def forward(
         self,
         x: Tensor,
-        cache: WindowCache | None = None,
+        cache: WindowCache | WindowRing | None = None,
         *,
         persistent: Tensor | None = None,
         mask: Tensor | None = None,
@@ -53,7 +54,7 @@ class SlidingWindowAttention(AttentionProjections):
         Parameters
         ----------
         x : Tensor, shape (batch, time, d_model)
-        cache : WindowCache, optional
+        cache : WindowCache or WindowRing, optional
             What an earlier call handed back; None at the start of a stream.
         persistent : Tensor, shape (n_persistent, d_model), optional
             Tokens that all queries see.
@@ -68,6 +69,7 @@ class SlidingWindowAttention(AttentionProjections):
             The result, shaped like ``x``, and the cache for the next call.
         """
         cache = self.empty_cache(x.shape[0]) if cache is None else cache
+        cache = cache.settled() if isinstance(cache, WindowRing) else cache
         q, k, v = self.queries_keys_values(x)
         buffer = cache.append(k, v, mask)
         y = self._windows(q * self.scale, buffer, self.keys_values(x[0, :0] if persistent is None else persistent))

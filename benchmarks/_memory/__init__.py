@@ -1,0 +1,1 @@
+"""What `benchmarks/memory.py` runs: cells, contenders, and how they are measured."""

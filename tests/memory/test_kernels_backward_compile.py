@@ -1,0 +1,99 @@
+"""Backward kernels compiled for GPUs that need not be there: registers, spills and shared memory."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+pytest.importorskip("triton")
+pytestmark = pytest.mark.skipif(
+    os.environ.get("TRITON_INTERPRET", "0") not in ("", "0"), reason="an interpreted kernel cannot be compiled"
+)
+
+
+def compiled(
+    capability: int, shapes: list[Any], *, every: bool = False, surprise: bool = False
+) -> list[tuple[Any, dict[str, Any]]]:
+    """Variants with what they need; a table of it is printed, and shown when a test fails or under -s."""
+    from titans_seq.memory.kernels.resources import compile_resources
+    from titans_seq.memory.kernels.resources_backward import backward_variants
+
+    found = []
+    for variant in backward_variants(shapes, surprise=surprise):
+        if every or variant.default:
+            needs = compile_resources(variant, capability)
+            mark = "*" if variant.default else " "
+            print(
+                f"sm_{capability} {mark} {variant.name:95s} {needs['registers']:4d} registers"
+                f"{needs['spill_bytes']:7d} B spilled {needs['shared'] / 1024:6.1f} KiB shared{needs['seconds']:6.1f} s"
+            )
+            found.append((variant, needs))
+    return found
+
+
+def check_shared(capability: int, found: list[tuple[Any, dict[str, Any]]]) -> None:
+    from titans_seq.memory.kernels.resources import SHARED_LIMITS
+
+    assert not [v.name for v, needs in found if needs["shared"] > SHARED_LIMITS[capability]]
+
+
+def check_spills(found: list[tuple[Any, dict[str, Any]]], limit: int = 0) -> None:
+    spilling = {v.name: needs["spill_bytes"] for v, needs in found if needs["spill_bytes"] > limit}
+    assert not spilling
+
+
+@pytest.mark.parametrize(("chunk_size", "width"), [(16, 64), (32, 64), (64, 64), (64, 256)])
+def test_defaults_do_not_spill_on_hopper(chunk_size: int, width: int) -> None:
+    from titans_seq.memory.kernels.resources import Shape
+
+    found = compiled(90, [Shape(chunk_size, 64, width)])
+    assert len(found) == 11
+    check_spills(found)
+    check_shared(90, found)
+
+
+@pytest.mark.parametrize("rule", ["bounded", "titans"])
+def test_one_layer_does_not_spill_on_hopper(rule: str) -> None:
+    from titans_seq.memory.kernels.resources import Shape
+
+    found = compiled(90, [Shape(64, 64, depth=1, rule=rule)], surprise=True)
+    assert len(found) == (7 if rule == "bounded" else 6)
+    check_spills(found)
+    check_shared(90, found)
+
+
+def test_defaults_fit_on_ampere() -> None:
+    """They run there too; only the sequential kernel's spills are held down, the parallel ones may."""
+    from titans_seq.memory.kernels.resources import Shape
+
+    found = compiled(80, [Shape(64, 64, 64)])
+    check_shared(80, found)
+    check_spills([(v, needs) for v, needs in found if "backward state" in v.name])
+    check_spills(found, limit=2048)
+
+
+@pytest.mark.slow
+def test_every_variant() -> None:
+    from titans_seq.memory.kernels.resources import SHAPES
+
+    found = compiled(90, list(SHAPES), every=True)
+    check_shared(90, found)
+    check_spills([(v, needs) for v, needs in found if v.default and " D64 " in v.name])
+    check_spills(found, limit=512)
+
+
+@pytest.mark.slow
+def test_every_variant_on_ampere() -> None:
+    from titans_seq.memory.kernels.resources import SHAPES
+
+    check_shared(80, compiled(80, [shape for shape in SHAPES if shape.head_dim <= 64], every=True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [64, 256])
+def test_defaults_with_surprise(width: int) -> None:
+    from titans_seq.memory.kernels.resources import Shape
+
+    check_spills(compiled(90, [Shape(size, 64, width) for size in (16, 32, 64)], surprise=True))

@@ -1,0 +1,25 @@
+"""Runs the kernels' tests under Triton's interpreter, which must be asked for before the kernels are imported."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FILES = ("test_kernels_forward.py",)
+HERE = Path(__file__).parent
+pytest.importorskip("triton")
+
+
+@pytest.mark.skipif(os.environ.get("TRITON_INTERPRET", "0") not in ("", "0"), reason="this process already interprets")
+@pytest.mark.parametrize("file", FILES)
+def test_interpreted(file: str) -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", str(HERE / file)]
+    environment = {**os.environ, "TRITON_INTERPRET": "1"}
+    done = subprocess.run(command, cwd=HERE.parents[1], env=environment, capture_output=True, text=True, timeout=600)
+    summary = (done.stdout.strip().splitlines() or [""])[-1]
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert "passed" in summary and "skipped" not in summary, summary
