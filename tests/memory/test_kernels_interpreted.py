@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-FILES = ("test_kernels_forward.py",)
+FILES = ("test_kernels_forward.py", "test_kernels_backward.py", "test_kernels_op.py")
 HERE = Path(__file__).parent
 pytest.importorskip("triton")
 

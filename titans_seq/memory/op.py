@@ -165,7 +165,8 @@ def _read_one(
 ) -> tuple[Tensor, MemoryState, Tensor | None]:
     keep = None if mask is None else _full_mask(mask, inputs[0])[:, 0]
     read = None if lengths is None else lengths.to(inputs[0].device) > 0
-    y, new, surprise = step_token([x[:, 0] for x in inputs], state, options, keep=keep, read=read)
+    one = [x[:, 0].to(state.dtype) for x in inputs]
+    y, new, surprise = step_token(one, state, options, keep=keep, read=read)
     return y[:, None], new, None if surprise is None else surprise[:, None]
 
 
