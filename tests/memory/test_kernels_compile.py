@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 import pytest
+from kernel_resources import note_resources
 
 pytest.importorskip("triton")
 pytestmark = pytest.mark.skipif(
@@ -16,18 +17,14 @@ pytestmark = pytest.mark.skipif(
 def compiled(
     capability: int, shapes: list[Any], *, every: bool, surprise: bool = False
 ) -> list[tuple[Any, dict[str, Any]]]:
-    """Variants with what they need; a table of it is printed, and shown when a test fails or under -s."""
+    """Variants with what they need; the table of it is printed at the end of the run."""
     from titans_seq.memory.kernels.resources import compile_resources, forward_variants
 
     found = []
     for variant in forward_variants(shapes, surprise=surprise):
         if every or variant.default:
             needs = compile_resources(variant, capability)
-            mark = "*" if variant.default else " "
-            print(
-                f"sm_{capability} {mark} {variant.name:90s} {needs['registers']:4d} registers"
-                f"{needs['spill_bytes']:7d} B spilled {needs['shared'] / 1024:5.1f} KiB shared{needs['seconds']:6.1f} s"
-            )
+            note_resources(capability, variant, needs)
             found.append((variant, needs))
     return found
 

@@ -21,7 +21,8 @@ from titans_seq.memory.kernels.rest_backward import (
     rest_keys_kernel,
     rest_linear_kernel,
 )
-from titans_seq.memory.kernels.state_backward import state_backward_kernel, state_backward_linear_kernel
+from titans_seq.memory.kernels.state_backward import state_backward_kernel
+from titans_seq.memory.kernels.state_backward_linear import state_backward_linear_kernel
 from titans_seq.memory.kernels.tuning import TunedKernel, block_width
 
 KEY = ("B", "D", "E", "DEPTH", "BOUNDED")
