@@ -31,7 +31,8 @@ class Coefficients(NamedTuple):
     momentum_decay: Tensor
 
 
-NEGLIGIBLE = 1e-24
+NEGLIGIBLE = 1e-12
+"""Products below this are zero in single precision: far below rounding, and products of two are no denormals yet."""
 
 
 class Decay(NamedTuple):
@@ -66,6 +67,8 @@ def _flush(products: Tensor) -> Tensor:
 
     Gradients pass: the product of the other gates is not small where one gate is zero.
     """
+    if products.dtype == torch.float64:
+        return products
     if products.requires_grad:
         return products - torch.where(products > NEGLIGIBLE, 0, products).detach()
     return F.threshold(products, NEGLIGIBLE, 0.0)
