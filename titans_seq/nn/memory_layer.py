@@ -239,7 +239,9 @@ class NeuralMemory(nn.Module):
     def _queries_keys_values(
         self, x: Tensor, tail: Tensor, lengths: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        mixed, tail = self.conv(F.silu(self.project_in(x)), tail, lengths)
+        # In place where no graph needs the projection: a long read allocates less.
+        projected = F.silu(self.project_in(x), inplace=not torch.is_grad_enabled())
+        mixed, tail = self.conv(projected, tail, lengths)
         mixed = mixed.unflatten(-1, (3, self.n_heads, self.head_dim))
         q, k = l2_normalize(mixed[..., :2, :, :]).unbind(-3)
         return q, k, mixed[..., 2, :, :], tail
