@@ -22,13 +22,14 @@ pytestmark = pytest.mark.skipif(not interpreted, reason="needs TRITON_INTERPRET=
 @pytest.fixture(autouse=True)
 def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is allocated without being written holds NaN, and PyTorch's own path refuses to run."""
-    empty, empty_like = torch.empty, torch.empty_like
+    empty, empty_like, new_empty = torch.empty, torch.empty_like, Tensor.new_empty
 
     def poison(x: Tensor) -> Tensor:
         return x.fill_(float("nan")) if x.is_floating_point() else x
 
     monkeypatch.setattr(torch, "empty", lambda *a, **k: poison(empty(*a, **k)))
     monkeypatch.setattr(torch, "empty_like", lambda *a, **k: poison(empty_like(*a, **k)))
+    monkeypatch.setattr(Tensor, "new_empty", lambda self, *a, **k: poison(new_empty(self, *a, **k)))
 
 
 def refuse(*args: object, **kwargs: object) -> None:

@@ -182,3 +182,48 @@ def test_coefficients_and_their_adjoint_are_exact_at_closed_and_open_gates(chunk
         by_hand = coefficients_backward(made, keep, given)
     for ours, theirs in zip(by_hand, by_autograd, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("power", [1, 2])
+def test_a_second_derivative_is_refused_rather_than_wrong(depth: int, power: int) -> None:
+    t = Tokens(time=20, depth=depth)
+    t.k.requires_grad_()
+    y, _ = neural_memory(*t.inputs, t.state(), chunk_size=8)
+    with pytest.raises(RuntimeError, match="cannot be differentiated again"):
+        torch.autograd.grad(y.pow(power).sum(), t.k, create_graph=True)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("time", [1, 20])
+def test_autocast_leaves_the_memory_its_precision(depth: int, time: int) -> None:
+    t = Tokens(time=time, depth=depth, dtype=torch.float32)
+    t.k.requires_grad_()
+    expected, state = neural_memory(*t.inputs, t.state(), chunk_size=8)
+    wanted = torch.autograd.grad(expected.square().sum(), t.k)[0]
+    with torch.autocast("cpu", torch.bfloat16):
+        y, after = neural_memory(*t.inputs, t.state(), chunk_size=8)
+    got = torch.autograd.grad(y.square().sum(), t.k)[0]
+    assert after.dtype == torch.float32
+    assert torch.equal(y, expected)
+    assert torch.equal(got, wanted)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"chunk_size": 16.0}, "chunk_size must be an integer, found 16.0"),
+        ({"chunk_size": True}, "chunk_size must be an integer, found True"),
+        ({"checkpoint_every": 1.5}, "checkpoint_every must be an integer, found 1.5"),
+    ],
+)
+def test_sizes_that_are_no_integers_are_named(options: dict, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        outputs(Tokens(), **options)
+
+
+@pytest.mark.parametrize("lengths", [[3, 4], torch.tensor([1.5, 3.0])])
+def test_lengths_that_are_no_tensor_of_integers_are_refused(lengths: object) -> None:
+    t = Tokens()
+    with pytest.raises(ValueError, match=r"lengths must be a tensor of integers of shape \(2,\), found"):
+        neural_memory(*t.inputs, t.state(), chunk_size=4, lengths=lengths)

@@ -111,6 +111,20 @@ def test_in_float32_a_session_does_not_depend_on_the_others(variant: str) -> Non
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
+def test_others_may_come_and_go_after_every_token(variant: str) -> None:
+    backbone, x = build(variant), torch.randn(1, 30, 10).double()
+    sessions, found = Sessions(backbone, capacity=1), []
+    session = sessions.join()
+    for i in range(30):
+        found.append(sessions.step([session], x[:, i]))
+        visitor = sessions.join()
+        if i % 3 == 0:
+            sessions.step([visitor], x[:, 0])
+        sessions.leave(visitor)
+    assert difference(torch.stack(found, 1), backbone(x)[0]) <= 1e-12
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_sessions_that_are_not_named_do_not_move(variant: str) -> None:
     backbone = build(variant)
     sessions = Sessions(backbone, capacity=2)
@@ -180,7 +194,7 @@ def test_bad_input_is_named() -> None:
         sessions.leave(7)
     with pytest.raises(ValueError, match="named twice"):
         sessions.step([session, session], torch.zeros(2, 10).double())
-    with pytest.raises(ValueError, match="a row for each of 1 sessions"):
+    with pytest.raises(ValueError, match=r"x must have shape \(1, 10\), a row for each session"):
         sessions.step([session], torch.zeros(2, 10).double())
     with pytest.raises(ValueError, match="batch size 1, found 2"):
         sessions.join(backbone.init_state(2))
@@ -190,3 +204,49 @@ def test_bad_input_is_named() -> None:
         other = build("lmm")
         other.blocks[0].mixer.memory.initial[0].add_(1.0)
         sessions.join(other.init_state(1))
+
+
+@pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight")
+@pytest.mark.parametrize("variant", ["mag", "mal", "mac", "lmm", "swa", "attention"])
+def test_autocast_reads_tokens_one_by_one_and_at_once(variant: str) -> None:
+    torch.manual_seed(0)
+    backbone = Backbone(d_model=16, n_layers=1, variant=variant).eval()
+    x = torch.randn(2, 20, 16)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        whole, _ = backbone(x)
+        state = backbone.init_state(2)
+        for t in range(20):
+            y, state = backbone.step(x[:, t], state)
+            torch.testing.assert_close(y.float(), whole[:, t].float(), rtol=5e-2, atol=5e-2)
+    with torch.enable_grad(), torch.autocast("cpu", torch.bfloat16):
+        loss = backbone(x)[0].float().square().mean()
+        loss.backward()
+
+
+def test_a_pool_needs_a_backbone_in_evaluation_mode() -> None:
+    with pytest.raises(ValueError, match="training mode: call its eval"):
+        Sessions(Backbone(d_model=8, n_layers=1).train())
+
+
+def test_a_pool_says_which_shape_it_wants_and_takes_a_tensor_of_numbers() -> None:
+    pool = Sessions(Backbone(d_model=8, n_layers=1).eval())
+    ids = torch.tensor([pool.join(), pool.join()])
+    assert pool.step(ids, torch.randn(2, 8)).shape == (2, 8)
+    for x in (torch.randn(2), torch.randn(2, 5), torch.randn(3, 8)):
+        with pytest.raises(ValueError, match=r"x must have shape \(2, 8\)"):
+            pool.step(ids, x)
+    with pytest.raises(ValueError, match=r"mask must be bool of shape \(2,\)"):
+        pool.step(ids, torch.randn(2, 8), mask=torch.ones(2))
+    other = Backbone(d_model=8, n_layers=1, variant="swa").eval()
+    with pytest.raises(ValueError, match="variant"):
+        pool.join(other.init_state(1))
+
+
+def test_put_writes_rows_that_are_views_of_others() -> None:
+    backbone = Backbone(d_model=8, n_layers=1, variant="lmm").eval()
+    with torch.no_grad():
+        _, state = backbone.step(torch.randn(2, 8), backbone.init_state(2))
+    moved = state.put(torch.tensor([1]), state.first(1))
+    for a, b in zip(moved.layers[0].memory.weights, state.layers[0].memory.weights, strict=True):
+        assert torch.equal(a[1], a[0])
+        assert torch.equal(a[0], b[0])

@@ -23,6 +23,10 @@ class MemoryOptions:
     def __post_init__(self) -> None:
         check_choice("rule", self.rule, RULE_NAMES)
         check_choice("loss", self.loss, LOSSES)
+        for name in ("chunk_size", "checkpoint_every"):
+            value = getattr(self, name)
+            if (isinstance(value, bool) or not isinstance(value, int)) and (value is not None or name == "chunk_size"):
+                raise TypeError(f"{name} must be an integer, found {value!r}")
         if self.chunk_size < 1:
             raise ValueError(f"chunk_size must be at least 1, found {self.chunk_size}")
         if self.checkpoint_every is not None and self.checkpoint_every < 1:

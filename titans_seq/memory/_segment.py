@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -344,6 +345,11 @@ def _token_gradients(
     return dq, dk, stacked("v"), *gates_backward(gates, stacked("base"), coefficients, before, options)
 
 
+def full_precision(device: str) -> AbstractContextManager[Any]:
+    """Leave autocast, if it is on: the memory chooses its own precision."""
+    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
+
+
 class SegmentFunction(torch.autograd.Function):
     """A segment whose backward pass keeps only its inputs and recomputes the rest."""
 
@@ -366,16 +372,22 @@ class SegmentFunction(torch.autograd.Function):
         return (out.y, *out.weights, *out.momentum, out.keep, *surprise)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of ``tensors``."""
+        # once_differentiable alone refuses only where the graph happens to pass through its own node.
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "the memory's hand-derived gradient cannot be differentiated again (create_graph=True): "
+                "use backend='reference', or a memory of three or four layers"
+            )
         keep, *tensors = ctx.saved_tensors
         tokens, state = _unpack(keep, tuple(tensors))
         depth = len(state.weights)
         surprise = grads[2 * depth + 2].contiguous() if ctx.options.return_surprise else None
         end = EndGradients(grads[0].contiguous(), grads[1 : depth + 1], grads[depth + 1 : 2 * depth + 1], surprise)
         needed = any(ctx.needs_input_grad[-depth:])
-        g = ctx.engine.backward(tokens, state, ctx.place, ctx.options, end, initial_needed=needed)
+        with full_precision(keep.device.type):
+            g = ctx.engine.backward(tokens, state, ctx.place, ctx.options, end, initial_needed=needed)
         initial = (None,) * depth if g.initial is None else g.initial
         return (None,) * 4 + (g.q, g.k, g.v, g.theta, g.eta, g.alpha, *g.weights, *g.momentum, *initial)
 

@@ -110,4 +110,7 @@ def combine(fn: Callable[[Sequence[Tensor]], Tensor], values: Sequence[Any]) -> 
 
 def write_rows(into: Tensor, rows: Tensor, values: Tensor) -> Tensor:
     """Write ``values`` over the named rows of ``into``, unless they are a view of it that stands there already."""
-    return into if into.data_ptr() == values.data_ptr() else into.index_copy_(0, rows, values)
+    if into.data_ptr() == values.data_ptr() and rows.tolist() == list(range(len(values))):
+        return into
+    shared = into.untyped_storage().data_ptr() == values.untyped_storage().data_ptr()
+    return into.index_copy_(0, rows, values.clone() if shared else values)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from titans_seq.memory._dispatch import triton_engine
 from titans_seq.memory._options import MemoryOptions, check_choice
+from titans_seq.memory._segment import full_precision
 from titans_seq.memory._step_token import needs_graph, step_token
 from titans_seq.memory.chunked import chunked_memory
 from titans_seq.memory.reference import reference_memory
@@ -99,7 +100,8 @@ def neural_memory(
         From `init_state` or from an earlier call. It is not changed.
     chunk_size : int, default 64
         Tokens that share one point of linearisation. Chunk boundaries stand at multiples of it in each row's
-        own position, so a stream fed in pieces is the stream fed whole.
+        own position, so a stream fed in pieces is the stream fed whole. A chunk costs its square whether it is
+        full or not.
     rule : {"bounded", "titans"}, default "bounded"
         "titans" is the paper's rule and can diverge on repeated keys; "bounded" normalises the step, lets
         errors see what earlier tokens of the chunk corrected, and forgets towards the initial weights.
@@ -134,6 +136,9 @@ def neural_memory(
 
     Raises
     ------
+    RuntimeError
+        In a backward pass with ``create_graph=True``, for memories of one or two layers: their gradient is derived
+        by hand and cannot be differentiated again. ``backend="reference"`` can.
     ValueError
         For shapes that do not fit the state, an unknown rule, backend or loss, a chunk size other than that
         of the state's open chunk, or lengths outside [0, time].
@@ -151,11 +156,12 @@ def neural_memory(
     q, k, v = (x.to(tokens) for x in (q, k, v))
     inputs = (q, k, v, theta.to(dtype), eta.to(dtype), alpha.to(dtype))
     state, rows = state.to(dtype=dtype), _row_lengths(lengths, q)
-    if q.shape[1] == 1 and backend in ("auto", "torch") and not needs_graph(state, *inputs):
-        y, new, surprise = _read_one(inputs, state, mask, lengths, options)
-    else:
-        read = reference_memory if backend == "reference" else partial(chunked_memory, engine=engine)
-        y, new, surprise = read(*inputs, state, mask=_full_mask(mask, q), lengths=rows, options=options)
+    with full_precision(q.device.type):
+        if q.shape[1] == 1 and backend in ("auto", "torch") and not needs_graph(state, *inputs):
+            y, new, surprise = _read_one(inputs, state, mask, lengths, options)
+        else:
+            read = reference_memory if backend == "reference" else partial(chunked_memory, engine=engine)
+            y, new, surprise = read(*inputs, state, mask=_full_mask(mask, q), lengths=rows, options=options)
     y = y.to(read_as)
     return (y, new) if surprise is None else (y, new, surprise)
 
@@ -213,8 +219,9 @@ def check_chunk_size(state: MemoryState, chunk_size: int) -> None:
 def _row_lengths(lengths: Tensor | None, q: Tensor) -> tuple[int, ...]:
     if lengths is None:
         return (q.shape[1],) * q.shape[0]
-    if lengths.shape != q.shape[:1]:
-        raise ValueError(f"lengths must have shape ({q.shape[0]},), found {tuple(lengths.shape)}")
+    if not isinstance(lengths, Tensor) or lengths.is_floating_point() or lengths.shape != q.shape[:1]:
+        found = f"{lengths.dtype} of {tuple(lengths.shape)}" if isinstance(lengths, Tensor) else repr(lengths)
+        raise ValueError(f"lengths must be a tensor of integers of shape ({q.shape[0]},), found {found}")
     rows = tuple(int(n) for n in lengths.tolist())
     for row, n in enumerate(rows):
         if not 0 <= n <= q.shape[1]:

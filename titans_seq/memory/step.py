@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from titans_seq.memory._options import MemoryOptions
+from titans_seq.memory._segment import full_precision
 from titans_seq.memory._step_build import with_cache
 from titans_seq.memory._step_token import needs_graph, step_token
 from titans_seq.memory.op import check_chunk_size, compute_dtype, neural_memory
@@ -131,9 +132,10 @@ def memory_step(
         )  # fmt: skip
         return tuple(x.squeeze(1) if isinstance(x, Tensor) else x for x in found)  # type: ignore[return-value]
     dtype = compute_dtype(state, *inputs)
-    y, new, surprise = step_token(
-        [x.to(dtype) for x in inputs], state.to(dtype=dtype), options, keep=mask, read=read, inplace=inplace
-    )
+    with full_precision(q.device.type):
+        y, new, surprise = step_token(
+            [x.to(dtype) for x in inputs], state.to(dtype=dtype), options, keep=mask, read=read, inplace=inplace
+        )
     y = y.to(v.dtype)
     return (y, new) if surprise is None else (y, new, surprise)
 

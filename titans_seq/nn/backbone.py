@@ -176,6 +176,7 @@ class Backbone(nn.Module):
 
     def ready(self, state: BackboneState) -> BackboneState:
         """Return a state that `step` may write to in place from the first token on; it shares no tensors."""
+        self._check_state(state, state.batch_size)
         layers = (b.mixer.ready(layer, state.position) for b, layer in zip(self.blocks, state.layers, strict=True))
         return BackboneState(tuple(layers), state.position.clone())
 

@@ -38,6 +38,8 @@ class Sessions:
     def __init__(self, backbone: Backbone, *, capacity: int = 16) -> None:
         if capacity < 1:
             raise ValueError(f"capacity must be at least 1, found {capacity}")
+        if backbone.training:
+            raise ValueError("the backbone is in training mode: call its eval() first")
         self.backbone = backbone
         self._in_place = backbone.mixer_class.steps_in_place
         with torch.no_grad():
@@ -69,9 +71,9 @@ class Sessions:
         int
             The session's number; numbers are not used again.
         """
-        state = self._fresh if state is None else self.backbone.ready(state)
-        if state.batch_size != 1:
+        if state is not None and state.batch_size != 1:
             raise ValueError(f"join needs a state of batch size 1, found {state.batch_size}")
+        state = self._fresh if state is None else self.backbone.ready(state)
         self._settle()
         n = len(self)
         if n == self._pool.batch_size:
@@ -106,12 +108,12 @@ class Sessions:
         return state
 
     @torch.no_grad()
-    def step(self, sessions: Sequence[int], x: Tensor, *, mask: Tensor | None = None) -> Tensor:
+    def step(self, sessions: Sequence[int] | Tensor, x: Tensor, *, mask: Tensor | None = None) -> Tensor:
         """Read one token of each of the named sessions; the others do not move.
 
         Parameters
         ----------
-        sessions : sequence of int
+        sessions : sequence or tensor of int
             Numbers that `join` returned, each at most once.
         x : Tensor, shape (len(sessions), d_model)
         mask : Tensor of bool, shape (len(sessions),), optional
@@ -121,9 +123,15 @@ class Sessions:
         -------
         Tensor, shape (len(sessions), d_model)
         """
-        rows, self._settled = self._rows(sessions), False
-        if x.shape[:1] != (len(rows),):
-            raise ValueError(f"x must have a row for each of {len(rows)} sessions, found shape {tuple(x.shape)}")
+        if isinstance(sessions, Tensor):
+            sessions = sessions.tolist()
+        rows = self._rows(sessions)
+        shape = (len(rows), self.backbone.config.d_model)
+        if x.shape != shape:
+            raise ValueError(f"x must have shape {shape}, a row for each session, found {tuple(x.shape)}")
+        if mask is not None and (mask.shape != shape[:1] or mask.dtype != torch.bool):
+            raise ValueError(f"mask must be bool of shape {shape[:1]}, found {mask.dtype} of {tuple(mask.shape)}")
+        self._settled = False
         if not rows:
             return x
         if rows == list(range(len(self))):

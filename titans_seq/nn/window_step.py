@@ -70,7 +70,7 @@ def _put(buffer: Tensor, slot: Tensor, row: Tensor, read: Tensor | None) -> None
     rows = buffer.view(-1, buffer.shape[-1])
     if read is not None:
         row = torch.where(read[:, None, None], row, rows[slot].view(row.shape))
-    rows.index_copy_(0, slot, row.reshape(-1, row.shape[-1]))
+    rows.index_copy_(0, slot, row.reshape(-1, row.shape[-1]).to(rows.dtype))
 
 
 def _attend(query: Tensor, rotated: Tensor, ring: WindowRing, persistent: tuple[Tensor, Tensor]) -> Tensor:
