@@ -155,7 +155,7 @@ def test_half_precision_inputs_are_read_in_single_precision(dtype: torch.dtype) 
     assert all(x.grad is not None and bool(x.grad.isfinite().all()) for x in rounded.inputs)
 
 
-@pytest.mark.parametrize("chunk_size", [1, 5, 16])
+@pytest.mark.parametrize("chunk_size", [1, 5, 16, 32, 48])
 def test_coefficients_and_their_adjoint_are_exact_at_closed_and_open_gates(chunk_size: int) -> None:
     g = torch.Generator().manual_seed(0)
     eta, alpha = torch.rand(2, 3, chunk_size, generator=g, dtype=torch.float64)

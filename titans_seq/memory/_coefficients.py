@@ -50,6 +50,9 @@ class Decay(NamedTuple):
     whole: Tensor
 
 
+BLOCK = 16
+
+
 def decay_products(gate: Tensor) -> Decay:
     """Products over all spans of a gate of shape (…, chunk).
 
@@ -57,9 +60,31 @@ def decay_products(gate: Tensor) -> Decay:
     stays a zero, and its gradient is the product of the other gates instead of 0/0.
     """
     size = gate.shape[-1]
+    if size <= BLOCK or size % BLOCK:
+        return Decay(_flush(_spans(gate)), _flush(torch.cumprod(gate, -1)))
+    return Decay(*(_flush(x) for x in _spans_by_blocks(gate.unflatten(-1, (-1, BLOCK)))))
+
+
+def _spans(gate: Tensor) -> Tensor:
+    size = gate.shape[-1]
     below = torch.ones(size, size, dtype=torch.bool, device=gate.device).tril(-1)
-    matrix = torch.cumprod(torch.where(below, gate.unsqueeze(-1), 1), -2).tril()
-    return Decay(_flush(matrix), _flush(torch.cumprod(gate, -1)))
+    return torch.cumprod(torch.where(below, gate.unsqueeze(-1), 1), -2).tril()
+
+
+def _spans_by_blocks(gate: Tensor) -> tuple[Tensor, Tensor]:
+    """Spans within blocks, and spans over blocks as suffix × whole blocks between × prefix: half the work.
+
+    ``gate`` has shape (…, blocks, BLOCK); returns the matrix (…, chunk, chunk) and the products (…, chunk).
+    """
+    inner, prefix = _spans(gate), torch.cumprod(gate, -1)
+    suffix, whole = inner[..., -1, :], prefix[..., -1]
+    between = F.pad(_spans(whole)[..., :-1, :], (0, 0, 1, 0))
+    before = (between.unsqueeze(-1) * suffix.unsqueeze(-3)).flatten(-2)
+    matrix = prefix.unsqueeze(-1) * before.unsqueeze(-2)
+    blocks = matrix.unflatten(-1, gate.shape[-2:]).diagonal(dim1=-4, dim2=-2)
+    blocks.copy_(inner.movedim(-3, -1))
+    earlier = F.pad(torch.cumprod(whole, -1)[..., :-1], (1, 0), value=1.0)
+    return matrix.flatten(-3, -2), (prefix * earlier.unsqueeze(-1)).flatten(-2)
 
 
 def _flush(products: Tensor) -> Tensor:
