@@ -38,6 +38,11 @@ class Tokens:
     scale: Tensor
     linear: Tensor
 
+    def split(self, n: int) -> tuple[Tokens, Tokens]:
+        """Return the first ``n`` tokens of every row, and the others."""
+        first, rest = ({name: x[:, part] for name, x in vars(self).items()} for part in (slice(n), slice(n, None)))
+        return Tokens(**first), Tokens(**rest)
+
 
 @dataclass(frozen=True)
 class Patching:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ from titans_seq.estimators._settings import Settings, resolve
 if TYPE_CHECKING:
     from titans_seq.estimators.forecaster import TitansForecaster
     from titans_seq.training.fit import TrainingResult
+    from titans_seq.training.module import SeriesTraining
+    from titans_seq.training.pieces import PieceSampler
+    from titans_seq.training.sampling import StretchSampler
 
 MAX_VALIDATION_WINDOWS = 4096
 MAX_EPOCH_WINDOWS = 1024
@@ -98,24 +101,12 @@ def _train(
     if forecaster.max_epochs == 0 or windows < _FEWEST_WINDOWS or not len(series):
         return None
     from titans_seq.training.fit import train
-    from titans_seq.training.module import SeriesTraining
-    from titans_seq.training.sampling import StretchSampler
 
     forecast = LinearForecast(linear)
     tokens = settings.sequence_length // settings.patch_length
     n_batches = int(np.clip(windows / (forecaster.batch_size * tokens), 10, 200))
-    sampler = StretchSampler(
-        data,
-        train_end,
-        settings.patching,
-        settings.horizon,
-        tokens=tokens,
-        batch_size=forecaster.batch_size,
-        n_batches=n_batches,
-        history=settings.carry_state,
-        partial=settings.carry_state,
-        seed=seed,
-    )
+    batches = {"tokens": tokens, "batch_size": forecaster.batch_size, "n_batches": n_batches, "seed": seed}
+    sampler, kind = _how_to_train(settings, data, train_end, batches)
     reader = StreamReader(model, forecast, data.panel.frequency)
 
     def validate() -> float:
@@ -126,7 +117,7 @@ def _train(
     # What is still to come: the linear map once more, the choice of the combination, and reading everything.
     spent = time.monotonic() - began
     limit = None if forecaster.max_minutes is None else max(0.0, 54 * forecaster.max_minutes - 3 * spent)
-    module = SeriesTraining(
+    module = kind(
         model,
         forecast,
         quantile_levels=tuple(forecaster.quantile_levels),
@@ -145,6 +136,22 @@ def _train(
         precision="bf16-mixed" if forecaster.precision == "bf16" and accelerator == "gpu" else "32-true",
         progress=forecaster._show_progress(),
     )
+
+
+def _how_to_train(
+    settings: Settings, data: ScaledPanel, train_end: IntArray, batches: dict[str, Any]
+) -> tuple[StretchSampler | PieceSampler, type[SeriesTraining]]:
+    """Batches, and the module that is trained on them."""
+    from titans_seq.training.contiguous import ContiguousTraining
+    from titans_seq.training.module import SeriesTraining
+    from titans_seq.training.pieces import PieceSampler
+    from titans_seq.training.sampling import StretchSampler
+
+    series = (data, train_end, settings.patching, settings.horizon)
+    if settings.training_mode == "contiguous":
+        return PieceSampler(*series, **batches), ContiguousTraining
+    carried = settings.carry_state
+    return StretchSampler(*series, **batches, history=carried, partial=carried), SeriesTraining
 
 
 def _combine(
@@ -170,7 +177,11 @@ def validation_forecasts(
     p = settings.patch_length
     some = _evenly(np.flatnonzero(data.panel.lengths - settings.horizon >= train_end), MAX_VALIDATION_SERIES)
     part = ScaledPanel(data.panel.select(some), data.center[some], data.scale[some], data.group[some])
-    start = train_end[some] - p * (np.minimum(settings.sequence_length, train_end[some]) // p)
+    # As much is read before as a training sequence holds: with the state carried, everything.
+    history = train_end[some]
+    if settings.training_mode == "sampled":
+        history = np.minimum(settings.sequence_length, history)
+    start = train_end[some] - p * (history // p)
     forecasts = streaming_forecasts(reader, part, start=start, first=train_end[some])
     inside = np.flatnonzero(forecasts.cutoff + settings.horizon <= part.panel.lengths[forecasts.series])
     kept = forecasts.take(inside)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from titans_seq.estimators.forecaster import TitansForecaster
 
 NAME = "TitansForecaster"
+TRAINING_MODES = ("sampled", "contiguous")
 VARIANTS = ("mag", "mal", "mac", "lmm", "swa", "attention")
 _AT_LEAST_ONE = (
     "horizon", "d_model", "n_layers", "n_heads", "memory_depth", "memory_expansion", "chunk_size", "window_size",
@@ -37,6 +38,7 @@ class Settings:
         Calendar periods that are features.
     backbone : dict
         Arguments of the backbone.
+    training_mode : {"sampled", "contiguous"}
     """
 
     horizon: int
@@ -46,6 +48,7 @@ class Settings:
     carry_state: bool
     periods: tuple[str, ...]
     backbone: dict[str, Any]
+    training_mode: str = "sampled"
 
     @property
     def patching(self) -> Patching:
@@ -74,6 +77,9 @@ def check_arguments(forecaster: TitansForecaster) -> None:
     _check_seed(forecaster.random_state)
     if not isinstance(forecaster.carry_state, (bool, np.bool_)):
         raise TypeError(f"carry_state must be True or False, found {forecaster.carry_state!r}")
+    _check_choice("training_mode", forecaster.training_mode, TRAINING_MODES)
+    if forecaster.training_mode == "contiguous" and not forecaster.carry_state:
+        raise ValueError("training_mode='contiguous' trains a state that is carried; it needs carry_state=True")
     _check_real("dropout", forecaster.dropout, -1e-9, 1.0)
     _check_real("learning_rate", forecaster.learning_rate, 0.0, np.inf)
     _check_real("validation_fraction", forecaster.validation_fraction, 0.0, 1.0)
@@ -133,6 +139,7 @@ def resolve(forecaster: TitansForecaster, panel: Panel, train_end: np.ndarray) -
         bool(forecaster.carry_state),
         calendar_periods(panel.frequency, int(train_end.max())),
         backbone,
+        forecaster.training_mode,
     )
 
 

@@ -44,10 +44,16 @@ class TitansForecaster(BaseEstimator):
     patch_length : int, optional
         Rows per token. Default: 16, fewer for a short context.
     sequence_length : int, optional
-        Rows the network reads per training sequence when it carries its state. Default: 4 contexts.
+        Rows the network reads per training sequence when it carries its state; gradients reach no further back.
+        Default: 4 contexts.
     carry_state : bool, default True
         True: forecasts come from a state that has read everything. False: every forecast comes from a fresh
         state that reads the last ``context_length`` rows (the windowed protocol of published benchmarks).
+    training_mode : {"sampled", "contiguous"}, default "sampled"
+        "sampled": training sequences stand at random places, and each is read from a fresh state. "contiguous":
+        training reads every series from near its first row to its last, one sequence after the other, and carries
+        the state from one to the next, so that the network learns to use memories older than
+        ``sequence_length`` rows (truncated backpropagation through time). Needs ``carry_state=True``.
     variant : {"mag", "mal", "mac", "lmm", "swa", "attention"}, default "mag"
         How memory and attention work together; the last two have no memory.
     d_model, n_layers, n_heads, memory_depth, memory_expansion, chunk_size, window_size, n_persistent, dropout, rule
@@ -110,6 +116,7 @@ class TitansForecaster(BaseEstimator):
         patch_length: int | None = None,
         sequence_length: int | None = None,
         carry_state: bool = True,
+        training_mode: Literal["sampled", "contiguous"] = "sampled",
         variant: str = "mag",
         d_model: int = 32,
         n_layers: int = 2,
@@ -142,6 +149,7 @@ class TitansForecaster(BaseEstimator):
         self.patch_length = patch_length
         self.sequence_length = sequence_length
         self.carry_state = carry_state
+        self.training_mode = training_mode
         self.variant = variant
         self.d_model = d_model
         self.n_layers = n_layers

@@ -24,6 +24,7 @@ from titans_seq.memory._coefficients import Coefficients
 from titans_seq.memory._confinement import Confinement, confine, confine_backward, hidden_radius
 from titans_seq.memory._gates import Before, Gates, close_gates, gates_backward
 from titans_seq.memory._options import MemoryOptions
+from titans_seq.memory._quiet import prepared_chunks, quiet_chunks, quiet_run, read_weights
 from titans_seq.memory._scaled import ScaledTokens, scale_backward, scale_tokens
 from titans_seq.memory.state import Weights
 
@@ -194,18 +195,24 @@ def _end_of(end: EndGradients, first: int, last: int) -> EndGradients:
 
 def _read_block(block: _Block, options: MemoryOptions) -> SegmentOutput:
     tokens, (weights, momentum, initial), place = block
-    chunks, radius = _Chunks(tokens, options, hidden=len(weights) > 1), hidden_radius(initial)
-    reads, keeps, surprises = [], [], []
-    for n in range(len(chunks)):
+    chunks = _Chunks(tokens, options, hidden=len(weights) > 1, skip_quiet=True)
+    radius = hidden_radius(initial)
+    reads, keeps, surprises, n = [], [], [], 0
+    while n < len(chunks):
+        if still := chunks.quiet_run(n, momentum):
+            reads += read_weights(tokens.q[n : n + still], weights)
+            n += still
+            continue
         x, opening = chunks.take(n, weights)
         trace = write_chunk(x, weights, momentum, initial, options)
         reads.append(read_chunk(trace, initial, options))
         keeps.append(x.keep)
         if options.return_surprise:
             surprises.append(_surprise(trace, tokens.keep[n], opening))
-        weights, momentum = close_chunk(trace, initial, options, inplace=n > 0)
+        weights, momentum = close_chunk(trace, initial, options, inplace=weights is not block.state.weights)
         if options.rule == "bounded":
             weights, momentum, _ = confine(place.completed, weights, momentum, initial, radius)
+        n += 1
     keep = tokens.keep if options.surprise_threshold == 0 else torch.stack(keeps)
     return SegmentOutput(torch.stack(reads), weights, momentum, torch.stack(surprises) if surprises else None, keep)
 
@@ -258,21 +265,40 @@ def _prepare(tokens: SegmentTokens, options: MemoryOptions, *, hidden: bool) -> 
 
 
 class _Chunks:
-    """Inputs of a block's chunks in turn: prepared at once, unless the surprise threshold ties them to the weights."""
+    """Inputs of a block's chunks in turn: prepared at once, unless the surprise threshold ties them to the weights.
 
-    def __init__(self, tokens: SegmentTokens, options: MemoryOptions, *, hidden: bool) -> None:
+    With ``skip_quiet`` chunks in which all gates are closed are left out: see `titans_seq.memory._quiet`.
+    """
+
+    def __init__(
+        self, tokens: SegmentTokens, options: MemoryOptions, *, hidden: bool, skip_quiet: bool = False
+    ) -> None:
         self.tokens, self.options, self.hidden = tokens, options, hidden
-        self.prepared = _prepare(tokens, options, hidden=hidden) if options.surprise_threshold == 0 else None
-        self.inputs = None if self.prepared is None else self.prepared.inputs.chunks()
+        self.quiet = quiet_chunks(tokens, options) if skip_quiet else None
+        self.prepared = self.inputs = None
+        if self.quiet is not None:
+            self.some = prepared_chunks(self.quiet)
+            part = SegmentTokens(*(x[self.some] for x in tokens))
+            inputs = _prepare(part, options, hidden=hidden).inputs.chunks() if self.some else []
+            self.ahead = dict(zip(self.some, inputs, strict=True))
+        elif options.surprise_threshold == 0:
+            self.prepared = _prepare(tokens, options, hidden=hidden)
+            self.inputs = self.prepared.inputs.chunks()
 
     def __len__(self) -> int:
         return len(self.tokens.q)
+
+    def quiet_run(self, n: int, momentum: Weights) -> int:
+        """Number of chunks from ``n`` on that change nothing."""
+        return 0 if self.quiet is None else quiet_run(self.quiet, n, momentum)
 
     def take(self, n: int, weights: Weights) -> tuple[ChunkInputs, Tensor | None]:
         """Inputs of chunk ``n``, and the opening errors' norms where the threshold needed them."""
         if self.inputs is not None:
             return self.inputs[n], None
         chunk = SegmentTokens(*(x[n] for x in self.tokens))
+        if self.quiet is not None:
+            return self.ahead.pop(n, None) or _prepare(chunk, self.options, hidden=self.hidden).inputs, None
         opening = _opening_surprise(chunk, weights)
         chunk = chunk._replace(keep=chunk.keep & (opening > self.options.surprise_threshold))
         return _prepare(chunk, self.options, hidden=self.hidden).inputs, opening

@@ -52,6 +52,8 @@ class Backbone(nn.Module):
     initial_theta, initial_eta, initial_alpha : float, default None, 0.5, 0.0025
         Step, momentum and forgetting of an untrained memory layer, in (0, 1); None: by rule, see
         `NeuralMemory`.
+    gate, association, hold_theta, hold_eta, hold_alpha, conv_width, decay_before_error
+        How a memory layer's gates are made or held, and what it begins as; see `NeuralMemory`.
 
     Raises
     ------
@@ -88,6 +90,13 @@ class Backbone(nn.Module):
         initial_theta: float | None = None,
         initial_eta: float = 0.5,
         initial_alpha: float = 0.0025,
+        gate: str = "sigmoid",
+        association: bool = True,
+        hold_theta: float | None = None,
+        hold_eta: float | None = None,
+        hold_alpha: float | None = None,
+        conv_width: int = 4,
+        decay_before_error: bool = False,
     ) -> None:
         super().__init__()
         self.config = BlockConfig(
@@ -95,7 +104,9 @@ class Backbone(nn.Module):
             chunk_size=chunk_size, window_size=window_size, segment_length=segment_length,
             n_persistent=n_persistent, dropout=dropout, rule=rule, loss=loss,
             surprise_threshold=surprise_threshold, backend=backend, initial_theta=initial_theta,
-            initial_eta=initial_eta, initial_alpha=initial_alpha,
+            initial_eta=initial_eta, initial_alpha=initial_alpha, gate=gate, association=association,
+            hold_theta=hold_theta, hold_eta=hold_eta, hold_alpha=hold_alpha, conv_width=conv_width,
+            decay_before_error=decay_before_error,
         )  # fmt: skip
         if n_layers < 1:
             raise ValueError(f"n_layers must be at least 1, found {n_layers}")

@@ -30,9 +30,24 @@ class BlockConfig:
     initial_theta: float | None = None
     initial_eta: float = 0.5
     initial_alpha: float = 0.0025
+    gate: str = "sigmoid"
+    association: bool = True
+    hold_theta: float | None = None
+    hold_eta: float | None = None
+    hold_alpha: float | None = None
+    conv_width: int = 4
+    decay_before_error: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("d_model", "n_heads", "memory_depth", "memory_expansion", "chunk_size", "window_size"):
+        for name in (
+            "d_model",
+            "n_heads",
+            "memory_depth",
+            "memory_expansion",
+            "chunk_size",
+            "window_size",
+            "conv_width",
+        ):
             _check_at_least(1, name, getattr(self, name))
         _check_at_least(0, "n_persistent", self.n_persistent)
         if self.segment_length is not None:
@@ -45,6 +60,10 @@ class BlockConfig:
             level = getattr(self, name)
             if level is not None and not 0 < level < 1:
                 raise ValueError(f"{name} must lie between 0 and 1, found {level}")
+        for name in ("hold_theta", "hold_eta", "hold_alpha"):
+            level = getattr(self, name)
+            if level is not None and not 0 <= level <= 1:
+                raise ValueError(f"{name} must lie in [0, 1], found {level}")
 
     @property
     def segment(self) -> int:
@@ -67,7 +86,8 @@ class BlockConfig:
 
 _MEMORY_OPTIONS = {
     "memory_depth", "memory_expansion", "chunk_size", "rule", "loss", "surprise_threshold", "backend",
-    "initial_theta", "initial_eta", "initial_alpha",
+    "initial_theta", "initial_eta", "initial_alpha", "gate", "association",
+    "hold_theta", "hold_eta", "hold_alpha", "conv_width", "decay_before_error",
 }  # fmt: skip
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, overload
 
 import torch
@@ -13,11 +13,40 @@ from torch.nn import functional as F
 
 from titans_seq.memory import MemoryState, init_state, memory_step, neural_memory, ready_for_steps
 from titans_seq.nn.conv import CausalConv
+from titans_seq.nn.gates import hard_gate
 from titans_seq.nn.norm import HeadRMSNorm, l2_normalize
 from titans_seq.nn.state import LayerState, MemoryStart
 
+GATES = ("sigmoid", "hard")
 SILU_POWER = 0.36
 """Mean of silu(z)² for standard normal z."""
+
+
+@dataclass(frozen=True)
+class GateValues:
+    """Gates of the tokens of one call.
+
+    Attributes
+    ----------
+    theta, eta, alpha : Tensor, shape (batch, time, heads)
+    writing, forgetting : Tensor, shape (batch, time, heads)
+        What theta and alpha were made of: below 0 a hard gate is closed.
+    hard : bool
+        Whether theta and alpha are hard gates, else sigmoids.
+    """
+
+    theta: Tensor
+    eta: Tensor
+    alpha: Tensor
+    writing: Tensor
+    forgetting: Tensor
+    hard: bool
+
+    def openness(self, margin: float) -> Tensor:
+        """Mean of how far theta and alpha are from closed, ``margin`` of a hard gate below closed included."""
+        if not self.hard:
+            return self.theta.mean() + self.alpha.mean()
+        return F.relu(self.writing + margin).mean() + F.relu(self.forgetting + margin).mean()
 
 
 class NeuralMemory(nn.Module):
@@ -45,6 +74,18 @@ class NeuralMemory(nn.Module):
         Step, momentum and forgetting of an untrained layer, in (0, 1). Forgetting starts nearly closed: a
         memory learns to forget more easily than to remember. The step's default is 0.5, and far less for
         the rule "titans", whose steps are not normalised: there a chunk of equal keys takes one full step.
+    gate : {"sigmoid", "hard"}, default "sigmoid"
+        What makes step and forgetting of the token. A hard gate (see `titans_seq.nn.gates.hard_gate`) can close
+        exactly, and what a memory holds then stays to the last bit however much it reads. Momentum is a sigmoid
+        either way.
+    association : bool, default True
+        Begin as a memory of what follows what; False: random projections.
+    hold_theta, hold_eta, hold_alpha : float, optional
+        Hold a gate at this value in [0, 1] for all tokens, e.g. ``hold_eta=0.0`` for a memory without momentum.
+    conv_width : int, default 4
+        Tokens under the convolution; 1: each token by itself.
+    decay_before_error : bool, default False
+        As in `titans_seq.memory.neural_memory`.
 
     Notes
     -----
@@ -68,14 +109,26 @@ class NeuralMemory(nn.Module):
         initial_theta: float | None = None,
         initial_eta: float = 0.5,
         initial_alpha: float = 0.0025,
+        gate: str = "sigmoid",
+        association: bool = True,
+        hold_theta: float | None = None,
+        hold_eta: float | None = None,
+        hold_alpha: float | None = None,
+        conv_width: int = 4,
+        decay_before_error: bool = False,
     ) -> None:
         super().__init__()
+        if gate not in GATES:
+            raise ValueError(f"gate must be one of {', '.join(GATES)}, found {gate!r}")
+        self.gate, self.hold, self.decay_before_error = gate, (hold_theta, hold_eta, hold_alpha), decay_before_error
+        self.on_gates: Callable[[GateValues], None] | None = None
+        self.on_surprise: Callable[[Tensor], None] | None = None
         self.n_heads, self.head_dim = n_heads, head_dim or d_model // n_heads
         self.chunk_size, self.rule, self.loss = chunk_size, rule, loss
         self.surprise_threshold, self.backend = surprise_threshold, backend
         inner = self.n_heads * self.head_dim
         self.project_in = nn.Linear(d_model, 3 * inner, bias=False)
-        self.conv = CausalConv(3 * inner)
+        self.conv = CausalConv(3 * inner, width=conv_width)
         self.gates = nn.Linear(d_model, 3 * n_heads + inner)
         self.norm = HeadRMSNorm(n_heads, self.head_dim)
         self.project_out = nn.Linear(inner, d_model, bias=False)
@@ -86,7 +139,8 @@ class NeuralMemory(nn.Module):
             key_power = 1.0 if memory_depth == 1 else SILU_POWER * memory_expansion * self.head_dim
             initial_theta = 0.5 if rule == "bounded" else (1 - initial_eta) / (1 + chunk_size * key_power)
         self._init_gates((initial_theta, initial_eta, initial_alpha))
-        self._init_association()
+        if association:
+            self._init_association()
 
     @torch.no_grad()
     def _init_association(self) -> None:
@@ -100,6 +154,8 @@ class NeuralMemory(nn.Module):
         key.copy_(query)
         self.conv.weight.mul_(0.1)
         self.conv.weight[:, -1] += 1.0
+        if self.conv.width == 1:
+            return
         self.conv.weight[inner : 2 * inner, -1] -= 1.0
         self.conv.weight[inner : 2 * inner, -2] += 1.0
 
@@ -107,8 +163,10 @@ class NeuralMemory(nn.Module):
         with torch.no_grad():
             self.gates.bias.zero_()
             self.gates.weight[: 3 * self.n_heads].mul_(0.1)
-            for bias, level in zip(self.gates.bias[: 3 * self.n_heads].view(3, -1), levels, strict=True):
-                bias.fill_(math.log(level / (1 - level)))
+            hard = (self.gate == "hard", False, self.gate == "hard")
+            biases = self.gates.bias[: 3 * self.n_heads].view(3, -1)
+            for bias, level, is_hard in zip(biases, levels, hard, strict=True):
+                bias.fill_(level if is_hard else math.log(level / (1 - level)))
 
     def start(self, prefix: Tensor | None = None) -> MemoryStart:
         """Return the state before position 0 of a stream, after reading ``prefix`` (n, d_model) if given.
@@ -175,11 +233,14 @@ class NeuralMemory(nn.Module):
         q, k, v, tail = self._queries_keys_values(x, state.tail, lengths)
         theta, eta, alpha, output_gate = self._gates(x)
         y, memory, surprise = self._learn(
-            (q, k, v, theta, eta, alpha), state.memory, {"mask": mask, "lengths": lengths}, return_surprise
-        )
+            (q, k, v, theta, eta, alpha), state.memory, {"mask": mask, "lengths": lengths},
+            return_surprise or self.on_surprise is not None,
+        )  # fmt: skip
+        if surprise is not None and self.on_surprise is not None:
+            self.on_surprise(surprise)
         y = self.project_out((self.norm(y) * output_gate).flatten(-2))
         state = replace(state, memory=memory, tail=tail)
-        return (y, state) if surprise is None else (y, state, surprise)
+        return (y, state, surprise) if return_surprise and surprise is not None else (y, state)
 
     def step(
         self,
@@ -215,7 +276,8 @@ class NeuralMemory(nn.Module):
         theta, eta, alpha, output_gate = self._gates(x)
         y, memory, *surprise = memory_step(
             q, k, mixed[:, 2], theta, eta, alpha, state.memory, chunk_size=self.chunk_size, rule=self.rule,
-            loss=self.loss, surprise_threshold=self.surprise_threshold, mask=mask, read=read,
+            loss=self.loss, surprise_threshold=self.surprise_threshold, decay_before_error=self.decay_before_error,
+            mask=mask, read=read,
             return_surprise=return_surprise, inplace=inplace,
         )  # type: ignore[call-overload]  # fmt: skip
         y = self.project_out((self.norm(y) * output_gate).flatten(-2))
@@ -230,7 +292,7 @@ class NeuralMemory(nn.Module):
     ) -> tuple[Tensor, MemoryState, Tensor | None]:
         options: dict[str, Any] = {
             "chunk_size": self.chunk_size, "rule": self.rule, "loss": self.loss, "backend": self.backend,
-            "surprise_threshold": self.surprise_threshold, **masks,
+            "surprise_threshold": self.surprise_threshold, "decay_before_error": self.decay_before_error, **masks,
         }  # fmt: skip
         if return_surprise:
             return neural_memory(*inputs, memory, return_surprise=True, **options)  # type: ignore[call-overload]
@@ -250,7 +312,14 @@ class NeuralMemory(nn.Module):
         rule, output = self.gates(x).split((3 * self.n_heads, self.n_heads * self.head_dim), -1)
         # In half precision 1 - alpha would round to 1.
         rule = rule.to(torch.promote_types(rule.dtype, torch.float32))
-        theta, eta, alpha = rule.sigmoid().unflatten(-1, (3, self.n_heads)).unbind(-2)
+        writing, momentum, forgetting = rule.unflatten(-1, (3, self.n_heads)).unbind(-2)
+        close = hard_gate if self.gate == "hard" else torch.sigmoid
+        made = (close(writing), momentum.sigmoid(), close(forgetting))
+        theta, eta, alpha = (
+            gate if level is None else torch.full_like(gate, level) for gate, level in zip(made, self.hold, strict=True)
+        )
+        if self.on_gates is not None:
+            self.on_gates(GateValues(theta, eta, alpha, writing, forgetting, self.gate == "hard"))
         return theta, eta, alpha, output.sigmoid().unflatten(-1, (self.n_heads, self.head_dim))
 
 

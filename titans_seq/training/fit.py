@@ -18,6 +18,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.utils.data import DataLoader
 
 from titans_seq.training.module import SeriesTraining
+from titans_seq.training.pieces import PieceSampler
 from titans_seq.training.sampling import StretchSampler
 
 
@@ -91,7 +92,7 @@ class _Selection(Callback):
 
 def train(
     module: SeriesTraining,
-    sampler: StretchSampler,
+    sampler: StretchSampler | PieceSampler,
     *,
     max_epochs: int,
     max_seconds: float | None,
@@ -105,7 +106,7 @@ def train(
     Parameters
     ----------
     module : SeriesTraining
-    sampler : StretchSampler
+    sampler : StretchSampler or PieceSampler
     max_epochs : int
     max_seconds : float or None
         Time after which training stops, the last validation included.

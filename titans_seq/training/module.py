@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from titans_seq.adapters.series import SeriesModel
-from titans_seq.adapters.tokens import LinearForecast, make_tokens
+from titans_seq.adapters.tokens import LinearForecast, Tokens, make_tokens
 from titans_seq.training.sampling import Stretch
 
 SPREAD_WEIGHT = 0.1
@@ -56,7 +56,33 @@ class SeriesTraining(pl.LightningModule):
 
     def training_step(self, batch: Stretch, batch_idx: int) -> Tensor:
         """Loss of one batch of stretches."""
-        tokens = make_tokens(
+        tokens, hidden, counted = self.read(batch)
+        correction = self.model.correct(hidden, tokens.scale)
+        targets, weight = _targets(batch, self.model.horizon)
+        weight = weight * counted.unsqueeze(-1)
+        error = targets - tokens.linear - correction.shift
+        loss = _mean(error.square(), weight)
+        spread = correction.log_spread.exp() * tokens.scale.unsqueeze(-1)
+        loss = loss + SPREAD_WEIGHT * self._pinball(error.detach(), spread, weight)
+        self.log("train_loss", loss, prog_bar=True, batch_size=len(targets))
+        return loss
+
+    def read(self, batch: Stretch) -> tuple[Tokens, Tensor, Tensor]:
+        """Read a batch with the network.
+
+        Returns
+        -------
+        tokens : Tokens
+        hidden : Tensor, shape (batch, tokens, d_model)
+        counted : Tensor of bool, shape (batch, tokens)
+            Tokens whose forecasts enter the loss.
+        """
+        tokens = self._tokens(batch)
+        hidden, _ = self.model.read(tokens)
+        return tokens, hidden, tokens.mask
+
+    def _tokens(self, batch: Stretch) -> Tokens:
+        return make_tokens(
             self.model.patching,
             self.linear,
             batch.group,
@@ -66,16 +92,6 @@ class SeriesTraining(pl.LightningModule):
             batch.cutoffs,
             batch.calendar,
         )
-        hidden, _ = self.model.read(tokens)
-        correction = self.model.correct(hidden, tokens.scale)
-        targets, weight = _targets(batch, self.model.horizon)
-        weight = weight * tokens.mask.unsqueeze(-1)
-        error = targets - tokens.linear - correction.shift
-        loss = _mean(error.square(), weight)
-        spread = correction.log_spread.exp() * tokens.scale.unsqueeze(-1)
-        loss = loss + SPREAD_WEIGHT * self._pinball(error.detach(), spread, weight)
-        self.log("train_loss", loss, prog_bar=True, batch_size=len(targets))
-        return loss
 
     def _pinball(self, error: Tensor, spread: Tensor, weight: Tensor) -> Tensor:
         """Pinball loss of normal quantiles of width ``spread`` around the forecast."""

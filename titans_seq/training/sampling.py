@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -38,9 +39,9 @@ class Stretch:
     group: Tensor
     target_end: Tensor
 
-    def to(self, device: torch.device) -> Stretch:
+    def to(self, device: torch.device) -> Self:
         """Move to a device."""
-        return Stretch(**{name: x.to(device) for name, x in vars(self).items()})
+        return type(self)(**{name: x.to(device) for name, x in vars(self).items()})
 
 
 class StretchSampler(IterableDataset[Stretch]):

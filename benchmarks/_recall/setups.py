@@ -1,0 +1,78 @@
+"""What is trained: a task, a backbone, a curriculum. One name each, used by every cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+NEEDLE_BACKBONE: dict[str, Any] = {
+    "d_model": 64, "n_layers": 2, "n_heads": 1, "variant": "mag", "memory_expansion": 2, "chunk_size": 32,
+    "window_size": 16, "gate": "hard",
+}  # fmt: skip
+SHORT = ((64, 250), (128, 100), (256, 100))
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How a model is made and trained.
+
+    Attributes
+    ----------
+    task : str
+        Class of `titans_seq.evaluation.recall` to train on, with ``task_arguments`` (``vary=True`` is added where
+        the class takes it).
+    backbone, settings : dict
+        Arguments of `Backbone` and `RecallSettings`, over the common ones.
+    curriculum : tuple of (length, steps)
+    stem_width : int
+    """
+
+    task: str = "Needles"
+    task_arguments: dict[str, Any] = field(default_factory=lambda: {"n_needles": 8})
+    backbone: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    curriculum: tuple[tuple[int, int], ...] = SHORT
+    stem_width: int = 1
+
+    def with_backbone(self, **arguments: Any) -> Setup:
+        """Return the same with other arguments of the backbone."""
+        return replace(self, backbone=self.backbone | arguments)
+
+
+NEEDLES = Setup()
+PAIRS = Setup("Pairs", {"n_pairs": 8})
+OVERWRITE = Setup(task_arguments={"n_needles": 4, "n_writes": 3, "n_decoys": 4})
+PHRASE = Setup(task_arguments={"n_needles": 8, "haystack": "phrase"})
+DNA = Setup(
+    "MotifPartners", {"n_motifs": 2}, settings={"price_steps": 600, "learning_rate": 3e-3},
+    curriculum=((80, 300), (160, 150), (512, 40)), stem_width=16,
+)  # fmt: skip
+SHAPES = Setup(
+    "Shapes", {"n_shapes": 4}, backbone={"chunk_size": 16}, settings={"tokens_per_step": 2048},
+    curriculum=((32, 300), (64, 100)),
+)  # fmt: skip
+HOPS = Setup(
+    "Hops", {"n_hops": 2, "n_chains": 2}, backbone={"n_layers": 3},
+    settings={"learning_rate": 3e-3, "price_steps": 400}, curriculum=((64, 400), (128, 100), (256, 50)),
+)  # fmt: skip
+COPY = Setup("SelectiveCopy", {"n_symbols": 4})
+PARITY = Setup("StateTracking", {"group": "parity"})
+PERMUTATION = Setup("StateTracking", {"group": "permutation"})
+
+SETUPS: dict[str, Setup] = {
+    "needles": NEEDLES,
+    "needles_swa": NEEDLES.with_backbone(variant="swa"),
+    "needles_attention": NEEDLES.with_backbone(variant="attention"),
+    "phrase": PHRASE,
+    "pairs": PAIRS,
+    "overwrite": OVERWRITE,
+    "overwrite_swa": OVERWRITE.with_backbone(variant="swa"),
+    "dna": DNA,
+    "dna_swa": DNA.with_backbone(variant="swa"),
+    "shapes": SHAPES,
+    "shapes_swa": SHAPES.with_backbone(variant="swa"),
+    "hops": HOPS,
+    "copy": COPY,
+    "parity": PARITY,
+    "permutation": PERMUTATION,
+}
