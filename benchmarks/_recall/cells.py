@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .ablations import ABLATIONS, slug
 from .setups import SETUPS
 
 K = 1024
@@ -20,7 +21,7 @@ class Cell:
     ----------
     name : str
         Also the name of its file.
-    kind : {"train", "score", "scale"}
+    kind : {"train", "score", "scale", "ablation"}
     setup : str
     seed : int
         Of the model; part ``n`` of a score draws its trials with seed 1,000 + n.
@@ -117,4 +118,10 @@ def _scale() -> list[Cell]:
     return reading + attention
 
 
-CELLS: tuple[Cell, ...] = (*_train(), *_needles(), *_others(), *_scale())
+def _ablations() -> list[Cell]:
+    return [
+        Cell(f"ablation_{slug(name)}_s{seed}", "ablation", name, seed) for seed in range(3) for name in ABLATIONS
+    ]  # fmt: skip
+
+
+CELLS: tuple[Cell, ...] = (*_train(), *_needles(), *_others(), *_scale(), *_ablations())

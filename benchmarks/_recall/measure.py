@@ -17,6 +17,8 @@ from titans_seq.nn import BackboneState
 from titans_seq.nn.watch import watch_memories
 
 from . import models
+from .ablations import ABLATIONS
+from .experiments import gate_by_prediction
 from .setups import SETUPS
 
 if TYPE_CHECKING:
@@ -61,6 +63,23 @@ def score(cell: Cell, cache: Path, *, quick: bool) -> dict[str, Any]:
         found = {"right": result.right, "asked": result.asked, "trials": n, "interval": result.interval}
     seconds = time.process_time() - began
     return found | {"length": length, "task": task.name, "cpu_seconds": seconds, "tokens_per_s": n * length / seconds}
+
+
+def ablation(cell: Cell, cache: Path, *, quick: bool) -> dict[str, Any]:
+    """Train a setting and ask for 8 needles at the longest training length, 4 times that, and 64 times."""
+    setup, began = ABLATIONS[cell.setup], time.process_time()
+    change = gate_by_prediction if cell.setup.startswith("predictive") else None
+    model, history = models.train(setup, cell.seed, quick=quick, change=change)
+    trained, found = time.process_time() - began, {}
+    for length, trials in ((256, 100), (1024, 60), (16384, 12)):
+        n = 1 if quick else trials
+        result = recall.score_recall(model, recall.Needles(8), length, n_trials=n, seed=1000, batch_size=12)
+        found[str(length)] = {"right": result.right, "asked": result.asked}
+    last = history[-20:]
+    return {
+        "n_parameters": sum(p.numel() for p in model.parameters()), "scores": found, "train_cpu_seconds": trained,
+        "last_loss": float(np.mean([s.loss for s in last])), "openness": float(np.mean([s.openness for s in last])),
+    }  # fmt: skip
 
 
 @torch.no_grad()

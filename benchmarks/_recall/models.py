@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -58,11 +59,18 @@ def make_model(setup: Setup, seed: int) -> StreamModel:
         return SymbolModel(recall.N_SYMBOLS, recall.CONTENT, backbone, stem_width=setup.stem_width)
 
 
-def train(setup: Setup, seed: int, *, quick: bool = False) -> tuple[StreamModel, list[Step]]:
-    """Train a setup; its trials are seeded by ``seed + 1``, tests use seeds from 1,000 on."""
+def train(
+    setup: Setup, seed: int, *, quick: bool = False, change: Callable[[StreamModel], Any] | None = None
+) -> tuple[StreamModel, list[Step]]:
+    """Train a setup; its trials are seeded by ``seed + 1``, tests use seeds from 1,000 on.
+
+    ``change`` is done to the model before it is trained.
+    """
     curriculum = tuple(Stage(length, 2 if quick else steps) for length, steps in setup.curriculum)
     settings = RecallSettings(curriculum=curriculum, seed=seed + 1, **setup.settings)
     model = make_model(setup, seed)
+    if change is not None:
+        change(model)
     task = make_task(setup.task, setup.task_arguments, train=True)
     return model, train_recall(model, task.draw, settings)
 

@@ -8,8 +8,10 @@ from typing import Any
 
 from titans_seq.evaluation.recall import wilson_interval
 
+from .ablations import ABLATIONS
 from .cells import CELLS
 
+LENGTHS = ("256", "1024", "16384")
 Parts = dict[str, dict[str, Any]]
 
 
@@ -35,7 +37,9 @@ def merged(parts: Parts) -> dict[str, dict[str, Any]]:
 
 def report(parts: Parts) -> str:
     """Render Markdown."""
-    return "\n".join([*_head(parts), *_scores(parts), "", *_trainings(parts), "", *_scales(parts), ""])
+    return "\n".join(
+        [*_head(parts), *_scores(parts), "", *_trainings(parts), "", *_scales(parts), "", *_ablations(parts), ""]
+    )
 
 
 def _head(parts: Parts) -> list[str]:
@@ -108,3 +112,38 @@ def _scales(parts: Parts) -> list[str]:
             f"| {r['peak_rss_mb']:.0f} | {'' if memory is None else f'{memory:,}'} | {r['kv_cache_bytes']:,} |"
         )
     return lines
+
+
+def _ablations(parts: Parts) -> list[str]:
+    lines = [
+        "## Ablation: 8 needles, one change each",
+        "",
+        "Mean over seeds (lowest to highest) of the share recalled; trained on at most 256 tokens. "
+        "Each seed: 800, 480 and 96 answers.",
+        "",
+        "| setting | seeds | parameters | 256 tokens | 1,024 | 16,384 | tokens written | CPU s |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for name in ABLATIONS:
+        there = [p["results"] for c in CELLS if c.kind == "ablation" and c.setup == name and (p := parts.get(c.name))]
+        if not there:
+            lines.append(f"| {name} | not run | | | | | | |")
+            continue
+        shares = " | ".join(
+            _spread([r["scores"][n]["right"] / r["scores"][n]["asked"] for r in there]) for n in LENGTHS
+        )
+        written = 100 * sum(r["openness"] for r in there) / len(there)
+        seconds = sum(r["train_cpu_seconds"] for r in there) / len(there)
+        lines.append(
+            f"| {name} | {len(there)} | {there[0]['n_parameters']:,} | {shares} | {written:.2f} % | {seconds:.0f} |"
+        )
+    return lines
+
+
+def _share(score: dict[str, int]) -> float:
+    return score["right"] / score["asked"]
+
+
+def _spread(shares: list[float]) -> str:
+    mean = 100 * sum(shares) / len(shares)
+    return f"{mean:.1f} ({100 * min(shares):.0f} to {100 * max(shares):.0f})" if len(shares) > 1 else f"{mean:.1f}"
