@@ -6,6 +6,7 @@ Importing this loads numpy; pandas, polars and narwhals are loaded when a frame 
 from titans_seq.data.catalog import dataset_card, list_datasets, load_dataset
 from titans_seq.data.frames import FrameFormat, forecast_frame, read_panel
 from titans_seq.data.frequency import Frequency, OffGridError
+from titans_seq.data.genomes import load_genome
 from titans_seq.data.panel import Panel
 from titans_seq.data.splits import cutoffs, split_rows
 
@@ -19,6 +20,7 @@ __all__ = [
     "forecast_frame",
     "list_datasets",
     "load_dataset",
+    "load_genome",
     "read_panel",
     "split_rows",
 ]

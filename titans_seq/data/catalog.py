@@ -13,13 +13,16 @@ from gzip import BadGzipFile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from titans_seq.data._fetch import find_or_download, read_content
 from titans_seq.data._share import shipped
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_TABLE = ("time", "rows", "frequency", "season_length")
+_GENOME = ("records", "bases")
 
 
 class Card(BaseModel):
@@ -39,20 +42,22 @@ class Card(BaseModel):
         The file travels with the package.
     sha256 : str
         Checksum of the uncompressed content.
-    format : {"wide", "long"}
-        One column per series, or one row per series and time.
-    time, id, target : str
-        Column names; `id` and `target` of long sets only.
-    columns : list of str
-        Value columns of a wide set, in file order.
-    rows : int
-        Rows of the file.
-    frequency : str
-        pandas alias, or "integer" when time is a count.
-    season_length : int
-        Steps per season; 1 where there is none.
+    format : {"wide", "long", "fasta"}
+        A table with one column per series, or with one row per series and time; or a genome.
+    time, id, target : str or None
+        Column names of a table; `id` and `target` of long ones only.
+    columns : list of str or None
+        Value columns of a wide table, in file order.
+    rows : int or None
+        Rows of a table.
+    frequency : str or None
+        Of a table: pandas alias, or "integer" when time is a count.
+    season_length : int or None
+        Of a table: steps per season; 1 where there is none.
     split : list of int or None
-        Rows of train, validation and test, from the first row on; rows after are not used.
+        Rows of train, validation and test, from the first row on; rows after are not used. Tables only.
+    records, bases : int or None
+        Of a genome: sequences, and their bases in all.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -65,19 +70,38 @@ class Card(BaseModel):
     citation: str
     file: str
     sha256: str
-    format: Literal["wide", "long"]
-    time: str
-    rows: int
-    frequency: str
-    season_length: int
+    format: Literal["wide", "long", "fasta"]
     embedded: bool = False
     url: str | None = None
     where: str | None = None
+    time: str | None = None
+    rows: int | None = None
+    frequency: str | None = None
+    season_length: int | None = None
     id: str | None = None
     target: str | None = None
     columns: list[str] | None = None
     split: list[int] | None = None
+    records: int | None = None
+    bases: int | None = None
     notes: str = ""
+
+    @model_validator(mode="after")
+    def _fits_its_format(self) -> Card:
+        needed = _GENOME if self.is_genome else _TABLE
+        missing = [name for name in needed if getattr(self, name) is None]
+        if missing:
+            raise ValueError(f"a card of format {self.format} must have {', '.join(missing)}")
+        others = (*_TABLE, "id", "target", "columns", "split") if self.is_genome else _GENOME
+        foreign = [name for name in others if getattr(self, name) is not None]
+        if foreign:
+            raise ValueError(f"a card of format {self.format} has no {', '.join(foreign)}")
+        return self
+
+    @property
+    def is_genome(self) -> bool:
+        """Whether the data are sequences, see `load_genome`; else they are a table, see `load_dataset`."""
+        return self.format == "fasta"
 
 
 def list_datasets() -> list[str]:
@@ -123,7 +147,7 @@ def load_dataset(name_or_path: str | Path) -> pd.DataFrame:
     FileNotFoundError
         A file that does not exist and cannot be downloaded.
     ValueError
-        An unknown name, a checksum that does not fit, a file that cannot be read.
+        An unknown name, a genome, a checksum that does not fit, a file that cannot be read.
 
     Examples
     --------
@@ -134,6 +158,8 @@ def load_dataset(name_or_path: str | Path) -> pd.DataFrame:
     if name not in shipped("datasets") and _looks_like_path(name):
         return _read_table(Path(name))
     card = dataset_card(name)
+    if card.is_genome:
+        raise ValueError(f"dataset {name!r} is a genome, not a table: use load_genome({name!r})")
     return _read_card(card, read_content(dataset_file(card), card.sha256))
 
 

@@ -12,12 +12,12 @@ from titans_seq.recipes.schema import Recipe
 D_MODEL, N_HEADS = 32, 2
 QUANTILE_LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
-Fault = tuple[tuple[str, str], str]
+Fault = tuple[tuple[str | int, ...], str]
 
 
 def cross_faults(recipe: Recipe) -> list[Fault]:
     """Return the path and description of each."""
-    return [*_data(recipe), *_model(recipe), *_stride(recipe), *_levels(recipe)]
+    return [*_data(recipe), *_model(recipe), *_stride(recipe), *_levels(recipe), *_training_mode(recipe)]
 
 
 def _data(recipe: Recipe) -> Iterator[Fault]:
@@ -50,3 +50,8 @@ def _levels(recipe: Recipe) -> Iterator[Fault]:
     if fault:
         stated = "level" in recipe.evaluate.model_fields_set
         yield (("evaluate", "level"), fault) if stated else (("model", "quantile_levels"), f"evaluate.level: {fault}")
+
+
+def _training_mode(recipe: Recipe) -> Iterator[Fault]:
+    if recipe.train.training_mode == "contiguous" and recipe.model.carry_state is False:
+        yield ("train", "training_mode"), "contiguous needs model.carry_state true; found false"

@@ -87,7 +87,7 @@ def read_series(data: Data, season_length: int | None = None) -> Series:
     )
     train, validation, test = split = _split(data, card)
     split_rows(panel, split)  # refuses series that are too short
-    season = season_length or (card.season_length if card else panel.frequency.season_length)
+    season = season_length or (card and card.season_length) or panel.frequency.season_length
     return Series(panel.slice_rows(0, train + validation + test), split, form.kind == "wide", columns, int(season))
 
 

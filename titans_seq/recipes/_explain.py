@@ -103,9 +103,9 @@ def _annotation_at(path: Sequence[str | int], root: type[BaseModel]) -> Any:
     annotation: Any = root
     for key in path:
         model = _model_in(annotation)
-        if model is not None:
+        if model is not None and isinstance(key, str):
             fields = {field.alias or name: field for name, field in model.model_fields.items()}
-            annotation = fields[str(key)].annotation if str(key) in fields else None
+            annotation = fields[key].annotation if key in fields else None
     return annotation
 
 

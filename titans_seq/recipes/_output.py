@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _MARKS = ("recipe.yaml", "metrics.json")  # an earlier run's folder holds these
 _MODEL = ("model", "model/model.safetensors", "model/model.json")
-WRITTEN = frozenset({*_MARKS, *_MODEL, "predictions.parquet", "forecast.png", "environment.json"})
+_FORECAST, _RECALL = ("predictions.parquet", "forecast.png"), ("history.parquet", "recall.png")
+WRITTEN = frozenset({*_MARKS, *_MODEL, *_FORECAST, *_RECALL, "environment.json"})
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its folder and the content of metrics.json."""
+
+    folder: Path
+    metrics: dict[str, Any]
 
 
 def check_free(folder: Path, overwrite: bool) -> None:
@@ -35,11 +47,18 @@ def check_free(folder: Path, overwrite: bool) -> None:
 
 
 @contextmanager
-def run_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
+def run_folder(folder: Path, overwrite: bool, check: Callable[[Path, bool], None] | None = None) -> Iterator[Path]:
     """Give a temporary folder that becomes `folder` when the block ends well, and vanishes when it does not.
 
     It stands beside `folder`, so that the last step is one rename. A symbolic link is followed: the folder it
     points at is the one that is replaced.
+
+    Parameters
+    ----------
+    folder : Path
+    overwrite : bool
+    check : callable, optional
+        Refuses to write where something else stands; default `check_free`.
 
     Raises
     ------
@@ -48,14 +67,14 @@ def run_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
     ValueError
         The folder cannot be made or written; the message says why.
     """
-    target = _target(folder)
-    check_free(folder, overwrite)
+    target, check = _target(folder), check or check_free
+    check(folder, overwrite)
     made = [parent for parent in target.parents if not parent.exists()]
     finished = False
     partial = _make_partial(folder, target, made)
     try:
         yield partial
-        check_free(folder, overwrite)
+        check(folder, overwrite)
         _replace(target, partial)
         finished = True
     finally:
@@ -120,3 +139,15 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def write_yaml(path: Path, content: dict[str, Any]) -> None:
+    """Write a mapping; its order is kept."""
+    import yaml
+
+    path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a mapping whose numbers must be finite."""
+    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")

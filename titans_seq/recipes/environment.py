@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,20 @@ def describe_environment() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
+
+
+def describe_run(command: str | None, random_state: Any, started: float) -> dict[str, Any]:
+    """Return `describe_environment` with a run's command and seed before it, and its costs behind it.
+
+    Parameters
+    ----------
+    command : str or None
+    random_state : int or None
+    started : float
+        What `time.perf_counter` said when the run began.
+    """
+    facts = {"command": command, "random_state": random_state, **describe_environment()}
+    return facts | {"seconds": round(time.perf_counter() - started, 2), "peak_memory_mb": peak_memory_mb()}
 
 
 def package_commit() -> str | None:

@@ -11,7 +11,10 @@ from pydantic import ValidationError
 from titans_seq.data._share import shipped
 from titans_seq.recipes._cross import cross_faults
 from titans_seq.recipes._explain import explain, located
-from titans_seq.recipes._yaml import RecipeError, override, read_document, read_text
+from titans_seq.recipes._kinds import recipe_type
+from titans_seq.recipes._yaml import Document, RecipeError, override, read_document, read_text
+from titans_seq.recipes.recall.cross import recall_faults
+from titans_seq.recipes.recall.schema import RecallRecipe
 from titans_seq.recipes.schema import Recipe
 
 
@@ -46,7 +49,7 @@ def find_recipe(name_or_path: str | Path) -> Path:
     raise FileNotFoundError(f"{name}: there is no such recipe; {hint}")
 
 
-def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe | RecallRecipe:
     """Read and check a recipe.
 
     Parameters
@@ -58,7 +61,8 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
 
     Returns
     -------
-    Recipe
+    Recipe or RecallRecipe
+        By `task.kind`.
 
     Raises
     ------
@@ -72,15 +76,22 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
     document = read_document(read_text(path), str(path))
     for assignment in overrides:
         override(document, assignment)
+    kind = recipe_type(document)
     faults = list(document.faults)
+    recipe: Recipe | RecallRecipe | None = None
     try:
-        recipe = Recipe.model_validate(document.values)
+        recipe = kind.model_validate(document.values)
     except ValidationError as error:
         found = sorted(error.errors(include_url=False), key=lambda fault: document.order_of(fault["loc"]))
-        faults += [explain(fault, document, Recipe) for fault in found]
+        faults += [explain(fault, document, kind) for fault in found]
     else:
-        between = sorted(cross_faults(recipe), key=lambda fault: document.order_of(fault[0]))
-        faults += [located(path, message, document) for path, message in between]
-    if faults:
+        faults += _faults_between(recipe, document)
+    if faults or recipe is None:
         raise RecipeError("\n".join(dict.fromkeys(faults)))
     return recipe
+
+
+def _faults_between(recipe: Recipe | RecallRecipe, document: Document) -> list[str]:
+    between = recall_faults(recipe) if isinstance(recipe, RecallRecipe) else cross_faults(recipe)
+    between = sorted(between, key=lambda fault: document.order_of(fault[0]))
+    return [located(path, message, document) for path, message in between]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from titans_seq.recipes.run import Run
+from titans_seq.recipes._output import Run
+from titans_seq.recipes.recall.report import format_recall_report
 
 
 def format_report(run: Run) -> str:
-    """Return the scores of model, baselines and parts, one row each, and what they were measured on."""
+    """Return the scores as a table, one row each, and what they were measured on."""
     metrics = run.metrics
+    if metrics.get("kind") == "recall":
+        return format_recall_report(run)
     rows = {"model": metrics["model"]}
     rows |= {f"baseline {name}": scores for name, scores in metrics["baselines"].items()}
     rows |= {f"part {name}": scores for name, scores in metrics["parts"].items()}

@@ -2,48 +2,48 @@
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from titans_seq.recipes._data import Series, read_series
-from titans_seq.recipes._output import run_folder
+from titans_seq.recipes._output import Run, run_folder, write_json, write_yaml
 from titans_seq.recipes._ruler import UNITS, FloatArray
 from titans_seq.recipes._score import Intervals, Scores, baseline_forecasts, interval_positions, score
+from titans_seq.recipes.environment import describe_run
+from titans_seq.recipes.recall.run import run_recall
+from titans_seq.recipes.recall.schema import RecallRecipe
 from titans_seq.recipes.schema import Model, Recipe, Train
 
 if TYPE_CHECKING:
     from titans_seq.estimators import BacktestResult, TitansForecaster
 
 
-@dataclass(frozen=True)
-class Run:
-    """A finished run: its folder and the content of metrics.json."""
-
-    folder: Path
-    metrics: dict[str, Any]
-
-
-def default_folder(recipe: Recipe, name_or_path: str | Path) -> Path:
+def default_folder(recipe: Recipe | RecallRecipe, name_or_path: str | Path) -> Path:
     """Return the folder a run of this recipe writes: its `output.dir`, else runs/<name>."""
     return Path(recipe.output.dir or Path("runs") / Path(name_or_path).stem)
 
 
 def run_recipe(
-    recipe: Recipe, folder: Path, *, overwrite: bool = False, quiet: bool = False, command: str | None = None
+    recipe: Recipe | RecallRecipe,
+    folder: Path,
+    *,
+    overwrite: bool = False,
+    quiet: bool = False,
+    command: str | None = None,
 ) -> Run:
-    """Fit, evaluate and write what a recipe describes.
+    """Train, evaluate and write what a recipe describes.
 
     Parameters
     ----------
-    recipe : Recipe
+    recipe : Recipe or RecallRecipe
     folder : Path
         Appears complete when the run has ended, or not at all. It holds recipe.yaml (every key filled in),
-        metrics.json, predictions.parquet, forecast.png, model/ and environment.json.
+        metrics.json, model/ and environment.json; then predictions.parquet and forecast.png, or of a recall recipe
+        history.parquet and recall.png.
     overwrite : bool, default False
         Replace the folder of an earlier run.
     quiet : bool, default False
@@ -58,6 +58,12 @@ def run_recipe(
     ValueError, TypeError, FileNotFoundError
         A folder that cannot be made; data or settings that cannot be used.
     """
+    if isinstance(recipe, RecallRecipe):
+        return run_recall(recipe, folder, overwrite=overwrite, quiet=quiet, command=command)
+    return _run_forecast(recipe, folder, overwrite, quiet, command)
+
+
+def _run_forecast(recipe: Recipe, folder: Path, overwrite: bool, quiet: bool, command: str | None) -> Run:
     started = time.perf_counter()
     with run_folder(folder, overwrite) as partial:
         series = read_series(recipe.data, recipe.evaluate.season_length)
@@ -74,11 +80,11 @@ def run_recipe(
         scores = score(result, baselines, intervals, series, recipe.evaluate)
         seconds = {"fit": fitted - started, "evaluate": time.perf_counter() - fitted}
         metrics = {**_scores(scores, recipe), **_facts(forecaster, series, n_windows, seconds)}
-        _write_json(partial / "metrics.json", metrics)
+        write_json(partial / "metrics.json", metrics)
         _write_forecasts(partial, result, intervals, baselines, f"{_name(recipe)}: last test forecasts")
-        _write_yaml(partial / "recipe.yaml", resolved(recipe, forecaster, series, folder))
+        write_yaml(partial / "recipe.yaml", resolved(recipe, forecaster, series, folder))
         forecaster.save(partial / "model")
-        _write_json(partial / "environment.json", _environment(forecaster, command, started))
+        write_json(partial / "environment.json", describe_run(command, forecaster.random_state, started))
     return Run(folder, metrics)
 
 
@@ -197,20 +203,3 @@ def _write_forecasts(
 
 def _name(recipe: Recipe) -> str:
     return recipe.data.name or Path(str(recipe.data.path)).name
-
-
-def _environment(forecaster: TitansForecaster, command: str | None, started: float) -> dict[str, Any]:
-    from titans_seq.recipes.environment import describe_environment, peak_memory_mb
-
-    facts = {"command": command, "random_state": forecaster.random_state, **describe_environment()}
-    return facts | {"seconds": round(time.perf_counter() - started, 2), "peak_memory_mb": peak_memory_mb()}
-
-
-def _write_yaml(path: Path, content: dict[str, Any]) -> None:
-    import yaml
-
-    path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")

@@ -58,8 +58,8 @@ class Data(Section):
     @field_validator("name")
     @classmethod
     def _known_name(cls, name: str | None) -> str | None:
-        if name is not None:
-            dataset_card(name)  # raises, naming the nearest one
+        if name is not None and dataset_card(name).is_genome:  # of an unknown name it raises, naming the nearest one
+            raise ValueError(f"dataset {name!r} is a genome; a forecast needs a table of series")
         return name
 
     @model_validator(mode="after")
@@ -110,6 +110,7 @@ class Train(Section):
     early_stopping_patience: Count | None = None
     device: str | None = None
     precision: Literal["32", "bf16"] | None = None
+    training_mode: Literal["sampled", "contiguous"] | None = None
     random_state: CountOrZero | None = None
 
 
