@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from titans_seq.nn import Backbone, BackboneState
+from titans_seq.nn._ragged import last_rows
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,19 @@ class SymbolModel(StreamModel):
 
     def init_state(self, batch_size: int) -> SymbolState:
         """Return the state of ``batch_size`` streams before position 0."""
-        width, d_model = self.embedding.weight.shape[1], self.stem_width - 1
-        return SymbolState(
-            self.backbone.init_state(batch_size), self.embedding.weight.new_zeros(batch_size, d_model, width)
-        )
+        weight = self.embedding.weight
+        tail = weight.new_zeros(batch_size, self.stem_width - 1, weight.shape[1])
+        return SymbolState(self.backbone.init_state(batch_size), tail)
 
-    def forward(self, symbols: Tensor, state: SymbolState | None = None, **options: Any) -> tuple[Tensor, SymbolState]:
+    def forward(
+        self,
+        symbols: Tensor,
+        state: SymbolState | None = None,
+        *,
+        mask: Tensor | None = None,
+        lengths: Tensor | None = None,
+        zero_memory: bool = False,
+    ) -> tuple[Tensor, SymbolState]:
         """Read symbols.
 
         Parameters
@@ -77,8 +84,8 @@ class SymbolModel(StreamModel):
         symbols : Tensor of int64, shape (batch, time)
         state : SymbolState, optional
             What an earlier call handed back; None at the start of the streams.
-        **options
-            Passed to the backbone; `return_surprise` is not among them.
+        mask, lengths, zero_memory
+            As in `Backbone`; the stem sees nothing of a symbol under the mask.
 
         Returns
         -------
@@ -86,16 +93,21 @@ class SymbolModel(StreamModel):
             Hidden tokens (batch, time, d_model), which `head` turns into logits, and the next state.
         """
         state = self.init_state(symbols.shape[0]) if state is None else state
-        x, tail = self._stem(self.embedding(symbols), state.tail)
-        hidden, backbone = self.backbone(x, state.backbone, **options)
+        if state.tail.shape[:2] != (symbols.shape[0], self.stem_width - 1):
+            found = f"{state.tail.shape[0]} rows and a stem of {state.tail.shape[1] + 1}"
+            raise ValueError(f"the state has {found}; needed are {symbols.shape[0]} rows and one of {self.stem_width}")
+        x = self.embedding(symbols)
+        lengths = None if lengths is None else lengths.to(x.device)
+        x, tail = self._stem(x if mask is None else x * mask[..., None], state.tail, lengths)
+        hidden, backbone = self.backbone(x, state.backbone, mask=mask, lengths=lengths, zero_memory=zero_memory)
         return hidden, SymbolState(backbone, tail)
 
-    def _stem(self, x: Tensor, tail: Tensor) -> tuple[Tensor, Tensor]:
-        if self.stem is None:
+    def _stem(self, x: Tensor, tail: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        if self.stem is None or x.shape[1] == 0:
             return x, tail
         buffer = torch.cat((tail, x), 1)
         y = self.stem(buffer.transpose(1, 2)).transpose(1, 2)
-        return x + y, buffer[:, buffer.shape[1] - tail.shape[1] :].clone()
+        return x + y, last_rows(buffer, tail.shape[1], x.shape[1], lengths)
 
 
 class VectorModel(StreamModel):
@@ -113,6 +125,14 @@ class VectorModel(StreamModel):
         self.backbone = backbone
         self.head = nn.Linear(backbone.config.d_model, n_outputs)
 
-    def forward(self, x: Tensor, state: BackboneState | None = None, **options: Any) -> tuple[Tensor, BackboneState]:
+    def forward(
+        self,
+        x: Tensor,
+        state: BackboneState | None = None,
+        *,
+        mask: Tensor | None = None,
+        lengths: Tensor | None = None,
+        zero_memory: bool = False,
+    ) -> tuple[Tensor, BackboneState]:
         """Read vectors (batch, time, n_inputs); returns hidden tokens and the next state, as `SymbolModel` does."""
-        return self.backbone(self.embedding(x), state, **options)
+        return self.backbone(self.embedding(x), state, mask=mask, lengths=lengths, zero_memory=zero_memory)

@@ -197,7 +197,8 @@ def _read_block(block: _Block, options: MemoryOptions) -> SegmentOutput:
     tokens, (weights, momentum, initial), place = block
     chunks = _Chunks(tokens, options, hidden=len(weights) > 1, skip_quiet=True)
     radius = hidden_radius(initial)
-    reads, keeps, surprises, n = [], [], [], 0
+    reads: list[Tensor] = []
+    keeps, surprises, n = [], [], 0
     while n < len(chunks):
         if still := chunks.quiet_run(n, momentum):
             reads += read_weights(tokens.q[n : n + still], weights)

@@ -53,7 +53,7 @@ class Backbone(nn.Module):
         Step, momentum and forgetting of an untrained memory layer, in (0, 1); None: by rule, see
         `NeuralMemory`.
     gate, association, hold_theta, hold_eta, hold_alpha, conv_width, decay_before_error
-        How a memory layer's gates are made or held, and what it begins as; see `NeuralMemory`.
+        How a memory layer's gates are made or held, what it begins as, and what it convolves; see `NeuralMemory`.
 
     Raises
     ------

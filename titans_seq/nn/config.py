@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from titans_seq.nn.full_attention import FullAttention
-from titans_seq.nn.memory_layer import NeuralMemory
+from titans_seq.nn.memory_layer import NeuralMemory, check_gates
 from titans_seq.nn.window_attention import SlidingWindowAttention
 
 
@@ -60,10 +60,7 @@ class BlockConfig:
             level = getattr(self, name)
             if level is not None and not 0 < level < 1:
                 raise ValueError(f"{name} must lie between 0 and 1, found {level}")
-        for name in ("hold_theta", "hold_eta", "hold_alpha"):
-            level = getattr(self, name)
-            if level is not None and not 0 <= level <= 1:
-                raise ValueError(f"{name} must lie in [0, 1], found {level}")
+        check_gates(self.gate, {name: getattr(self, name) for name in ("hold_theta", "hold_eta", "hold_alpha")})
 
     @property
     def segment(self) -> int:

@@ -75,7 +75,7 @@ class ContextMixer(Mixer):
         self.segment_length = config.segment
         self.memory = config.memory()
         self.attention = AttentionProjections(config.d_model, config.n_heads)
-        self.retrieval = Retrieval(config.d_model, config.n_heads, self.memory.head_dim)
+        self.retrieval = Retrieval(config.d_model, config.n_heads, self.memory.head_dim, conv_width=config.conv_width)
         self.result_norm = rms_norm(config.d_model)
         self.project_out = nn.Linear(config.d_model, config.d_model, bias=False)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, overload
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from titans_seq.memory import MemoryState, init_state, memory_step, neural_memory, ready_for_steps
+from titans_seq.memory._options import MemoryOptions, check_choice
 from titans_seq.nn.conv import CausalConv
 from titans_seq.nn.gates import hard_gate
 from titans_seq.nn.norm import HeadRMSNorm, l2_normalize
@@ -24,13 +25,13 @@ SILU_POWER = 0.36
 
 @dataclass(frozen=True)
 class GateValues:
-    """Gates of the tokens of one call.
+    """Gates of the tokens of one call, masked and padded ones among them.
 
     Attributes
     ----------
     theta, eta, alpha : Tensor, shape (batch, time, heads)
-    writing, forgetting : Tensor, shape (batch, time, heads)
-        What theta and alpha were made of: below 0 a hard gate is closed.
+    writing, forgetting : Tensor or None, shape (batch, time, heads)
+        What theta and alpha were made of: below 0 a hard gate is closed. None where the gate is held.
     hard : bool
         Whether theta and alpha are hard gates, else sigmoids.
     """
@@ -38,15 +39,16 @@ class GateValues:
     theta: Tensor
     eta: Tensor
     alpha: Tensor
-    writing: Tensor
-    forgetting: Tensor
+    writing: Tensor | None
+    forgetting: Tensor | None
     hard: bool
 
     def openness(self, margin: float) -> Tensor:
-        """Mean of how far theta and alpha are from closed, ``margin`` of a hard gate below closed included."""
-        if not self.hard:
-            return self.theta.mean() + self.alpha.mean()
-        return F.relu(self.writing + margin).mean() + F.relu(self.forgetting + margin).mean()
+        """Sum of how far theta and alpha are from closed in the mean; a hard gate's ``margin`` below counts, too."""
+        return self._open(self.theta, self.writing, margin) + self._open(self.alpha, self.forgetting, margin)
+
+    def _open(self, gate: Tensor, made_of: Tensor | None, margin: float) -> Tensor:
+        return F.relu(made_of + margin).mean() if self.hard and made_of is not None else gate.mean()
 
 
 class NeuralMemory(nn.Module):
@@ -118,8 +120,11 @@ class NeuralMemory(nn.Module):
         decay_before_error: bool = False,
     ) -> None:
         super().__init__()
-        if gate not in GATES:
-            raise ValueError(f"gate must be one of {', '.join(GATES)}, found {gate!r}")
+        check_gates(gate, {"hold_theta": hold_theta, "hold_eta": hold_eta, "hold_alpha": hold_alpha})
+        if conv_width < 1:
+            raise ValueError(f"conv_width must be at least 1, found {conv_width}")
+        # Refuses here what the op would refuse at the first token.
+        MemoryOptions(chunk_size, rule, loss, surprise_threshold, decay_before_error, return_surprise=False)
         self.gate, self.hold, self.decay_before_error = gate, (hold_theta, hold_eta, hold_alpha), decay_before_error
         self.on_gates: Callable[[GateValues], None] | None = None
         self.on_surprise: Callable[[Tensor], None] | None = None
@@ -188,7 +193,10 @@ class NeuralMemory(nn.Module):
 
     def ready(self, memory: MemoryState) -> MemoryState:
         """Return a memory that `step` may write to in place."""
-        return ready_for_steps(memory, chunk_size=self.chunk_size, rule=self.rule, loss=self.loss)
+        return ready_for_steps(
+            memory, chunk_size=self.chunk_size, rule=self.rule, loss=self.loss,
+            decay_before_error=self.decay_before_error,
+        )  # fmt: skip
 
     @overload
     def forward(
@@ -277,11 +285,12 @@ class NeuralMemory(nn.Module):
         y, memory, *surprise = memory_step(
             q, k, mixed[:, 2], theta, eta, alpha, state.memory, chunk_size=self.chunk_size, rule=self.rule,
             loss=self.loss, surprise_threshold=self.surprise_threshold, decay_before_error=self.decay_before_error,
-            mask=mask, read=read,
-            return_surprise=return_surprise, inplace=inplace,
+            mask=mask, read=read, return_surprise=return_surprise or self.on_surprise is not None, inplace=inplace,
         )  # type: ignore[call-overload]  # fmt: skip
+        if self.on_surprise is not None:
+            self.on_surprise(surprise[0].unsqueeze(1))
         y = self.project_out((self.norm(y) * output_gate).flatten(-2))
-        return y, replace(state, memory=memory, tail=tail), surprise[0] if surprise else None
+        return y, replace(state, memory=memory, tail=tail), surprise[0] if return_surprise else None
 
     def _learn(
         self,
@@ -319,8 +328,20 @@ class NeuralMemory(nn.Module):
             gate if level is None else torch.full_like(gate, level) for gate, level in zip(made, self.hold, strict=True)
         )
         if self.on_gates is not None:
-            self.on_gates(GateValues(theta, eta, alpha, writing, forgetting, self.gate == "hard"))
+            self._report((theta, eta, alpha), (writing, forgetting))
         return theta, eta, alpha, output.sigmoid().unflatten(-1, (self.n_heads, self.head_dim))
+
+    def _report(self, gates: Sequence[Tensor], made_of: Sequence[Tensor]) -> None:
+        assert self.on_gates is not None
+        if gates[0].dim() == 2:  # of a single step
+            gates, made_of = ([x.unsqueeze(1) for x in xs] for xs in (gates, made_of))
+        (theta, eta, alpha), (writing, forgetting) = gates, made_of
+        self.on_gates(
+            GateValues(
+                theta, eta, alpha, writing if self.hold[0] is None else None,
+                forgetting if self.hold[2] is None else None, self.gate == "hard",
+            )
+        )  # fmt: skip
 
 
 class Retrieval(nn.Module):
@@ -328,15 +349,15 @@ class Retrieval(nn.Module):
 
     Parameters
     ----------
-    d_model, n_heads, head_dim : int
+    d_model, n_heads, head_dim, conv_width : int
         As in `NeuralMemory`.
     """
 
-    def __init__(self, d_model: int, n_heads: int, head_dim: int) -> None:
+    def __init__(self, d_model: int, n_heads: int, head_dim: int, *, conv_width: int = 4) -> None:
         super().__init__()
         self.n_heads, self.head_dim = n_heads, head_dim
         self.project_in = nn.Linear(d_model, n_heads * head_dim, bias=False)
-        self.conv = CausalConv(n_heads * head_dim)
+        self.conv = CausalConv(n_heads * head_dim, width=conv_width)
         self.norm = HeadRMSNorm(n_heads, head_dim)
         self.project_out = nn.Linear(n_heads * head_dim, d_model, bias=False)
 
@@ -348,6 +369,14 @@ class Retrieval(nn.Module):
     def forward(self, queries: Tensor, memory: MemoryState, weights: tuple[Tensor, ...]) -> Tensor:
         """Return what the memory with these weights answers, shape (batch, time, d_model)."""
         return self.project_out(self.norm(replace(memory, weights=weights).read(queries)).flatten(-2))
+
+
+def check_gates(gate: str, hold: Mapping[str, float | None]) -> None:
+    """Raise a ValueError for an unknown kind of gate, or one that is held outside [0, 1]."""
+    check_choice("gate", gate, GATES)
+    for name, level in hold.items():
+        if level is not None and not 0 <= level <= 1:
+            raise ValueError(f"{name} must lie in [0, 1], found {level}")
 
 
 def initial_weights(n_heads: int, head_dim: int, hidden: int, depth: int) -> list[Tensor]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from titans_seq.nn._tensor_file import digest
 from titans_seq.nn.backbone import Backbone
 from titans_seq.nn.state import BackboneState
 
@@ -14,8 +16,8 @@ from titans_seq.nn.state import BackboneState
 class Sessions:
     """A pool of streams that one backbone reads in batches (continuous batching).
 
-    What a session reads does not depend on the sessions beside it. Unlike everything else here the pool is no
-    value: it changes with every call. Nothing in it has a graph.
+    What a session reads does not depend on the sessions beside it, nor on those that had its row before. Unlike
+    everything else here the pool is no value: it changes with every call. Nothing in it has a graph.
 
     Parameters
     ----------
@@ -33,6 +35,21 @@ class Sessions:
     >>> y = sessions.step([a, b], torch.randn(2, 8))
     >>> sessions.leave(b).position
     tensor([2])
+
+    A session that waits for its next token need not take up memory: put it into a file, free its row, and go on
+    later, in this pool or in another one of the same backbone.
+
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> file = Path(mkdtemp()) / "a.safetensors"
+    >>> sessions.evict(a, file)
+    >>> a in sessions
+    False
+    >>> a = sessions.restore(file)
+    >>> y = sessions.step([a], torch.randn(1, 8))
+    >>> sessions.forget(a)
+    >>> sessions.peek(a).position
+    tensor([0])
     """
 
     def __init__(self, backbone: Backbone, *, capacity: int = 16) -> None:
@@ -50,6 +67,7 @@ class Sessions:
         self._row: dict[int, int] = {}
         self._next = 0
         self._settled = True
+        self._about: dict[str, str] | None = None
 
     def __len__(self) -> int:
         return len(self._row)
@@ -78,7 +96,7 @@ class Sessions:
         n = len(self)
         if n == self._pool.batch_size:
             self._pool = BackboneState.stack([self._pool, self._empty(n)])
-        self._pool = self._pool.put(self._index([n]), state)
+        self._write(n, state)
         self._row[self._next] = n
         self._live = self._pool.first(n + 1)
         self._next += 1
@@ -101,11 +119,59 @@ class Sessions:
         state = self._pool.select(self._index([row]))
         last = len(self) - 1
         if row != last:
-            self._pool = self._pool.put(self._index([row]), self._pool.select(self._index([last])))
+            self._write(row, self._pool.select(self._index([last])))
             self._row[next(s for s, r in self._row.items() if r == last)] = row
+        self._write(last, self._fresh)  # nothing of a session stays behind in a row that is free
         del self._row[session]
         self._live = self._pool.first(last)
         return state
+
+    @torch.no_grad()
+    def forget(self, session: int) -> None:
+        """Return a session to the beginning of a stream; nothing of what it read remains."""
+        (row,) = self._rows([session])
+        self._settle()
+        self._write(row, self._fresh)
+        self._live = self._pool.first(len(self))
+
+    def save(self, session: int, path: str | os.PathLike[str]) -> None:
+        """Write a session's state to a safetensors file, whole or not at all; the session stays open.
+
+        Parameters
+        ----------
+        session : int
+        path : path
+            Folders that it lacks are made; a file that stands there is replaced.
+        """
+        self.peek(session).save(path, about=self._model())
+
+    def evict(self, session: int, path: str | os.PathLike[str]) -> None:
+        """Write a session's state to a file as `save` does, and close the session: its row is free again."""
+        self.save(session, path)
+        self.leave(session)
+
+    def restore(self, path: str | os.PathLike[str]) -> int:
+        """Open a session where the one stood that was saved: it reads on as if it had never been away.
+
+        Parameters
+        ----------
+        path : path
+            What `save` or `evict` wrote, of this pool or another one of the same backbone; or
+            `BackboneState.save`, of a state of batch size 1.
+
+        Returns
+        -------
+        int
+            The session's number, a new one.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it is damaged, holds something else, or was written with another backbone.
+        """
+        return self.join(BackboneState.load(path, self._fresh, about=self._model()))
 
     @torch.no_grad()
     def step(self, sessions: Sequence[int] | Tensor, x: Tensor, *, mask: Tensor | None = None) -> Tensor:
@@ -163,6 +229,16 @@ class Sessions:
         # What a step in place has written stands there already; else the live rows may be views of each other.
         live = self._live if self._in_place else self._live.clone()
         self._pool, self._settled = self._pool.put(self._index(range(len(self))), live), True
+
+    def _write(self, row: int, state: BackboneState) -> None:
+        self._pool = self._pool.put(self._index([row]), state)
+
+    def _model(self) -> dict[str, str]:
+        """What tells the backbone from others."""
+        if self._about is None:
+            parameters = digest(self.backbone.state_dict())
+            self._about = {"variant": self.backbone.variant, "parameters of the backbone": parameters}
+        return self._about
 
     def _empty(self, capacity: int) -> BackboneState:
         return self._fresh.select(self._index([0] * capacity))

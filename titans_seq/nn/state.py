@@ -6,6 +6,8 @@ every tensor of it.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -13,6 +15,7 @@ import torch
 from torch import Tensor
 
 from titans_seq.memory import MemoryState
+from titans_seq.nn._pack import pack
 from titans_seq.nn._tree import SHARED, StateTree
 from titans_seq.nn.cache import GrowingCache, WindowCache
 from titans_seq.nn.ring import WindowRing
@@ -145,3 +148,50 @@ class BackboneState(StateTree):
     def forget(self) -> BackboneState:
         """Return every row to the state before position 0; nothing of what was read remains."""
         return BackboneState(tuple(s.forget() for s in self.layers), torch.zeros_like(self.position))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what belongs to the rows; what belongs to the model is not counted."""
+        tensors: dict[str, Tensor] = {}
+        pack(self, "", tensors)
+        return sum(x.nbytes for x in tensors.values())
+
+    def save(self, path: str | os.PathLike[str], *, about: Mapping[str, str] | None = None) -> None:
+        """Write what belongs to the rows to a safetensors file; it appears whole or not at all.
+
+        Parameters
+        ----------
+        path : path
+            Folders that it lacks are made; a file that stands there is replaced.
+        about : mapping from str to str, optional
+            Whose state it is, for `load` to insist on.
+        """
+        from titans_seq.nn._state_file import save_state  # it imports this module
+
+        save_state(self, path, about or {})
+
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike[str], like: BackboneState, *, about: Mapping[str, str] | None = None
+    ) -> BackboneState:
+        """Read what `save` wrote: the same state to the last bit, on the device of ``like``.
+
+        Parameters
+        ----------
+        path : path
+        like : BackboneState
+            A state of the backbone that is to read on, e.g. its ``init_state(1)``: what belongs to the model and
+            not to the rows is taken from it.
+        about : mapping from str to str, optional
+            Entries in which the file must not differ, where it has them.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it is damaged, holds something else, or the state of another model.
+        """
+        from titans_seq.nn._state_file import load_state
+
+        return load_state(path, like, about or {})

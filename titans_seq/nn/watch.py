@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from torch import Tensor, nn
 
 from titans_seq.nn.memory_layer import GateValues, NeuralMemory
+
+Seen = TypeVar("Seen")
 
 
 @dataclass
@@ -18,9 +21,10 @@ class Watch:
     Attributes
     ----------
     calls : dict of int to list of GateValues
-        By memory layer, in the order of the module; persistent tokens are calls of their own, read first.
+        By memory layer, in the order of the module; persistent tokens are calls of their own, read first, and
+        `mac` makes a call for every segment.
     surprise : dict of int to list of Tensor
-        The same for surprise, each (batch, time, heads); empty unless asked for. Single steps leave none.
+        The same for surprise, each (batch, time, heads); empty unless asked for.
     """
 
     calls: dict[int, list[GateValues]] = field(default_factory=dict)
@@ -36,7 +40,8 @@ class Watch:
 def watch_memories(module: nn.Module, *, surprise: bool = False) -> Iterator[Watch]:
     """Record the gates of every memory layer of a module while the context is open.
 
-    Gates are recorded with their graph: a loss may be made of them. Not for two threads at once.
+    Gates are recorded with their graph: a loss may be made of them. Contexts may be nested, each sees everything.
+    Not for two threads at once.
 
     Parameters
     ----------
@@ -60,8 +65,9 @@ def watch_memories(module: nn.Module, *, surprise: bool = False) -> Iterator[Wat
     watch = Watch({place: [] for place in range(len(layers))}, {place: [] for place in range(len(layers))})
     earlier = [(layer.on_gates, layer.on_surprise) for layer in layers]
     for place, layer in enumerate(layers):
-        layer.on_gates = watch.calls[place].append
-        layer.on_surprise = watch.surprise[place].append if surprise else None
+        layer.on_gates = _also(layer.on_gates, watch.calls[place].append)
+        if surprise:
+            layer.on_surprise = _also(layer.on_surprise, watch.surprise[place].append)
     try:
         yield watch
     finally:
@@ -69,15 +75,29 @@ def watch_memories(module: nn.Module, *, surprise: bool = False) -> Iterator[Wat
             layer.on_gates, layer.on_surprise = before
 
 
+def _also(earlier: Callable[[Seen], None] | None, record: Callable[[Seen], None]) -> Callable[[Seen], None]:
+    """Tell another listener, too."""
+    if earlier is None:
+        return record
+
+    def both(seen: Seen) -> None:
+        earlier(seen)
+        record(seen)
+
+    return both
+
+
 def openness(watch: Watch, *, margin: float = 0.1) -> Tensor:
-    """Mean over tokens, heads and layers of how far writing and forgetting are from closed.
+    """Mean over layers and their calls of how far writing and forgetting are from closed, in the mean of each call.
+
+    Calls count alike, however many tokens each of them read.
 
     Parameters
     ----------
     watch : Watch
     margin : float, default 0.1
         How far below closed a hard gate must stand to count as nothing: what is only just closed opens again for
-        the next odd token. A sigmoid counts as it is.
+        the next odd token. A sigmoid and a gate that is held count as they are.
 
     Raises
     ------

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -20,9 +22,17 @@ from titans_seq.nn.watch import Watch, openness, watch_memories
 class Questions(Protocol):
     """Streams of one length with questions; see `titans_seq.evaluation.recall`."""
 
-    length: int
-    questions: Any
-    answers: Tensor
+    @property
+    def length(self) -> int:
+        """Tokens of each stream."""
+
+    @property
+    def questions(self) -> npt.NDArray[np.int64]:
+        """Tokens whose output is the answer, (trials, questions)."""
+
+    @property
+    def answers(self) -> Tensor:
+        """Classes or vectors of values, (trials, questions, …)."""
 
     def read(self, start: int, stop: int) -> Tensor:
         """Return tokens ``start`` to ``stop``."""
@@ -31,12 +41,21 @@ class Questions(Protocol):
 Draw = Callable[[int, int, np.random.Generator], Questions]
 
 
+def _check(fits: bool, name: str, bound: str, found: float) -> None:
+    if not fits:
+        raise ValueError(f"{name} must be {bound}, found {found}")
+
+
 @dataclass(frozen=True)
 class Stage:
     """A part of the curriculum: ``steps`` optimiser steps on streams of ``length`` tokens."""
 
     length: int
     steps: int
+
+    def __post_init__(self) -> None:
+        for name in ("length", "steps"):
+            _check(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
 
 
 @dataclass(frozen=True)
@@ -54,14 +73,17 @@ class RecallSettings:
         Weight of the mean openness of the gates of writing and forgetting: filler is no longer written.
     write_margin : float
         How far below closed a hard gate must stand to cost nothing.
+    price_steps : int
+        Steps, counted from the last of the core's, over which the price grows from nothing; 0: it is full at once.
     reconstruction : float
         Weight of the memory's own loss ½‖f(k) − v‖² (L = L_main + λ · L_memory).
     core_steps : int
-        First steps in which what the memories return is zero: the core learns first, the memory after it.
+        First steps in which what the memories return is zero and writing is free: the core learns first, the
+        memory after it.
     piece_length : int
         Longer streams are read in pieces whose state is carried and detached (truncated backpropagation).
     seed : int
-        Of the trials.
+        Of the trials, and of dropout.
     """
 
     curriculum: Sequence[Stage] = (Stage(64, 250), Stage(128, 100), Stage(256, 100))
@@ -78,12 +100,11 @@ class RecallSettings:
     def __post_init__(self) -> None:
         if not self.curriculum:
             raise ValueError("curriculum must have at least one stage")
+        _check(self.learning_rate > 0, "learning_rate", "positive", self.learning_rate)
         for name in ("tokens_per_step", "piece_length"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}")
-        for name in ("write_price", "reconstruction", "core_steps"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, found {getattr(self, name)}")
+            _check(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
+        for name in ("write_price", "write_margin", "price_steps", "reconstruction", "core_steps", "seed"):
+            _check(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
 
     @property
     def total_steps(self) -> int:
@@ -91,14 +112,31 @@ class RecallSettings:
         return sum(stage.steps for stage in self.curriculum)
 
     def rate(self, step: int) -> float:
-        """Learning rate of a step, counted from 0."""
-        warm_up = min(1.0, (step + 1) / 50)
-        return self.learning_rate * warm_up * (0.1 + 0.45 * (1 + math.cos(math.pi * step / self.total_steps)))
+        """Learning rate of a step, counted from 0; the last one's is a tenth."""
+        warm_up, done = min(1.0, (step + 1) / 50), step / max(1, self.total_steps - 1)
+        return self.learning_rate * warm_up * (0.1 + 0.45 * (1 + math.cos(math.pi * done)))
+
+    def price(self, step: int) -> float:
+        """Price on writing in a step, counted from 0."""
+        grown = (step - self.core_steps) / self.price_steps if self.price_steps else 1.0
+        return self.write_price * min(1.0, grown) if step >= self.core_steps else 0.0
 
 
 @dataclass(frozen=True)
 class Step:
-    """What a step of training showed: the loss of the answers, and the gates' mean openness."""
+    """What a step of training showed.
+
+    Attributes
+    ----------
+    step, length : int
+        Number of the step, from 0, and tokens of its streams.
+    loss : float
+        Of the answers alone.
+    openness : float
+        Mean of the gates of writing θ; 0 without a memory.
+    seconds : float
+        Processor time since training began.
+    """
 
     step: int
     length: int
@@ -114,7 +152,7 @@ def train_recall(
     *,
     on_step: Callable[[Step], None] | None = None,
 ) -> list[Step]:
-    """Train in place; the model ends in evaluation mode.
+    """Train in place; the model ends in evaluation mode, also where training is broken off.
 
     Parameters
     ----------
@@ -124,7 +162,7 @@ def train_recall(
         ``draw(n, length, generator)`` returns trials.
     settings : RecallSettings
     on_step : callable, optional
-        Called after every step.
+        Called after every step; what it raises ends the training.
 
     Returns
     -------
@@ -134,8 +172,12 @@ def train_recall(
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.01)
     lengths = [stage.length for stage in settings.curriculum for _ in range(stage.steps)]
     history, began = [], time.process_time()
-    model.train()
-    with watch_memories(model, surprise=settings.reconstruction > 0) as watch:
+    optimizer.zero_grad()  # of what was done with the model before
+    with (
+        _training(model),
+        _own_random(model.head.weight.device, settings.seed),
+        watch_memories(model, surprise=settings.reconstruction > 0) as watch,
+    ):
         for step, length in enumerate(lengths):
             optimizer.param_groups[0]["lr"] = settings.rate(step)
             trials = draw(max(1, settings.tokens_per_step // length), length, random)
@@ -146,28 +188,47 @@ def train_recall(
             history.append(Step(step, length, loss, written, time.process_time() - began))
             if on_step is not None:
                 on_step(history[-1])
-    model.eval()
     return history
+
+
+@contextmanager
+def _training(model: nn.Module) -> Iterator[None]:
+    model.train()
+    try:
+        yield
+    finally:
+        model.eval()
+
+
+@contextmanager
+def _own_random(device: torch.device, seed: int) -> Iterator[None]:
+    """Let dropout draw from generators of its own; the global ones are as before afterwards."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
 
 
 def _backward(
     model: StreamModel, trials: Questions, settings: RecallSettings, watch: Watch, step: int
 ) -> tuple[float, float]:
     """Add up gradients over the pieces of the streams; returns the loss of the answers and the mean openness."""
-    questions, state, total, written = torch.from_numpy(trials.questions), None, 0.0, 0.0
-    starts = range(0, trials.length, settings.piece_length)
-    for start in starts:
+    device, questions = model.head.weight.device, torch.from_numpy(trials.questions)
+    state, total, written = None, 0.0, 0.0
+    for start in range(0, trials.length, settings.piece_length):
         watch.clear()
         stop = min(start + settings.piece_length, trials.length)
-        hidden, state = model(trials.read(start, stop), state, zero_memory=step < settings.core_steps)
-        inside = (questions >= start) & (questions < stop)
-        row, column = torch.nonzero(inside, as_tuple=True)
-        answer = _loss(model.head(hidden[row, questions[row, column] - start]), trials.answers[row, column])
-        answer = answer * (inside.sum() / questions.numel())
-        price = _price(watch, settings, step) / len(starts)
-        (answer + price).backward()
+        hidden, state = model(trials.read(start, stop).to(device), state, zero_memory=step < settings.core_steps)
+        row, column = torch.nonzero((questions >= start) & (questions < stop), as_tuple=True)
+        found = model.head(hidden[row, questions[row, column] - start])
+        # Losses are means over a piece's answers and tokens: weighted, they are those of the whole stream.
+        answer = len(row) / questions.numel() * _loss(found, trials.answers[row, column].to(device))
+        part = (stop - start) / trials.length
+        (answer + part * _memory_loss(watch, settings, step)).backward()
         state = state.detach()
-        total, written = total + float(answer.detach()), written + _openness(watch) / len(starts)
+        total, written = total + float(answer.detach()), written + part * _openness(watch)
     return total, written
 
 
@@ -179,15 +240,15 @@ def _loss(found: Tensor, answers: Tensor) -> Tensor:
     return F.cross_entropy(found, answers)
 
 
-def _price(watch: Watch, settings: RecallSettings, step: int) -> Tensor | float:
-    if not any(watch.calls.values()):
+def _memory_loss(watch: Watch, settings: RecallSettings, step: int) -> Tensor | float:
+    """The price on writing, and the memory's own loss; neither while the core learns alone."""
+    if step < settings.core_steps or not any(watch.calls.values()):
         return 0.0
-    grown = min(1.0, step / settings.price_steps) if settings.price_steps else 1.0
-    price = grown * settings.write_price * openness(watch, margin=settings.write_margin)
+    loss = settings.price(step) * openness(watch, margin=settings.write_margin)
     errors = [error for seen in watch.surprise.values() for error in seen]
     for error in errors:
-        price = price + settings.reconstruction / len(errors) * 0.5 * error.square().mean()
-    return price
+        loss = loss + settings.reconstruction / len(errors) * 0.5 * error.square().mean()
+    return loss
 
 
 def _openness(watch: Watch) -> float:

@@ -23,9 +23,9 @@ from titans_seq.evaluation.recall.trials import SymbolTrials, Task, Trials
 
 __all__ = [
     "ALPHABET",
-    "UNKNOWN",
     "CONTENT",
     "N_SYMBOLS",
+    "UNKNOWN",
     "Hops",
     "MotifPartners",
     "Needles",

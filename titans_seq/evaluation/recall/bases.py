@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from titans_seq.evaluation.recall.haystacks import Bases, Symbols
-from titans_seq.evaluation.recall.trials import IntArray, SymbolTrials, scatter
+from titans_seq.evaluation.recall.trials import IntArray, SymbolTrials, at_least, check_length, scatter
 
 ALPHABET = "ACGTN"
 UNKNOWN = 4
@@ -41,6 +41,15 @@ class MotifPartners:
     n_known: int = 4
     vary: bool = False
 
+    def __post_init__(self) -> None:
+        at_least(1, n_motifs=self.n_motifs, motif_length=self.motif_length, partner_length=self.partner_length)
+        if self.n_motifs > self.n_known:
+            raise ValueError(f"n_motifs must be at most n_known, found {self.n_motifs} of {self.n_known}")
+        if len(np.unique(self.motifs, axis=0)) < self.n_known:
+            raise ValueError(
+                f"{self.n_known} motifs of {self.motif_length} bases are not all different: use longer ones"
+            )
+
     @property
     def name(self) -> str:
         """Name in tables."""
@@ -55,6 +64,7 @@ class MotifPartners:
         """Draw trials; one right answer is all of the partner's bases."""
         count = int(random.integers(1, self.n_motifs + 1)) if self.vary else self.n_motifs
         width = self.motif_length + self.partner_length
+        check_length(length, self.n_motifs * (2 * width - 1), self)
         which = random.permuted(np.tile(np.arange(self.n_known), (n, 1)), axis=1)[:, :count]
         partners = random.integers(0, 4, (n, count, self.partner_length))
         planted = np.concatenate((self.motifs[which], partners), 2)
@@ -65,10 +75,10 @@ class MotifPartners:
         ends = length - count * (width - 1) + np.arange(count * (width - 1))
         at = np.concatenate(((places[..., None] + np.arange(width)).reshape(n, -1), np.tile(ends, (n, 1))), 1)
         questions = ends.reshape(count, width - 1)[:, self.motif_length - 1 :].ravel()
+        put = np.concatenate((planted.reshape(n, -1), ask.reshape(n, -1)), 1)
         return SymbolTrials(
-            self._stretches(n, length, random), length, at, np.concatenate((planted.reshape(n, -1), ask.reshape(n, -1)), 1),
-            np.tile(questions, (n, 1)), torch.from_numpy(np.take_along_axis(partners, order, 1).reshape(n, -1)),
-            self.partner_length,
+            self._stretches(n, length, random), length, at, put, np.tile(questions, (n, 1)),
+            torch.from_numpy(np.take_along_axis(partners, order, 1).reshape(n, -1)), self.partner_length,
         )  # fmt: skip
 
     def _stretches(self, n: int, length: int, random: np.random.Generator) -> Bases:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 BLOCK = 1024
+KINDS = ("random", "phrase")
 Symbols = npt.NDArray[np.uint8]
 Keys = npt.NDArray[np.uint64]
 
@@ -18,6 +20,19 @@ class Haystack(Protocol):
 
     def read(self, start: int, stop: int) -> Symbols:
         """Return tokens ``start`` to ``stop`` of every row."""
+
+
+def block_generator(key: int, block: int) -> np.random.Generator:
+    """Return the generator of a row's block of `BLOCK` tokens."""
+    return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, block]))
+
+
+def read_blocks(draw: Callable[[int, int], npt.NDArray[Any]], keys: Keys, start: int, stop: int) -> npt.NDArray[Any]:
+    """Return tokens ``start`` to ``stop`` of every row; ``draw`` gives a block from a row's key and its number."""
+    first = start // BLOCK
+    blocks = range(first, max(first + 1, -(-stop // BLOCK)))
+    rows = [np.concatenate([draw(int(key), block) for block in blocks]) for key in keys]
+    return np.stack(rows)[:, start - first * BLOCK : stop - first * BLOCK]
 
 
 @dataclass(frozen=True)
@@ -37,14 +52,10 @@ class RandomTokens:
 
     def read(self, start: int, stop: int) -> Symbols:
         """Return tokens ``start`` to ``stop``: drawn by blocks, each from a generator of its own."""
-        first = start // BLOCK
-        blocks = range(first, -(-stop // BLOCK))
-        rows = [np.concatenate([self._block(key, block) for block in blocks]) for key in self.keys]
-        return np.stack(rows)[:, start - first * BLOCK : stop - first * BLOCK]
+        return read_blocks(self._block, self.keys, start, stop)
 
-    def _block(self, key: np.uint64, block: int) -> Symbols:
-        random = np.random.Generator(np.random.Philox(key=int(key), counter=[0, 0, 0, block]))
-        return random.integers(0, self.n_symbols, BLOCK, dtype=np.uint8)
+    def _block(self, key: int, block: int) -> Symbols:
+        return block_generator(key, block).integers(0, self.n_symbols, BLOCK, dtype=np.uint8)
 
 
 @dataclass(frozen=True)
@@ -84,8 +95,13 @@ class Bases:
 
 def draw_haystack(kind: str, n: int, n_symbols: int, random: np.random.Generator) -> Haystack:
     """Draw ``n`` rows of "random" tokens or of a "phrase" of 16 tokens each."""
+    check_kind(kind)
     if kind == "random":
         return RandomTokens(random.integers(0, 2**63, n, dtype=np.uint64), n_symbols)
-    if kind == "phrase":
-        return RepeatedPhrase(random.integers(0, n_symbols, (n, 16), dtype=np.uint8))
-    raise ValueError(f"haystack must be 'random' or 'phrase', found {kind!r}")
+    return RepeatedPhrase(random.integers(0, n_symbols, (n, 16), dtype=np.uint8))
+
+
+def check_kind(kind: str) -> None:
+    """Raise a ValueError for an unknown kind of haystack."""
+    if kind not in KINDS:
+        raise ValueError(f"haystack must be one of {', '.join(map(repr, KINDS))}, found {kind!r}")

@@ -6,12 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from titans_seq.adapters.symbols import StreamModel
-from titans_seq.evaluation.recall.trials import Task, Trials
+from titans_seq.evaluation.recall.trials import Task, Trials, at_least, draw_batches
 
 
 @dataclass(frozen=True)
@@ -46,22 +45,23 @@ class RecallScore:
         return wilson_interval(self.right, self.asked)
 
 
-def wilson_interval(right: int, asked: int, *, z: float = 1.959964) -> tuple[float, float]:
+def wilson_interval(right: int, asked: int, *, z: float = 1.959963984540054) -> tuple[float, float]:
     """Confidence interval of a share (Wilson 1927): unlike the normal one it means something at 0 and 1.
 
     Parameters
     ----------
     right, asked : int
-    z : float, default 1.959964
+    z : float
         Normal quantile; the default is that of 95 %.
     """
-    if not 0 <= right <= asked or asked == 0:
+    if asked < 1 or not 0 <= right <= asked:
         raise ValueError(f"right must lie in [0, asked] and asked be positive, found {right} of {asked}")
     share, n = right / asked, asked
     centre = share + z * z / (2 * n)
     spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     low, high = (centre - spread) / (1 + z * z / n), (centre + spread) / (1 + z * z / n)
-    return max(0.0, low), min(1.0, high)
+    # At the ends the formula gives exactly 0 and 1, its rounding does not.
+    return 0.0 if right == 0 else max(0.0, low), 1.0 if right == asked else min(1.0, high)
 
 
 @torch.no_grad()
@@ -82,6 +82,7 @@ def answers(model: StreamModel, trials: Trials, *, piece_length: int = 4096, **o
     -------
     Tensor, shape (trials, questions, outputs)
     """
+    at_least(1, piece_length=piece_length, length=trials.length)
     questions = torch.from_numpy(trials.questions)
     device = next(model.parameters()).device
     out: Tensor | None = None
@@ -93,8 +94,7 @@ def answers(model: StreamModel, trials: Trials, *, piece_length: int = 4096, **o
         found = model.head(hidden[row, questions[row, column] - start])
         out = found.new_zeros(*questions.shape, found.shape[-1]) if out is None else out
         out[row, column] = found
-    if out is None:
-        raise ValueError(f"streams must have at least one token, found {trials.length}")
+    assert out is not None
     return out
 
 
@@ -128,13 +128,12 @@ def score_recall(
     seed : int
         Of the trials.
     batch_size : int, default 8
-        Streams read side by side.
+        Streams read side by side; they are the same streams whatever it is.
     piece_length, **options
         As in `answers`.
     """
-    random, right, asked = np.random.default_rng(seed), 0, 0
-    for first in range(0, n_trials, batch_size):
-        trials = task.draw(min(batch_size, n_trials - first), length, random)
+    right, asked = 0, 0
+    for trials in draw_batches(task, length, n_trials=n_trials, seed=seed, batch_size=batch_size):
         hits, n = count_right(trials, answers(model, trials, piece_length=piece_length, **options))
         right, asked = right + hits, asked + n
     return RecallScore(task.name, length, right, asked, n_trials)
@@ -151,11 +150,13 @@ def recall_error(
     piece_length: int = 4096,
     **options: Any,
 ) -> tuple[float, float]:
-    """Mean squared error of recalled values, and its standard error over trials; arguments as `score_recall`."""
-    random, errors = np.random.default_rng(seed), []
-    for first in range(0, n_trials, batch_size):
-        trials = task.draw(min(batch_size, n_trials - first), length, random)
+    """Mean squared error of recalled values, and its standard error over trials; arguments as `score_recall`.
+
+    A single trial has no standard error: NaN.
+    """
+    errors = []
+    for trials in draw_batches(task, length, n_trials=n_trials, seed=seed, batch_size=batch_size):
         found = answers(model, trials, piece_length=piece_length, **options)
         errors.append((found.cpu() - trials.answers).square().mean((1, 2)))
     error = torch.cat(errors)
-    return float(error.mean()), float(error.std() / math.sqrt(len(error)))
+    return float(error.mean()), float(error.std()) / math.sqrt(n_trials) if n_trials > 1 else math.nan

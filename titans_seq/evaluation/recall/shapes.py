@@ -9,8 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from titans_seq.evaluation.recall.haystacks import BLOCK, Keys
-from titans_seq.evaluation.recall.trials import IntArray, scatter
+from titans_seq.evaluation.recall.haystacks import BLOCK, Keys, block_generator, read_blocks
+from titans_seq.evaluation.recall.trials import IntArray, at_least, check_length, scatter
 
 FloatArray = npt.NDArray[np.float32]
 SPIKE = 4.0
@@ -40,18 +40,14 @@ class ShapeTrials:
 
     def read(self, start: int, stop: int) -> Tensor:
         """Return patches ``start`` to ``stop``, float of shape (trials, stop - start, patch_length)."""
-        first = start // BLOCK
-        blocks = range(first, -(-stop // BLOCK))
-        series = np.stack([np.concatenate([self._block(key, block) for block in blocks]) for key in self.keys])
-        series = series[:, start - first * BLOCK : stop - first * BLOCK]
+        series = read_blocks(self._block, self.keys, start, stop)
         row, column = np.nonzero((self.places >= start) & (self.places < stop))
         series[row, self.places[row, column] - start] = self.patches[row, column]
         return torch.from_numpy(series)
 
-    def _block(self, key: np.uint64, block: int) -> FloatArray:
+    def _block(self, key: int, block: int) -> FloatArray:
         """Autoregressive noise of unit variance, begun anew every block."""
-        random = np.random.Generator(np.random.Philox(key=int(key), counter=[0, 0, 0, block]))
-        return _smooth(1, BLOCK * self.patches.shape[2], random).reshape(BLOCK, -1)
+        return _smooth(1, BLOCK * self.patches.shape[2], block_generator(key, block)).reshape(BLOCK, -1)
 
 
 @dataclass(frozen=True)
@@ -72,6 +68,10 @@ class Shapes:
     patch_length: int = 8
     vary: bool = False
 
+    def __post_init__(self) -> None:
+        at_least(1, n_shapes=self.n_shapes)
+        at_least(2, patch_length=self.patch_length)  # a cue is more than its spike
+
     @property
     def name(self) -> str:
         """Name in tables."""
@@ -79,6 +79,7 @@ class Shapes:
 
     def draw(self, n: int, length: int, random: np.random.Generator) -> ShapeTrials:
         """Draw trials of ``length`` patches."""
+        check_length(length, 4 * self.n_shapes, self)
         count = int(random.integers(1, self.n_shapes + 1)) if self.vary else self.n_shapes
         cues = _smooth(n * count, self.patch_length, random, 0.5).reshape(n, count, -1)
         cues[:, :, 0] = SPIKE

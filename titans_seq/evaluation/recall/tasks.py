@@ -9,14 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
-from titans_seq.evaluation.recall.haystacks import Haystack, RepeatedPhrase, draw_haystack
-from titans_seq.evaluation.recall.trials import IntArray, SymbolTrials, scatter
+from titans_seq.evaluation.recall.haystacks import Haystack, RepeatedPhrase, check_kind, draw_haystack
+from titans_seq.evaluation.recall.trials import IntArray, SymbolTrials, at_least, check_length, scatter
 
 CONTENT = 64
 WRITE, ASK, DECOY, BLANK, ASK_TWO, ASK_THREE, STEP_A, STEP_B = range(CONTENT, CONTENT + 8)
 N_SYMBOLS = CONTENT + 8
+GROUPS = ("parity", "permutation")
+ASK_HOPS = (ASK, ASK_TWO, ASK_THREE)
+DECOYS_KEY = -1
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Needles:
         Pairs; in training (``vary=True``) 1 to this many.
     haystack : {"random", "phrase"}
     n_writes : int
-        Times each key is written, every time with a new value: the last one counts.
+        Times each key is written: the last value counts, those before are others.
     n_decoys : int
         Pairs behind another marker, of the same keys with other values: not to be heeded.
     vary : bool
@@ -41,6 +45,11 @@ class Needles:
     n_decoys: int = 0
     vary: bool = False
 
+    def __post_init__(self) -> None:
+        at_least(1, n_needles=self.n_needles, n_writes=self.n_writes)
+        at_least(0, n_decoys=self.n_decoys)
+        check_kind(self.haystack)
+
     @property
     def name(self) -> str:
         """Name in tables."""
@@ -49,24 +58,25 @@ class Needles:
 
     def draw(self, n: int, length: int, random: np.random.Generator) -> SymbolTrials:
         """Draw trials; all needles are asked for, in random order."""
+        check_length(length, 3 * (self.n_needles * self.n_writes + self.n_decoys) + 2 * self.n_needles, self)
         n_keys = int(random.integers(1, self.n_needles + 1)) if self.vary else self.n_needles
-        n_written, room = n_keys * self.n_writes, length - 2 * n_keys
-        keys = _distinct(n, n_keys, random)
-        places = scatter(n_written + self.n_decoys, 3, room, n, random)
-        slot = random.permuted(np.tile(np.arange(n_written + self.n_decoys), (n, 1)), axis=1)
-        written = np.sort(slot[:, :n_written], axis=1)
-        owner = random.permuted(np.tile(np.arange(n_keys), (n, self.n_writes)), axis=1)
-        values = random.integers(0, CONTENT, (n, n_written))
-        rows = np.arange(n)[:, None]
-        events = np.empty((n, n_written + self.n_decoys, 3), np.int64)
-        events[rows, slot] = _decoys(keys, events.shape[1], random)
-        events[rows, written] = np.stack(
-            (np.full_like(values, WRITE), np.take_along_axis(keys, owner, 1), values), axis=2
-        )
-        last = np.zeros((n, n_keys), np.int64)
-        for write in range(n_written):
-            last[rows[:, 0], owner[:, write]] = values[:, write]
+        keys, last = _distinct(n, n_keys, random), random.integers(0, CONTENT, (n, n_keys))
+        decoys = np.full(self.n_decoys, DECOYS_KEY)
+        written = np.concatenate((np.repeat(np.arange(n_keys), self.n_writes), decoys))
+        owner = random.permuted(np.tile(written, (n, 1)), axis=1)
+        events = self._events(owner, keys, last, random)
+        places = scatter(owner.shape[1], 3, length - 2 * n_keys, n, random)
         return _asked(length, draw_haystack(self.haystack, n, CONTENT, random), places, events, keys, last, random)
+
+    def _events(self, owner: IntArray, keys: IntArray, last: IntArray, random: np.random.Generator) -> IntArray:
+        """Marker, key and value of every event; ``owner`` (n, events) is the number of its key, or `DECOYS_KEY`."""
+        decoy = owner == DECOYS_KEY
+        counts = _last_of_their_kind(owner) & ~decoy
+        owner = np.where(decoy, random.integers(0, keys.shape[1], owner.shape), owner)
+        right = np.take_along_axis(last, owner, 1)
+        other = (right + random.integers(1, CONTENT, owner.shape)) % CONTENT
+        marker = np.where(decoy, DECOY, WRITE)
+        return np.stack((marker, np.take_along_axis(keys, owner, 1), np.where(counts, right, other)), 2)
 
 
 @dataclass(frozen=True)
@@ -84,6 +94,11 @@ class Pairs:
     n_pairs: int = 8
     vary: bool = False
 
+    def __post_init__(self) -> None:
+        at_least(1, n_pairs=self.n_pairs)
+        if self.n_pairs > CONTENT // 2:
+            raise ValueError(f"n_pairs must be at most {CONTENT // 2}, found {self.n_pairs}: so many keys there are")
+
     @property
     def name(self) -> str:
         """Name in tables."""
@@ -91,6 +106,7 @@ class Pairs:
 
     def draw(self, n: int, length: int, random: np.random.Generator) -> SymbolTrials:
         """Draw trials; all pairs are asked for, in random order."""
+        check_length(length, 4 * self.n_pairs, self)
         n_pairs = int(random.integers(1, self.n_pairs + 1)) if self.vary else self.n_pairs
         half = CONTENT // 2
         keys = random.permuted(np.tile(np.arange(half), (n, 1)), axis=1)[:, :n_pairs]
@@ -117,6 +133,10 @@ class SelectiveCopy:
     haystack: str = "random"
     vary: bool = False
 
+    def __post_init__(self) -> None:
+        at_least(1, n_symbols=self.n_symbols)
+        check_kind(self.haystack)
+
     @property
     def name(self) -> str:
         """Name in tables."""
@@ -124,6 +144,7 @@ class SelectiveCopy:
 
     def draw(self, n: int, length: int, random: np.random.Generator) -> SymbolTrials:
         """Draw trials."""
+        check_length(length, 3 * self.n_symbols, self)
         count = int(random.integers(1, self.n_symbols + 1)) if self.vary else self.n_symbols
         values = random.integers(0, CONTENT, (n, count))
         places = scatter(count, 2, length - count, n, random)
@@ -144,7 +165,7 @@ class Hops:
     Attributes
     ----------
     n_hops : int
-        2 or 3 facts per chain.
+        1 to 3 facts per chain.
     n_chains : int
         Chains in a stream; one question each.
     haystack : {"random", "phrase"}
@@ -157,6 +178,12 @@ class Hops:
     haystack: str = "random"
     vary: bool = False
 
+    def __post_init__(self) -> None:
+        at_least(1, n_hops=self.n_hops, n_chains=self.n_chains)
+        if self.n_hops > len(ASK_HOPS):
+            raise ValueError(f"n_hops must be at most {len(ASK_HOPS)}, found {self.n_hops}")
+        check_kind(self.haystack)
+
     @property
     def name(self) -> str:
         """Name in tables."""
@@ -164,6 +191,7 @@ class Hops:
 
     def draw(self, n: int, length: int, random: np.random.Generator) -> SymbolTrials:
         """Draw trials; facts stand in any order."""
+        check_length(length, self.n_chains * (3 * self.n_hops + 2), self)
         hops = int(random.integers(1, self.n_hops + 1)) if self.vary else self.n_hops
         nodes = _distinct(n, self.n_chains * (hops + 1), random).reshape(n, self.n_chains, hops + 1)
         facts = np.stack((nodes[:, :, :-1], nodes[:, :, 1:]), 3).reshape(n, -1, 2)
@@ -171,8 +199,7 @@ class Hops:
         events = np.concatenate((np.full((n, facts.shape[1], 1), WRITE), facts), 2)
         places = scatter(facts.shape[1], 3, length - 2 * self.n_chains, n, random)
         haystack = draw_haystack(self.haystack, n, CONTENT, random)
-        marker = (ASK, ASK_TWO, ASK_THREE)[hops - 1]
-        return _asked(length, haystack, places, events, nodes[:, :, 0], nodes[:, :, -1], random, marker)
+        return _asked(length, haystack, places, events, nodes[:, :, 0], nodes[:, :, -1], random, ASK_HOPS[hops - 1])
 
 
 @dataclass(frozen=True)
@@ -192,6 +219,12 @@ class StateTracking:
     n_steps: int = 8
     haystack: str = "random"
 
+    def __post_init__(self) -> None:
+        if self.group not in GROUPS:
+            raise ValueError(f"group must be one of {', '.join(map(repr, GROUPS))}, found {self.group!r}")
+        at_least(1, n_steps=self.n_steps)
+        check_kind(self.haystack)
+
     @property
     def name(self) -> str:
         """Name in tables."""
@@ -199,6 +232,7 @@ class StateTracking:
 
     def draw(self, n: int, length: int, random: np.random.Generator) -> SymbolTrials:
         """Draw trials."""
+        check_length(length, self.n_steps + 1, self)
         count = int(random.integers(1, self.n_steps + 1))
         steps = random.integers(0, 2, (n, count))
         places = scatter(count, 1, length - 1, n, random)
@@ -230,11 +264,11 @@ def _shuffled(events: IntArray, random: np.random.Generator) -> IntArray:
     return events[np.arange(len(events))[:, None], order]
 
 
-def _decoys(keys: IntArray, count: int, random: np.random.Generator) -> IntArray:
-    """Pairs (n, count, 3) behind the decoy's marker: known keys, any values."""
-    n = len(keys)
-    of_keys = np.take_along_axis(keys, random.integers(0, keys.shape[1], (n, count)), 1)
-    return np.stack((np.full((n, count), DECOY), of_keys, random.integers(0, CONTENT, (n, count))), 2)
+def _last_of_their_kind(kinds: IntArray) -> npt.NDArray[np.bool_]:
+    """Tell which events (n, events) no later one of the same kind follows."""
+    size = kinds.shape[1]
+    later = np.triu(np.ones((size, size), bool), 1)
+    return ~((kinds[:, :, None] == kinds[:, None, :]) & later).any(2)
 
 
 def _asked(
