@@ -203,3 +203,32 @@ def test_a_search_space_does_not_disturb_a_run(monkeypatch: pytest.MonkeyPatch) 
     result = call("run", "quickstart", "--quiet", "--set", "tune={space: {model.d_model: [16]}}")
     assert result.exit_code == cli.INTERRUPTED
     assert result.stdout == ""
+
+
+RECALL = """
+schema: 1
+task: {kind: recall, name: pairs, n_pairs: 1}
+model: {d_model: 8, n_layers: 1, n_heads: 1, chunk_size: 8}
+train: {curriculum: [[16, 1]], tokens_per_step: 32}
+evaluate: {lengths: [{length: 16, trials: 2}], controls: []}
+"""
+
+
+def test_a_recall_recipe_is_validated_and_run_like_any_other() -> None:
+    Path("mine.yaml").write_text(RECALL)
+    assert call("validate", "mine.yaml").stdout == "mine.yaml: valid\n"
+    result = call("run", "mine.yaml")
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr == ""
+    assert "pairs_1, trained on streams of 16 tokens" in result.stdout
+    assert "written to runs/mine" in result.stdout
+    assert error_lines(call("run", "mine.yaml")) == [
+        "runs/mine holds an earlier run; add --overwrite or choose another folder"
+    ]
+
+
+def test_a_genome_that_is_nowhere_is_one_line_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TITANS_SEQ_DATA", raising=False)
+    (line,) = error_lines(call("run", "recall_dna"))
+    assert line.startswith("dataset 'ecoli_w': TITANS_SEQ_DATA is not set")
+    assert list(Path().iterdir()) == []

@@ -43,7 +43,7 @@ def test_help_loads_nothing_heavy() -> None:
     assert not loaded_by_command("--help") & HEAVY
 
 
-@pytest.mark.parametrize("arguments", [["ls"], ["validate", "quickstart"]])
+@pytest.mark.parametrize("arguments", [["ls"], ["validate", "quickstart"], ["validate", "recall_dna"]])
 def test_listing_and_validating_load_no_torch(arguments: list[str]) -> None:
     assert not loaded_by_command(*arguments) & (HEAVY - {"numpy"})
 

@@ -1,4 +1,4 @@
-"""The command line: `titans-seq run | validate | ls`. Heavy imports stand inside the commands."""
+"""The command line: `titans-seq run | validate | ls | analyze`. Heavy imports stand inside the commands."""
 
 from __future__ import annotations
 
@@ -58,6 +58,34 @@ def run(
         result = run_recipe(loaded, folder, overwrite=overwrite, quiet=quiet, command=_command())
         if not quiet:
             typer.echo(format_report(result))
+
+
+@app.command()
+def analyze(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a run, or of a saved model.")],
+    data: Annotated[
+        str | None, typer.Option(metavar="NAME_OR_FILE", help="Dataset or file to read; default: the run's data.")
+    ] = None,
+    series: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Series to read; may be repeated; default: all.")
+    ] = None,
+    tokens: Annotated[Path | None, typer.Option(help="Recall models: .npy file of tokens to read.")] = None,
+    length: Annotated[int | None, typer.Option(help="Recall models: tokens of the stream drawn from the task.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Recall models: seed of that stream.")] = None,
+    last: Annotated[int | None, typer.Option(help="Show the last rows (or tokens) only; all are read.")] = None,
+    max_points: Annotated[int, typer.Option(help="Longer streams are shown as this many equal bins.")] = 2000,
+    output_dir: Annotated[Path | None, typer.Option(help="Folder to write; default: <MODEL>-analysis.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the folder of an earlier analysis.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+) -> None:
+    """Show what the memories of a trained model do while it reads: surprise, gates, drift."""
+    with _reporting_errors():
+        from titans_seq.recipes.analysis import Question, analyze_model, format_analysis
+
+        question = Question(data, series, tokens, length, seed, last, max_points)
+        result = analyze_model(model, question, folder=output_dir, overwrite=overwrite)
+        if not quiet:
+            typer.echo(format_analysis(result))
 
 
 @app.command()

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from titans_seq.evaluation._style import GREY, INK, add_title, as_floats, as_times, dress
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MOST_PANELS = 6
 
-_INK, _GREY, _HISTORY, _FORECAST = "#1f2328", "#8c959f", "#57606a", "#0b62c4"
+_HISTORY, _FORECAST = "#57606a", "#0b62c4"
 _OTHERS = ("#d1701f", "#2f8f5b", "#8a4fb5")
 
 
@@ -112,7 +114,7 @@ def plot_forecast(
     for i, (ax, panel) in enumerate(zip(axes, shown, strict=True)):
         _draw(ax, panel)
         if y_label is not None and i % columns == 0:
-            ax.set_ylabel(y_label, fontsize=8.5, color=_INK)
+            ax.set_ylabel(y_label, fontsize=8.5, color=INK)
     if len(shown) < len(panels):
         title = f"{title or 'Forecasts'} ({len(shown)} of {len(panels)} series)"
     _add_heading(figure, axes, title)
@@ -133,57 +135,28 @@ def _grid(n: int, columns: int) -> tuple[Figure, list[Axes]]:
 
 
 def _draw(ax: Axes, panel: ForecastPanel) -> None:
-    times, ahead = _times(panel.history_ds), _times(panel.forecast_ds)
-    history, point = _floats(panel.history), _floats(panel.point)
+    times, ahead = as_times(panel.history_ds), as_times(panel.forecast_ds)
+    history, point = as_floats(panel.history), as_floats(panel.point)
     _draw_intervals(ax, ahead, panel)
     ax.plot(times, history, color=_HISTORY, lw=1.1, label="History")
     if panel.actual is not None:
-        ax.plot(*_joined(times, history, ahead, _floats(panel.actual)), color=_INK, lw=1.3, label="Actual")
+        ax.plot(*_joined(times, history, ahead, as_floats(panel.actual)), color=INK, lw=1.3, label="Actual")
     for colour, (label, values) in zip(_OTHERS, panel.others.items(), strict=False):
-        ax.plot(ahead, _floats(values), color=colour, lw=1.1, ls=(0, (4, 2)), label=label)
+        ax.plot(ahead, as_floats(values), color=colour, lw=1.1, ls=(0, (4, 2)), label=label)
     marker = "o" if len(point) <= 24 else None
     ax.plot(ahead, point, color=_FORECAST, lw=1.7, marker=marker, ms=2.6, label="Forecast")
     begin = times[-1] if len(times) else ahead[0]
-    ax.axvline(begin + (ahead[0] - begin) / 2, color=_GREY, lw=1.0, ls=":", zorder=0, label="Cut-off")
-    _dress(ax, panel.name, times, ahead)
+    ax.axvline(begin + (ahead[0] - begin) / 2, color=GREY, lw=1.0, ls=":", zorder=0, label="Cut-off")
+    dress(ax, panel.name, ahead)
 
 
 def _draw_intervals(ax: Axes, ahead: NDArray[Any], panel: ForecastPanel) -> None:
     """Draw the widest interval first and palest, each further one on top of it."""
     levels = sorted(panel.intervals, reverse=True)
     for i, level in enumerate(levels):
-        lower, upper = (_floats(bound) for bound in panel.intervals[level])
+        lower, upper = (as_floats(bound) for bound in panel.intervals[level])
         alpha = 0.16 + 0.14 * i
         ax.fill_between(ahead, lower, upper, color=_FORECAST, alpha=alpha, lw=0, label=f"{level:g} % interval")
-
-
-def _dress(ax: Axes, name: str, times: NDArray[Any], ahead: NDArray[Any]) -> None:
-    ax.set_title(name, loc="left", fontsize=10, color=_INK)
-    ax.margins(x=0.01)
-    ax.grid(axis="y", color="#d8dee4", lw=0.6)
-    ax.set_axisbelow(True)
-    for side in ("top", "right", "left"):
-        ax.spines[side].set_visible(False)
-    ax.spines["bottom"].set_color(_GREY)
-    ax.tick_params(labelsize=8.5, colors=_INK, length=3, color=_GREY)
-    ax.tick_params(axis="y", length=0)
-    if np.issubdtype(ahead.dtype, np.datetime64):
-        _date_axis(ax)
-
-
-def _date_axis(ax: Axes) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
-    locator = AutoDateLocator(minticks=3, maxticks=8)
-    formatter = ConciseDateFormatter(
-        locator,
-        formats=["%Y", "%b", "%d %b", "%H:%M", "%H:%M", "%H:%M:%S"],
-        zero_formats=["", "%Y", "%d %b", "%d %b", "%H:%M", "%H:%M"],
-        offset_formats=["", "%Y", "%Y", "%Y", "%d %b %Y", "%d %b %Y"],
-    )
-    ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(formatter)
-    ax.xaxis.get_offset_text().set_fontsize(8.5)
 
 
 def _add_heading(figure: Figure, axes: list[Axes], title: str | None) -> None:
@@ -204,7 +177,7 @@ def _add_heading(figure: Figure, axes: list[Axes], title: str | None) -> None:
         columnspacing=1.5,
     )
     if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=12, color=_INK, fontweight="bold")
+        add_title(figure, title)
 
 
 def _legend_place(label: str) -> int:
@@ -218,12 +191,3 @@ def _joined(
 ) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Return the truth with the last row of history in front, so that its line has no hole at the cut-off."""
     return np.concatenate([times[-1:], ahead]), np.concatenate([history[-1:], actual])
-
-
-def _times(given: ArrayLike) -> NDArray[Any]:
-    array = np.asarray(given)
-    return array.astype("datetime64[us]") if np.issubdtype(array.dtype, np.datetime64) else array
-
-
-def _floats(given: ArrayLike) -> NDArray[np.float64]:
-    return np.asarray(given, dtype=np.float64)
