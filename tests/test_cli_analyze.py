@@ -12,18 +12,15 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from titans_seq import TitansForecaster, cli
-from titans_seq.recipes import load_recipe, run_recipe
+from titans_seq.recipes import load_recipe
 from titans_seq.recipes.recall.build import make_model
 from titans_seq.recipes.recall.model import save_recall_model
 
-ROWS, PATCH = 160, 4
-FORECAST = f"""
+ROWS, PATCH = 100, 4
+FORECAST = """
 schema: 1
-task: {{horizon: 4}}
-data: {{path: made.csv, split: [100, 30, 30]}}
-model: {{context_length: 16, patch_length: {PATCH}, d_model: 8, n_layers: 1, chunk_size: 4, window_size: 4}}
-train: {{max_epochs: 0, random_state: 0}}
-evaluate: {{baselines: [], mode: streaming}}
+task: {horizon: 4}
+data: {path: made.csv, split: [60, 20, 20]}
 """
 RECALL = """
 schema: 1
@@ -35,19 +32,22 @@ evaluate: {lengths: [{length: 60, trials: 2}, {length: 90, trials: 2}], controls
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a run of a forecast, and what is left of a run of recall."""
+    """Return a folder with what the analysis needs of a run of a forecast, and of one of recall."""
     folder = tmp_path_factory.mktemp("made")
     t = np.arange(ROWS)
     wave = np.sin(2 * np.pi * t / 12)
-    pl.DataFrame({"ds": t, "a": wave, "b/1": 10 + wave**3}).write_csv(folder / "made.csv")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        for name, text in (("forecast", FORECAST), ("recall", RECALL)):
-            Path(f"{name}.yaml").write_text(text)
-        run_recipe(load_recipe("forecast.yaml"), Path("runs/forecast"), quiet=True)
-        recall = Path("runs/recall")
-        save_recall_model(make_model(load_recipe("recall.yaml"), None), recall / "model")  # type: ignore[arg-type]
-        shutil.copy("recall.yaml", recall / "recipe.yaml")
+    table = pl.DataFrame({"ds": t, "a": wave, "b/1": 10 + wave**3})
+    table.write_csv(folder / "made.csv")
+    for name, text in (("forecast", FORECAST), ("recall", RECALL)):
+        run = folder / "runs" / name
+        run.mkdir(parents=True)
+        (run / "recipe.yaml").write_text(text)
+        (run / "metrics.json").write_text("{}")
+    sizes = {"context_length": 16, "patch_length": PATCH, "d_model": 8, "n_layers": 1, "chunk_size": 4}
+    forecaster = TitansForecaster(horizon=4, max_epochs=0, random_state=0, verbose=0, **sizes)
+    forecaster.fit(table[:60]).save(folder / "runs/forecast/model")
+    recall = load_recipe(folder / "runs/recall/recipe.yaml")
+    save_recall_model(make_model(recall, None), folder / "runs/recall/model")  # type: ignore[arg-type]
     return folder
 
 
@@ -109,7 +109,7 @@ def test_a_run_is_analysed_on_its_own_data_beside_its_folder() -> None:
     lines = text.splitlines()
     assert [line.split("  ")[0] for line in lines[1:3]] == ["layer 0, head 0", "layer 0, head 1"]
     assert lines[3:] == [
-        "made.csv: 80 patches of 4 rows, 2 series",
+        "made.csv: 50 patches of 4 rows, 2 series",
         "note: the network has no weight in the forecasts (validation saw no gain): they do not depend on it",
         "written to runs/forecast-analysis",
     ]
@@ -129,19 +129,18 @@ def test_the_summary_is_that_of_the_table() -> None:
 
 
 def test_series_rows_and_points_can_be_chosen() -> None:
-    done("runs/forecast", "--series", "b/1", "--last", "80", "--max-points", "5", "--output-dir", "out", "-q")
+    done("runs/forecast", "--series", "b/1", "--last", "40", "--max-points", "5", "--output-dir", "out", "-q")
     table = pl.read_parquet("out/analysis.parquet")
     assert table["stream"].unique().to_list() == ["b/1"]
-    assert table["row"].unique(maintain_order=True).to_list() == [80, 96, 112, 128, 144]
+    assert table["row"].unique(maintain_order=True).to_list() == [60, 68, 76, 84, 92]
     assert names("out") == ["analysis.parquet", "memory_b_1.png", "summary.json"]
 
 
-@pytest.mark.parametrize("model", ["runs/forecast/model", "mine"])
-def test_a_saved_forecaster_is_analysed_on_data_that_are_named(model: str) -> None:
-    TitansForecaster.load("runs/forecast/model").save("mine")
-    done(model, "--data", "made.csv", "--output-dir", "out", "-q")
-    done("runs/forecast", "-q")
-    found, expected = (pl.read_parquet(f"{name}/analysis.parquet") for name in ("out", "runs/forecast-analysis"))
+def test_a_saved_forecaster_is_analysed_on_data_that_are_named() -> None:
+    shutil.copytree("runs/forecast/model", "mine")
+    done("mine", "--data", "made.csv", "-q")
+    done("runs/forecast/model", "-q", "--output-dir", "out")  # of a run, hence on its data
+    found, expected = (pl.read_parquet(f"{name}/analysis.parquet") for name in ("mine-analysis", "out"))
     assert found.equals(expected)
 
 

@@ -44,8 +44,8 @@ PAIRS = Setup("Pairs", {"n_pairs": 8})
 OVERWRITE = Setup(task_arguments={"n_needles": 4, "n_writes": 3, "n_decoys": 4})
 PHRASE = Setup(task_arguments={"n_needles": 8, "haystack": "phrase"})
 DNA = Setup(
-    "MotifPartners", {"n_motifs": 2}, settings={"price_steps": 250, "write_price": 1.0},
-    curriculum=((80, 250), (160, 120), (512, 60)), stem_width=16,
+    "MotifPartners", {"n_motifs": 2, "motif_length": 16}, settings={"price_steps": 250, "write_price": 1.0},
+    curriculum=((96, 250), (160, 120), (512, 60)), stem_width=20,
 )  # fmt: skip
 SHAPES = Setup(
     "Shapes", {"n_shapes": 4}, backbone={"chunk_size": 16}, settings={"tokens_per_step": 2048},

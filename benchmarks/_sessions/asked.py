@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from _sessions.model import trained
@@ -100,4 +99,3 @@ def scored(right: int, n: int, chance: float) -> Result:
         "right": right, "asked": n, "accuracy": right / n, "interval": [low, high],
         "chance_is_within": bool(low <= chance <= high),
     }  # fmt: skip
-

@@ -49,7 +49,7 @@ class Cell:
 
 
 def _pools() -> list[Cell]:
-    arguments = {"sessions": 1000, "steps": 100, "tenths": 150, "singles": 1000}
+    arguments = {"sessions": 1000, "steps": 80, "tenths": 100, "singles": 500}
     quick = {"sessions": 10, "steps": 2, "tenths": 2, "singles": 2}
     return [
         Cell(f"pool_{variant}_{threads}", "speed.pool", {"variant": variant} | arguments, quick, threads)
@@ -60,7 +60,7 @@ def _pools() -> list[Cell]:
 
 def _files() -> list[Cell]:
     return [
-        Cell(f"files_{variant}", "speed.files", {"variant": variant, "sessions": 1000, "moves": 300},
+        Cell(f"files_{variant}", "speed.files", {"variant": variant, "sessions": 1000, "moves": 200},
              {"sessions": 8, "moves": 2})
         for variant in ("mag", "lmm")
     ]  # fmt: skip
@@ -70,7 +70,7 @@ CELLS: tuple[Cell, ...] = (
     *_pools(),
     *_files(),
     Cell("train", "model.train", {"n_needles": 8, "seed": 0}, {"steps": 1}),
-    Cell("asked", "asked.asked", {"pairs": 50, "rounds": 32, "length": 64}, {"pairs": 3, "rounds": 1, "length": 16}),
-    Cell("probe", "probe.probe", {"pairs": 40, "rounds": 30, "length": 64, "after": 16, "values": 8, "leak": 0.01},
-         {"pairs": 8, "rounds": 2, "length": 12, "after": 3, "values": 2}),
+    Cell("asked", "asked.asked", {"pairs": 100, "rounds": 8, "length": 64}, {"pairs": 2, "rounds": 1, "length": 9}),
+    Cell("probe", "probe.probe", {"pairs": 100, "rounds": 8, "length": 48, "after": 8, "values": 8, "leak": 0.1},
+         {"pairs": 4, "rounds": 2, "length": 9, "after": 2, "values": 2}),
 )  # fmt: skip

@@ -28,7 +28,7 @@ def probed(states: Array, labels: Array, train: Array) -> dict[str, int]:
     seen, unseen = components(states[train], states[~train])
     probes = {
         "logistic regression": LogisticRegression(C=0.1, max_iter=500),
-        "network of 64": MLPClassifier((64,), alpha=1.0, early_stopping=len(seen) > 100, max_iter=200, random_state=0),
+        "network of 64": MLPClassifier((64,), alpha=0.1, max_iter=100, random_state=0),
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -43,7 +43,6 @@ def components(seen: Array, unseen: Array) -> tuple[Array, Array]:
 
     What has no spread has no part in them. Without loss where there are fewer states than components.
     """
-    seen, unseen = np.nan_to_num(seen, posinf=0, neginf=0), np.nan_to_num(unseen, posinf=0, neginf=0)
     mean, spread = seen.mean(0), seen.std(0)
     varied = spread > 0
     if not varied.any():

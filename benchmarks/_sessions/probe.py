@@ -63,7 +63,8 @@ def probe(
         "chance": 1 / values,
         "numbers_in_a_state": int(own.shape[1]),
         "trained_on": int(train.sum()),
-        "probes": found | {f"neighbour, {leak:.0%} of the owner's state added": _scores(planted, labels, train, values)},
+        "probes": found
+        | {f"neighbour, {leak:.0%} of the owner's state added": _scores(planted, labels, train, values)},
     }
 
 
@@ -118,4 +119,5 @@ def held(pool: Sessions, sessions: list[int]) -> Array:
 
 
 def _flat(tensors: Mapping[str, torch.Tensor]) -> Array:
-    return torch.cat([tensors[name].reshape(-1).float() for name in sorted(tensors)]).numpy()
+    row = torch.cat([tensors[name].reshape(-1).float() for name in sorted(tensors)])
+    return row.nan_to_num(neginf=-1.0).numpy()  # where a window has no token, it says so by -inf

@@ -28,8 +28,9 @@ def _head(parts: Mapping[str, Part]) -> str:
     for machine in sorted({_machine(part) for part in parts.values()}):
         lines.append(f"Measured on {machine}.")
     lines.append(
-        "`wall` is what a caller waits, on a machine that others use as well (`load`: processes that wanted a core, "
-        "before and after); `CPU` is what the step itself takes."
+        "`wall` is what a caller waits, `CPU` what the call takes, on a machine that others use as well: what it gave "
+        "stands beside them, by the clock, before and after (products of 512 x 512 matrices, copies of 64 MB, and "
+        "`load`, the processes that wanted a core)."
     )
     return "\n".join(lines)
 
@@ -57,12 +58,11 @@ def _text(cell: Any) -> str:
 
 
 def _steps(part: Part) -> Rows:
-    load = part["load_average"]
     for who, r in part["results"]["steps"].items():
         rates = r["session_steps_per_wall_second"], r["session_steps_per_cpu_second"]
         yield (
             part["arguments"]["variant"], part["threads"], who, r["calls"], *rates, r["wall_p50_ms"], r["wall_p99_ms"],
-            r["cpu_p50_ms"], r["cpu_p99_ms"], f"{load['before']:.1f} to {load['after']:.1f}",
+            r["cpu_p50_ms"], r["cpu_p99_ms"], *_state(part),
         )  # fmt: skip
 
 
@@ -75,8 +75,16 @@ def _moves(part: Part) -> Rows:
     for name, r in part["results"]["moves"].items():
         yield (
             part["arguments"]["variant"], name, r["calls"], r["wall_p50_ms"], r["wall_p99_ms"], r["cpu_p50_ms"],
-            r["cpu_p99_ms"],
+            r["cpu_p99_ms"], *_state(part),
         )  # fmt: skip
+
+
+def _state(part: Part) -> Iterator[str]:
+    """What the machine gave, and how many wanted it, before and after."""
+    machine, load = part["results"]["machine"], part["load_average"]
+    for name in ("gflop_per_second", "gb_copied_per_second"):
+        yield f"{machine['before'][name]:.0f}, {machine['after'][name]:.0f}"
+    yield f"{load['before']:.1f}, {load['after']:.1f}"
 
 
 def _train(part: Part) -> Rows:
@@ -106,18 +114,20 @@ def _yes(value: bool) -> str:
     return "yes" if value else "no"
 
 
+STATE = ("GFLOP/s", "GB/s copied", "load")
 Section = tuple[str, tuple[str, ...], str, Callable[[Part], Rows]]
 SECTIONS: tuple[Section, ...] = (
     (
         "Steps of a pool of 1,000 sessions",
         ("variant", "threads", "who steps", "steps", "session-steps / wall s", "session-steps / CPU s", "wall p50, ms",
-         "wall p99, ms", "CPU p50, ms", "CPU p99, ms", "load"),
+         "wall p99, ms", "CPU p50, ms", "CPU p99, ms", *STATE),
         "pool", _steps,
     ),
     ("Bytes of a session", ("variant", "sessions", "in the pool", "in a file"), "files", _bytes),
     (
         "Moving a session of a full pool",
-        ("variant", "what", "times", "wall p50, ms", "wall p99, ms", "CPU p50, ms", "CPU p99, ms"), "files", _moves,
+        ("variant", "what", "times", "wall p50, ms", "wall p99, ms", "CPU p50, ms", "CPU p99, ms", *STATE),
+        "files", _moves,
     ),
     (
         "The model with secrets, `mag`: recall of one needle in 256 symbols",

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from _memory.measure import SEED, interleave, matmul_runs, peak_rss_mb
 
-from _memory.measure import SEED, peak_rss_mb
 from titans_seq.nn import Backbone, BackboneState, Sessions
 
 Result = dict[str, Any]
@@ -23,7 +23,7 @@ def pool(
     cache: Path, backbone: Result, variant: str, sessions: int, steps: int, tenths: int, singles: int
 ) -> Result:  # fmt: skip
     """All sessions stepping, a random tenth, and a single one: in the full pool, and in a pool of its own."""
-    crowd, ids = full_pool(backbone, variant, sessions)
+    before, (crowd, ids) = machine(), full_pool(backbone, variant, sessions)
     random = np.random.default_rng(SEED)
     x = torch.randn(sessions, backbone["d_model"], generator=torch.Generator().manual_seed(SEED))
     tenth = max(1, sessions // 10)
@@ -45,6 +45,7 @@ def pool(
         "parameters": sum(p.numel() for p in crowd.backbone.parameters()),
         "peak_rss_mb": peak_rss_mb(),
         "steps": results,
+        "machine": {"before": before, "after": machine()},
     }
 
 
@@ -82,7 +83,7 @@ def _stepped(crowd: Sessions, turns: Iterable[list[int]], x: torch.Tensor) -> Re
 @torch.no_grad()
 def files(cache: Path, backbone: Result, variant: str, sessions: int, moves: int) -> Result:
     """Sessions chosen at random are saved; evicted; restored: all in a full pool, some of which steps in between."""
-    crowd, ids = full_pool(backbone, variant, sessions)
+    before, (crowd, ids) = machine(), full_pool(backbone, variant, sessions)
     random, x = np.random.default_rng(SEED), torch.randn(sessions, backbone["d_model"])
     clocks = {name: Clock() for name in ("save", "evict", "restore", "join", "forget", "leave")}
     with tempfile.TemporaryDirectory() as folder:
@@ -105,7 +106,17 @@ def files(cache: Path, backbone: Result, variant: str, sessions: int, moves: int
         "bytes_in_the_pool": crowd.peek(ids[0]).nbytes,
         "bytes_in_the_file": file_bytes,
         "moves": {name: clock.record() for name, clock in clocks.items()},
+        "machine": {"before": before, "after": machine()},
     }
+
+
+def machine() -> Result:
+    """What the machine gives at this moment, others being on it: products and copies per second of the clock."""
+    product, flop = matmul_runs({"": (1, 512, 512, 512)})[""]
+    into, numbers = torch.empty(1 << 24), torch.ones(1 << 24)
+    timings = interleave({"product": product, "copy": lambda: into.copy_(numbers)}, 3)
+    gflop, copied = (float(np.median(timings[name].wall)) for name in ("product", "copy"))
+    return {"gflop_per_second": 1e-9 * flop / gflop, "gb_copied_per_second": 1e-9 * numbers.nbytes / copied}
 
 
 class Clock:

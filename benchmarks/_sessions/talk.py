@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from titans_seq.adapters.symbols import SymbolModel
-from titans_seq.evaluation.recall import ASK
+from titans_seq.evaluation.recall.tasks import ASK
 from titans_seq.nn import Sessions
 
 SHARES = (1.0, 0.5, 0.1)
