@@ -48,6 +48,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     forecaster.fit(table[:60]).save(folder / "runs/forecast/model")
     recall = load_recipe(folder / "runs/recall/recipe.yaml")
     save_recall_model(make_model(recall, None), folder / "runs/recall/model")  # type: ignore[arg-type]
+    for name, run in (("mine", "forecast"), ("damaged", "forecast"), ("tokens_only", "recall")):
+        shutil.copytree(folder / "runs" / run / "model", folder / name)
+    (folder / "damaged/model.json").write_text("{")
+    np.save(folder / "big.npy", np.arange(100))
+    np.save(folder / "cube.npy", np.zeros((2, 3, 4)))
     return folder
 
 
@@ -137,7 +142,6 @@ def test_series_rows_and_points_can_be_chosen() -> None:
 
 
 def test_a_saved_forecaster_is_analysed_on_data_that_are_named() -> None:
-    shutil.copytree("runs/forecast/model", "mine")
     done("mine", "--data", "made.csv", "-q")
     done("runs/forecast/model", "-q", "--output-dir", "out")  # of a run, hence on its data
     found, expected = (pl.read_parquet(f"{name}/analysis.parquet") for name in ("mine-analysis", "out"))
@@ -171,8 +175,8 @@ def test_a_recall_run_is_analysed_on_a_stream_of_its_task() -> None:
 
 def test_tokens_of_ones_own_are_read() -> None:
     tokens = np.random.default_rng(0).integers(0, 64, (2, 40))
-    np.save("mine.npy", tokens)
-    done("runs/recall/model", "--tokens", "mine.npy", "--output-dir", "both", "-q")
+    np.save("both.npy", tokens)
+    done("runs/recall/model", "--tokens", "both.npy", "--output-dir", "both", "-q")
     np.save("first.npy", tokens[0])
     done("runs/recall", "--tokens", "first.npy", "--output-dir", "one", "-q", "--last", "15")
     both, one = (pl.read_parquet(f"{name}/analysis.parquet") for name in ("both", "one"))
@@ -216,13 +220,10 @@ BAD_CALLS = {
 
 
 @pytest.mark.parametrize("case", BAD_CALLS)
-def test_a_bad_call_is_one_line_that_names_the_fault_and_nothing_is_written(case: str) -> None:
-    shutil.copytree("runs/forecast/model", "mine")
-    shutil.copytree("runs/recall/model", "tokens_only")
-    shutil.copytree("runs/forecast/model", "damaged")
-    Path("damaged/model.json").write_text("{")
-    np.save("big.npy", np.arange(100))
-    np.save("cube.npy", np.zeros((2, 3, 4)))
+def test_a_bad_call_is_one_line_that_names_the_fault_and_nothing_is_written(
+    case: str, made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(made)  # no copy: error_line finds whatever would be written
     arguments, place = BAD_CALLS[case]
     assert place in error_line(*arguments)
 

@@ -39,8 +39,9 @@ def loaded_by_command(*arguments: str) -> set[str]:
     return loaded_after(f"from titans_seq.cli import app\ntry:\n    {run}\n{stop}")
 
 
-def test_help_loads_nothing_heavy() -> None:
-    assert not loaded_by_command("--help") & HEAVY
+@pytest.mark.parametrize("arguments", [["--help"], ["analyze", "--help"]])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    assert not loaded_by_command(*arguments) & HEAVY
 
 
 @pytest.mark.parametrize("arguments", [["ls"], ["validate", "quickstart"], ["validate", "recall_dna"]])
