@@ -75,7 +75,7 @@ def test_the_shortest_stream_that_is_allowed_holds_all_that_is_asked(name: str) 
 def test_training_varies_what_the_test_fixes(name: str) -> None:
     counted = recipe_of(name).task.counted
     counts = (f"train.{counted}=3", f"task.{counted}=2")
-    tasks = make_tasks(recipe_of(name, *counts, "train.curriculum=[[128, 1]]"))
+    tasks = make_tasks(recipe_of(name, *counts, "train.curriculum=[[160, 1]]"))
     random = np.random.default_rng(0)
 
     def questions(task: Task) -> set[int]:
