@@ -56,6 +56,16 @@ ABLATIONS: dict[str, Setup] = {
 }
 """`predictive surprise` changes the layer: see `experiments`."""
 
+COLUMN: dict[str, dict[str, Any]] = {
+    "base (mag, bounded, depth 2, chunk 16)": {},
+    "rule titans": {"rule": "titans"},
+    "depth 1": {"memory_depth": 1},
+    "momentum off": {"hold_eta": 0.0},
+    "forgetting off": {"hold_alpha": 0.0},
+    "swa (no memory)": {"variant": "swa", "d_model": 40},
+}
+"""Settings of the ETTm1 column: arguments of the forecaster's backbone."""
+
 
 def slug(name: str) -> str:
     """Name of a setting in file names."""

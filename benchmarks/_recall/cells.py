@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .ablations import ABLATIONS, slug
+from .ablations import ABLATIONS, COLUMN, slug
 from .setups import SETUPS
 
 K = 1024
-MOTIF = {"n_motifs": 1, "motif_length": 16}  # sixteen bases do not occur by chance in a genome of five million
+MOTIF = {"n_motifs": 1, "motif_length": 14}  # fourteen bases at random occur once in 268 million
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Cell:
     ----------
     name : str
         Also the name of its file.
-    kind : {"train", "score", "scale", "ablation"}
+    kind : {"train", "score", "scale", "ablation", "ettm1"}
     setup : str
     seed : int
         Of the model; part ``n`` of a score draws its trials with seed 1,000 + n.
@@ -124,4 +124,8 @@ def _ablations() -> list[Cell]:
     ]  # fmt: skip
 
 
-CELLS: tuple[Cell, ...] = (*_train(), *_needles(), *_others(), *_scale(), *_ablations())
+def _ettm1() -> list[Cell]:
+    return [Cell(f"ettm1_{slug(name)}_s{seed}", "ettm1", name, seed) for seed in range(3) for name in COLUMN]
+
+
+CELLS: tuple[Cell, ...] = (*_train(), *_needles(), *_others(), *_scale(), *_ablations(), *_ettm1())

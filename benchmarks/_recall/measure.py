@@ -82,6 +82,13 @@ def ablation(cell: Cell, cache: Path, *, quick: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def ettm1(cell: Cell, cache: Path, *, quick: bool) -> dict[str, Any]:
+    """Forecast ETTm1 with a setting of the ablation."""
+    from . import ettm1 as column  # no other cell needs the forecaster
+
+    return column.ettm1(cell.setup, cell.seed, quick=quick)
+
+
 @torch.no_grad()
 def scale(cell: Cell, cache: Path, *, quick: bool) -> dict[str, Any]:
     """Cost and state of one stream, and what was recalled of 8 needles; the key-value cache's bytes beside it."""

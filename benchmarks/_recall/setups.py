@@ -43,9 +43,10 @@ NEEDLES = Setup()
 PAIRS = Setup("Pairs", {"n_pairs": 8})
 OVERWRITE = Setup(task_arguments={"n_needles": 4, "n_writes": 3, "n_decoys": 4})
 PHRASE = Setup(task_arguments={"n_needles": 8, "haystack": "phrase"})
-DNA = Setup(
-    "MotifPartners", {"n_motifs": 2, "motif_length": 16}, settings={"price_steps": 250, "write_price": 1.0},
-    curriculum=((96, 250), (160, 120), (512, 60)), stem_width=20,
+DNA = Setup(  # writing is free until motifs are known: priced from the start, it stops before they are
+    "MotifPartners", {"n_motifs": 2, "motif_length": 14},
+    settings={"write_price": 2.0, "write_margin": 0.3, "free_steps": 100, "price_steps": 300},
+    curriculum=((80, 200), (160, 120), (512, 100), (1024, 80)), stem_width=18,
 )  # fmt: skip
 SHAPES = Setup(
     "Shapes", {"n_shapes": 4}, backbone={"chunk_size": 16}, settings={"tokens_per_step": 2048},
@@ -53,7 +54,8 @@ SHAPES = Setup(
 )  # fmt: skip
 HOPS = Setup(
     "Hops", {"n_hops": 2, "n_chains": 2}, backbone={"n_layers": 3},
-    settings={"learning_rate": 3e-3, "price_steps": 400}, curriculum=((64, 400), (128, 100), (256, 50)),
+    settings={"learning_rate": 3e-3, "free_steps": 400, "price_steps": 200},
+    curriculum=((32, 400), (64, 300), (128, 100)),
 )  # fmt: skip
 COPY = Setup("SelectiveCopy", {"n_symbols": 4})
 PARITY = Setup("StateTracking", {"group": "parity"})

@@ -117,6 +117,8 @@ def test_the_price_is_that_of_the_mean_openness_with_its_margin() -> None:
 def test_the_price_grows_from_nothing_after_the_cores_steps() -> None:
     chosen = settings(write_price=0.5, price_steps=4, core_steps=3)
     assert [chosen.price(step) for step in range(9)] == [0, 0, 0, 0, 0.125, 0.25, 0.375, 0.5, 0.5]
+    later = replace(chosen, free_steps=2)
+    assert [later.price(step) for step in range(7)] == [0, 0, 0, 0, 0, 0, 0.125]
     at_once = settings(write_price=0.5)
     assert [at_once.price(step) for step in range(2)] == [0.5, 0.5]
 
@@ -280,6 +282,7 @@ def test_the_default_curriculum_has_its_steps() -> None:
         ({"learning_rate": 0.0}, "learning_rate must be positive, found 0.0"),
         ({"write_price": -0.1}, "write_price must be at least 0, found -0.1"),
         ({"write_margin": -1.0}, "write_margin must be at least 0, found -1.0"),
+        ({"free_steps": -1}, "free_steps must be at least 0, found -1"),
         ({"price_steps": -1}, "price_steps must be at least 0, found -1"),
         ({"reconstruction": float("nan")}, "reconstruction must be at least 0, found nan"),
         ({"core_steps": -2}, "core_steps must be at least 0, found -2"),

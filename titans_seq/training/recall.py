@@ -73,8 +73,10 @@ class RecallSettings:
         Weight of the mean openness of the gates of writing and forgetting: filler is no longer written.
     write_margin : float
         How far below closed a hard gate must stand to cost nothing.
+    free_steps : int
+        Steps, counted from the last of the core's, in which writing costs nothing: what to write is learned first.
     price_steps : int
-        Steps, counted from the last of the core's, over which the price grows from nothing; 0: it is full at once.
+        Steps after these over which the price grows from nothing; 0: it is full at once.
     reconstruction : float
         Weight of the memory's own loss ½‖f(k) − v‖² (L = L_main + λ · L_memory).
     core_steps : int
@@ -91,6 +93,7 @@ class RecallSettings:
     learning_rate: float = 4e-3
     write_price: float = 0.3
     write_margin: float = 0.1
+    free_steps: int = 0
     price_steps: int = 0
     reconstruction: float = 0.0
     core_steps: int = 0
@@ -103,7 +106,15 @@ class RecallSettings:
         _check(self.learning_rate > 0, "learning_rate", "positive", self.learning_rate)
         for name in ("tokens_per_step", "piece_length"):
             _check(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
-        for name in ("write_price", "write_margin", "price_steps", "reconstruction", "core_steps", "seed"):
+        for name in (
+            "write_price",
+            "write_margin",
+            "free_steps",
+            "price_steps",
+            "reconstruction",
+            "core_steps",
+            "seed",
+        ):
             _check(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
 
     @property
@@ -118,8 +129,10 @@ class RecallSettings:
 
     def price(self, step: int) -> float:
         """Price on writing in a step, counted from 0."""
-        grown = (step - self.core_steps) / self.price_steps if self.price_steps else 1.0
-        return self.write_price * min(1.0, grown) if step >= self.core_steps else 0.0
+        priced = step - self.core_steps - self.free_steps
+        if priced < 0:
+            return 0.0
+        return self.write_price * min(1.0, priced / self.price_steps if self.price_steps else 1.0)
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,8 @@ CHANCE = {
 
 @pytest.fixture(autouse=True)
 def small_genome(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("titans_seq.data.load_genome", lambda name: {"one": "ACGTNacgtr" * 100})
-    monkeypatch.setattr(Genome, "parts", lambda self: (600, 400))
+    monkeypatch.setattr("titans_seq.data.load_genome", lambda name: {"one": "ACGTNacgtr" * 200})
+    monkeypatch.setattr(Genome, "parts", lambda self: (1200, 800))
 
 
 def recipe_of(name: str, *overrides: str) -> RecallRecipe:
@@ -88,12 +88,12 @@ def test_training_varies_what_the_test_fixes(name: str) -> None:
 
 
 def test_train_and_test_read_different_parts_of_the_genome(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("titans_seq.data.load_genome", lambda name: {"one": "A" * 600 + "C" * 400})
+    monkeypatch.setattr("titans_seq.data.load_genome", lambda name: {"one": "A" * 1200 + "C" * 800})
     tasks = make_tasks(recipe_of("motifs"))
     assert isinstance(tasks.train, MotifPartners)
     assert isinstance(tasks.test, MotifPartners)
-    assert tasks.train.sequence.tolist() == [0] * 600
-    assert tasks.test.sequence.tolist() == [1] * 400
+    assert tasks.train.sequence.tolist() == [0] * 1200
+    assert tasks.test.sequence.tolist() == [1] * 800
 
 
 def test_bases_are_read_in_either_case_and_what_is_ambiguous_is_unknown() -> None:

@@ -115,6 +115,7 @@ class RecallTrain(Section):
     learning_rate: Positive | None = None
     write_price: NotNegative | None = None
     write_margin: NotNegative | None = None
+    free_steps: CountOrZero | None = None
     price_steps: CountOrZero | None = None
     reconstruction: NotNegative | None = None
     core_steps: CountOrZero | None = None
