@@ -58,6 +58,11 @@ class Moments:
         self.cross = np.zeros((context_length + 2, horizon))
         self.squares = 0.0
 
+    @property
+    def n_windows(self) -> int:
+        """Windows added so far."""
+        return int(self.inputs[-1, -1])
+
     def add(self, block: Block, targets: FloatArray) -> None:
         """Add a block of windows with these targets (n, H)."""
         columns = self._columns(block)

@@ -76,7 +76,7 @@ def refined_ridge(
         previous = weights
         moments.cross, moments.squares = known.cross.copy(), known.squares
         for block in reader.blocks(gappy):
-            moments.add_targets(block, _with_own_forecasts(block, centring, weights, bias))
+            moments.add_targets(block, with_own_forecasts(block, centring, weights, bias))
         weights, bias = _solve(moments, centring, penalty)
         if np.linalg.norm(weights - previous) <= tolerance * np.linalg.norm(weights):
             break
@@ -89,7 +89,8 @@ def _solve(moments: Moments, centring: Centring, penalty: float) -> tuple[FloatA
     return weights, mean_y - mean_x @ weights
 
 
-def _with_own_forecasts(block: Block, centring: Centring, weights: FloatArray, bias: FloatArray) -> FloatArray:
+def with_own_forecasts(block: Block, centring: Centring, weights: FloatArray, bias: FloatArray) -> FloatArray:
+    """Return the targets of a block, forecasts of the map (weights, bias) in place of the missing ones."""
     level = window_level(block.inputs, block.inputs_observed, centring)[:, None]
     forecast = level + bias + (block.inputs - level) @ weights
     return np.where(block.targets_observed, block.targets, forecast)

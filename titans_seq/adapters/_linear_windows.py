@@ -65,10 +65,10 @@ class WindowReader:
     context_length: int
     horizon: int
 
-    def between(self, first: IntArray, last: IntArray, most: int) -> Windows:
+    def between(self, first: IntArray, last: IntArray, most: int, *, strict: bool = False) -> Windows:
         """Return the cut-offs first..last (inclusive) of each series, at most `most`, with enough observed.
 
-        Where no window has `ENOUGH_OBSERVED`, any window with an observed input and target will do.
+        Where no window has `ENOUGH_OBSERVED`, any window with an observed input and target will do, unless `strict`.
         """
         first = np.maximum(first, self.context_length)
         last = np.minimum(last, self.panel.lengths - self.horizon)
@@ -80,7 +80,7 @@ class WindowReader:
             self.observed_share(windows, 0, self.horizon),
         )
         enough = share >= ENOUGH_OBSERVED
-        return windows.take(enough if enough.any() else share > 0)
+        return windows.take(enough if strict or enough.any() else share > 0)
 
     def observed_share(self, windows: Windows, begin: int, end: int) -> FloatArray:
         """Return the share of rows cutoff+begin..cutoff+end that were observed, without reading windows."""

@@ -132,6 +132,12 @@ class Frequency:
             raise OffGridError(message, position)
         return steps
 
+    def steps_at_most(self, origin: Any, ds: Any) -> Int64Array:
+        """Count as `steps_between` does, but for a timestamp between two steps a number that is not too small."""
+        start, at = np.broadcast_arrays(calendar.to_integers(origin), calendar.to_integers(ds))
+        steps, on_grid = COUNTERS[self.kind](self.step, self.anchor, start, at)
+        return np.where(on_grid, steps, steps + 1)
+
     def advance(self, origin: Any, steps: Any) -> NDArray[Any]:
         """Return the timestamps `steps` steps after `origin`.
 

@@ -1,6 +1,7 @@
 """Judging forecasts: metrics, naive baselines and figures."""
 
 from titans_seq.evaluation.baselines import drift, naive, seasonal_naive
+from titans_seq.evaluation.linear_baselines import online_ridge, ridge
 from titans_seq.evaluation.metrics import (
     coverage,
     mae,
@@ -24,8 +25,10 @@ __all__ = [
     "mse",
     "msis",
     "naive",
+    "online_ridge",
     "plot_forecast",
     "quantile_loss",
+    "ridge",
     "rmse",
     "seasonal_error",
     "seasonal_naive",
