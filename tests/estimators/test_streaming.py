@@ -11,6 +11,7 @@ import pytest
 from series_frames import hourly
 
 from titans_seq import TitansForecaster
+from titans_seq.adapters.stream import StreamReader
 
 pytestmark = pytest.mark.usefixtures("loud_network")
 
@@ -89,15 +90,60 @@ def test_a_loaded_forecaster_goes_on_where_the_saved_one_stood(make: Callable, t
 
 
 @pytest.mark.parametrize("carry_state", [True, False])
-def test_the_streaming_backtest_is_what_update_and_predict_would_have_said(make: Callable, carry_state: bool) -> None:
-    frame = hourly({"a": 300})
+@pytest.mark.parametrize("stride", [1, 3, 4])
+def test_the_backtest_is_what_update_and_predict_would_have_said(
+    make: Callable, carry_state: bool, stride: int
+) -> None:
+    frame = hourly({"a": 300}, missing=0.05)
     forecaster = make(max_epochs=1, carry_state=carry_state).fit(rows(frame, 0, 200))
-    result = forecaster.backtest(rows(frame, 0, 240), first_cutoff=200, stride=4)
-    assert result.cutoff.tolist() == list(range(200, 235, 4))
+    result = forecaster.backtest(rows(frame, 0, 230), first_cutoff=200, stride=stride)
+    assert result.cutoff.tolist() == list(range(200, 225, stride))
     for i, cutoff in enumerate(result.cutoff):
         forecast = read_in_one_go(forecaster, rows(frame, 0, cutoff))[:, 0]
         np.testing.assert_allclose(result.point[i], forecast, rtol=1e-5, atol=1e-4)
-        np.testing.assert_array_equal(result.actual[i], frame.y[cutoff : cutoff + 6])
+        np.testing.assert_array_equal(
+            np.where(result.observed[i], result.actual[i], np.nan), frame.y[cutoff : cutoff + 6]
+        )
+
+
+@pytest.mark.parametrize("variant", ["mag", "mal", "mac", "lmm", "swa", "attention"])
+def test_cut_offs_inside_patches_are_those_of_series_read_alone(make: Callable, variant: str) -> None:
+    frame = hourly({"a": 150, "b": 131, "c": 143})
+    forecaster = make(variant=variant, max_epochs=1).fit(rows(frame, 0, 120))
+    together = forecaster.backtest(frame, first_cutoff=121, stride=1)
+    assert len(together.cutoff) == (150 - 126) + (131 - 126) + (143 - 126)
+    for i, name in enumerate("abc"):
+        alone = forecaster.backtest(frame[frame.unique_id == name], first_cutoff=121, stride=1)
+        mine = together.series == i
+        order = np.argsort(together.cutoff[mine])
+        np.testing.assert_array_equal(together.cutoff[mine][order], np.sort(alone.cutoff))
+        np.testing.assert_allclose(
+            together.point[mine][order], alone.point[np.argsort(alone.cutoff)], rtol=1e-5, atol=1e-4
+        )
+
+
+def test_the_backtest_reads_every_row_once_and_peeks_once_per_cut_off(
+    make: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forecaster = make(max_epochs=1).fit(hourly({"a": 200, "b": 200}))
+    counted = {"read": 0, "peeked": 0}
+    read, peek = StreamReader.read, StreamReader.forecast_now
+
+    def counting_read(self, stream, values, observed, lengths, *rest, **options):
+        counted["read"] += int(lengths.sum())
+        return read(self, stream, values, observed, lengths, *rest, **options)
+
+    def counting_peek(self, stream, *rest, **options):
+        counted["peeked"] += stream.n_series
+        return peek(self, stream, *rest, **options)
+
+    monkeypatch.setattr(StreamReader, "read", counting_read)
+    monkeypatch.setattr(StreamReader, "forecast_now", counting_peek)
+    result = forecaster.backtest(hourly({"a": 320, "b": 300}), first_cutoff=200, stride=1)
+    at_ends_of_patches = int(((result.cutoff - 200) % forecaster.patch_length_ == 0).sum())
+    assert counted["read"] == 320 + 300
+    assert counted["peeked"] >= result.n_windows - at_ends_of_patches
+    assert counted["peeked"] <= result.n_windows + 2 * forecaster.horizon
 
 
 def test_rows_that_leave_a_gap_are_refused_or_masked(make: Callable) -> None:

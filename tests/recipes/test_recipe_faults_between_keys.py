@@ -56,11 +56,6 @@ def test_the_defaults_known_here_are_the_forecasters() -> None:
             "model: {quantile_levels: [0.5]}",
             "r.yaml:4:9: model.quantile_levels: evaluate.level: 80 needs the quantiles 0.1 and 0.9; model.quantile_",
         ),
-        ("evaluate: {mode: streaming, stride: 8}", "r.yaml:4:29: evaluate.stride: in streaming mode a stride needs "),
-        (
-            "model: {patch_length: 8}\nevaluate:\n  mode: streaming\n  stride: 12\n",
-            "r.yaml:7:3: evaluate.stride: must be a multiple of model.patch_length 8 in streaming mode, found 12",
-        ),
         (
             "tune:\n  space:\n    model.n_layer: [1]\n",
             "r.yaml:6:5: tune.space.model.n_layer: unknown key; did you mean 'model.n_layers'?",
@@ -74,8 +69,10 @@ def test_a_fault_has_its_place(section: str, line: str) -> None:
 
 
 def test_a_fault_between_a_file_and_an_option_is_placed_at_the_option() -> None:
-    text = GOOD + "model: {patch_length: 8}\nevaluate: {mode: streaming}\n"
-    assert fault(text, "evaluate.stride=9").startswith("--set evaluate.stride: must be a multiple of")
+    text = GOOD + "model: {d_model: 32}\n"
+    assert fault(text, "model.n_heads=5").startswith(
+        "--set model.n_heads: n_heads must divide d_model, found n_heads 5"
+    )
 
 
 def test_a_data_file_that_is_not_there_has_its_place() -> None:

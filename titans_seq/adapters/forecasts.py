@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -96,11 +97,12 @@ def streaming_forecasts(
     *,
     start: IntArray,
     first: IntArray,
+    stride: int | None = None,
     piece: int = 128,
     batch_size: int = 64,
     zero_memory: bool = False,
 ) -> Forecasts:
-    """Forecast at the end of every complete patch, from one pass over each series with the state carried.
+    """Forecast from one pass over each series, the state carried; every row is read once.
 
     Parameters
     ----------
@@ -109,7 +111,10 @@ def streaming_forecasts(
     start : int array (n_series,)
         Row at which reading begins.
     first : int array (n_series,)
-        Earlier cut-offs are read but not returned.
+        First cut-off; whole patches after ``start`` where there is a ``stride``.
+    stride : int, optional
+        Rows between cut-offs. Default: the end of every complete patch is one. A cut-off inside a patch is forecast
+        by a copy of the state that reads the rows of the open patch and is not kept.
     piece : int
         Patches read at once; bounds the memory needed, not the result.
     batch_size : int
@@ -117,14 +122,80 @@ def streaming_forecasts(
     zero_memory : bool
         Ablation: what the memories return is replaced by zeros.
     """
-    parts: list[Forecasts] = []
+    p, parts = reader.patching.patch_length, [_nothing(reader.model.horizon)]
     for which in _batches(np.arange(data.panel.n_series), batch_size):
-        stream = reader.start(len(which))
-        for offset, _, reads in _pieces(reader, data, stream, which, start[which], piece, zero_memory):
+        walk = _Walk(reader, data, which, start[which], zero_memory)
+        if stride is not None and stride % p:
+            bulk = int((first - start)[which].min()) // p * p
+            parts += walk.read(bulk, piece * p, first[which])
+            parts += walk.read_with_peeks(first[which], stride)
+        else:
+            parts += walk.read(walk.rows, piece * p, first[which])
+    found = Forecasts.join(parts)
+    if stride is None:
+        return found
+    return found.take(np.flatnonzero((found.cutoff - first[found.series]) % stride == 0))
+
+
+@dataclass
+class _Walk:
+    """A pass over a batch of series; the stream it carries is after the rows read so far."""
+
+    reader: StreamReader
+    data: ScaledPanel
+    which: IntArray
+    start: IntArray
+    zero_memory: bool
+
+    def __post_init__(self) -> None:
+        self.stream = self.reader.start(len(self.which))
+        self.ends = self.data.panel.lengths[self.which]
+        self.rows, self.at = int((self.ends - self.start).max(initial=0)), 0
+
+    def read(self, until: int, step: int, first: IntArray) -> list[Forecasts]:
+        """Read on to ``until`` rows after the start, ``step`` at once; forecasts at the patches' ends."""
+        parts = []
+        while self.at < until:
+            begin, rows = self.start + self.at, min(step, until - self.at)
+            self.stream, reads = _read_rows(
+                self.reader, self.data, self.stream, self.which, begin, rows, self.zero_memory, until=self.ends
+            )
+            self.at += rows
             with torch.no_grad():
-                correction = reader.model.correct(reads.hidden, reads.tokens.scale)
-            parts += _from_reads(reader, which, start[which] + offset, first[which], reads, correction)
-    return Forecasts.join(parts) if parts else _nothing(reader.model.horizon)
+                correction = self.reader.model.correct(reads.hidden, reads.tokens.scale)
+            parts += _from_reads(self.reader, self.which, begin, first, reads, correction)
+        return parts
+
+    def read_with_peeks(self, first: IntArray, stride: int) -> list[Forecasts]:
+        """Read on to the end, patch by patch, and forecast also from the cut-offs inside each."""
+        p, parts = self.reader.patching.patch_length, []
+        while self.at < self.rows:
+            parts += self._peeks(first, stride)
+            parts += self.read(min(self.at + p, self.rows), p, first)
+        return parts
+
+    def _peeks(self, first: IntArray, stride: int) -> list[Forecasts]:
+        """Forecasts from the cut-offs within the next patch."""
+        inside = np.arange(1, self.reader.patching.patch_length)
+        cutoff = (self.start + self.at)[:, None] + inside
+        wanted = (cutoff > first[:, None]) & (cutoff <= self.ends[:, None]) & ((cutoff - first[:, None]) % stride == 0)
+        rows, columns = np.nonzero(wanted)
+        if not len(rows):
+            return []
+        which, ahead = self.which[rows], torch.from_numpy(inside[columns])
+        values, observed = self.data.gather(which, (self.start + self.at)[rows], int(ahead.max()))
+        device = self.stream.phase.device
+        ahead = ahead.to(device)
+        stream = self.stream.select(torch.from_numpy(rows).to(device))
+        stream = stream.push(values.to(device), observed.to(device), ahead, ahead, self.reader.patching.patch_length)
+        linear, correction = self.reader.forecast_now(
+            stream, self._origins(which, self.start[rows]), _group(self.reader, self.data, which),
+            zero_memory=self.zero_memory,
+        )  # fmt: skip
+        return [Forecasts.collect(which, cutoff[rows, columns], linear, correction)]
+
+    def _origins(self, which: IntArray, start: IntArray) -> NDArray[Any]:
+        return self.data.panel.frequency.advance(self.data.panel.origins[which], start)
 
 
 def read_all(
@@ -139,11 +210,12 @@ def read_all(
 
     With ``rows_only`` the last rows are kept up to date but the network reads nothing.
     """
-    which = np.arange(data.panel.n_series)
     if rows_only:
         return _keep_rows(reader, data, stream)
-    for _, after, _ in _pieces(reader, data, stream, which, np.zeros(len(which), dtype=np.int64), piece, False):
-        stream = after
+    which, ends = np.arange(data.panel.n_series), data.panel.lengths
+    step = piece * reader.patching.patch_length
+    for at in range(0, int(ends.max(initial=0)), step):
+        stream, _ = _read_rows(reader, data, stream, which, np.full(len(which), at), step, False, until=ends)
     return stream
 
 
@@ -155,23 +227,6 @@ def _keep_rows(reader: StreamReader, data: ScaledPanel, stream: SeriesStream) ->
     return stream.push(
         values, observed, torch.from_numpy(fresh), torch.from_numpy(lengths), reader.patching.patch_length
     )
-
-
-def _pieces(
-    reader: StreamReader,
-    data: ScaledPanel,
-    stream: SeriesStream,
-    which: IntArray,
-    start: IntArray,
-    piece: int,
-    zero_memory: bool,
-) -> Iterator[tuple[int, SeriesStream, Reads]]:
-    """Read on from ``start``; yields the offset of each piece, the stream after it, and what was seen."""
-    step = piece * reader.patching.patch_length
-    ends = data.panel.lengths[which]
-    for offset in range(0, int((ends - start).max(initial=0)), step):
-        stream, reads = _read_rows(reader, data, stream, which, start + offset, step, zero_memory, until=ends)
-        yield offset, stream, reads
 
 
 def _read_rows(

@@ -95,7 +95,7 @@ def _solved(moments: Moments, linear: LinearMap) -> tuple[FloatArray, FloatArray
     share = 1.0 / centred.n if has_intercept(linear.centring) else 0.0
     mean_x, mean_y = centred.x * share, centred.y * share
     xx, xy, _ = centred.about(mean_x, mean_y)
-    weights: FloatArray = np.linalg.solve(xx + linear.penalty * centred.n * np.eye(len(xx)), xy)
+    weights = np.asarray(np.linalg.solve(xx + linear.penalty * centred.n * np.eye(len(xx)), xy), dtype=np.float64)
     return weights, mean_y - mean_x @ weights
 
 

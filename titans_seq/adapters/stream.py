@@ -44,6 +44,11 @@ class SeriesStream:
         """Number of series."""
         return self.phase.shape[0]
 
+    def select(self, rows: Tensor) -> SeriesStream:
+        """Return the streams of some series, in this order; one may be named more than once."""
+        own = {n: getattr(self, n)[rows] for n in ("hidden", "values", "observed", "phase", "steps")}
+        return SeriesStream(backbone=self.backbone.select(rows), **own)
+
     def push(
         self, values: Tensor, observed: Tensor, lengths: Tensor, advanced: Tensor, patch_length: int
     ) -> SeriesStream:

@@ -13,16 +13,12 @@ from titans_seq.estimators._settings import Settings
 from titans_seq.evaluation import naive
 
 
-def check_backtest(settings: Settings, mode: str, first_cutoff: int, stride: int) -> None:
+def check_backtest(mode: str, first_cutoff: int, stride: int) -> None:
     """Raise a ValueError for arguments of `TitansForecaster.backtest` that make no sense."""
     if mode not in ("windowed", "streaming"):
         raise ValueError(f"mode must be 'windowed' or 'streaming', found {mode!r}")
     if first_cutoff < 1 or stride < 1:
         raise ValueError(f"first_cutoff and stride must be at least 1, found {first_cutoff} and {stride}")
-    if mode == "streaming" and stride % settings.patch_length:
-        raise ValueError(
-            f"stride must be a multiple of patch_length={settings.patch_length} in streaming mode, found {stride}"
-        )
 
 
 def forecast_at(
@@ -45,9 +41,8 @@ def forecast_at(
     # Patches are laid so that the first cut-off is a patch boundary.
     start = np.full(data.panel.n_series, first_cutoff % settings.patch_length)
     first = np.full(data.panel.n_series, first_cutoff)
-    every = streaming_forecasts(reader, data, start=start, first=first, zero_memory=zero_memory)
-    inside = (every.cutoff <= last[every.series]) & ((every.cutoff - first_cutoff) % stride == 0)
-    return every.take(np.flatnonzero(inside))
+    every = streaming_forecasts(reader, data, start=start, first=first, stride=stride, zero_memory=zero_memory)
+    return every.take(np.flatnonzero(every.cutoff <= last[every.series]))
 
 
 def split_into_parts(

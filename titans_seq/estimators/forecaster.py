@@ -380,7 +380,8 @@ class TitansForecaster(BaseEstimator):
             "windowed": a fresh state reads the ``context_length`` rows before each cut-off. "streaming": one
             pass over each series, the state carried. Default: as ``carry_state`` says.
         stride : int, default 1
-            Rows between cut-offs; in streaming mode a multiple of ``patch_length``.
+            Rows between cut-offs. In streaming mode a multiple of ``patch_length`` is faster: a cut-off inside a
+            patch takes a look ahead of its own.
         components : bool, default False
             Also return what linear map and network contribute, and the forecast without memory.
 
@@ -392,11 +393,11 @@ class TitansForecaster(BaseEstimator):
         Raises
         ------
         ValueError
-            If no cut-off fits, or the stride is not possible in this mode.
+            If no cut-off fits.
         """
         self._check_fitted()
         mode = mode or ("streaming" if self._settings.carry_state else "windowed")
-        check_backtest(self._settings, mode, first_cutoff, stride)
+        check_backtest(mode, first_cutoff, stride)
         panel, _ = self._read(X, self.frequency_)
         data = self._scaled(panel, np.minimum(panel.lengths, first_cutoff))
         last = panel.lengths - self._settings.horizon

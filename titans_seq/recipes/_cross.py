@@ -17,7 +17,7 @@ Fault = tuple[tuple[str | int, ...], str]
 
 def cross_faults(recipe: Recipe) -> list[Fault]:
     """Return the path and description of each."""
-    return [*_data(recipe), *_model(recipe), *_stride(recipe), *_levels(recipe), *_training_mode(recipe)]
+    return [*_data(recipe), *_model(recipe), *_levels(recipe), *_training_mode(recipe)]
 
 
 def _data(recipe: Recipe) -> Iterator[Fault]:
@@ -32,17 +32,6 @@ def _model(recipe: Recipe) -> Iterator[Fault]:
     if d_model % n_heads:
         key = "d_model" if recipe.model.n_heads is None else "n_heads"
         yield ("model", key), f"n_heads must divide d_model, found n_heads {n_heads} and d_model {d_model}"
-
-
-def _stride(recipe: Recipe) -> Iterator[Fault]:
-    stride, patch_length = recipe.evaluate.stride, recipe.model.patch_length
-    if recipe.evaluate.mode != "streaming" or stride is None:
-        return
-    place = ("evaluate", "stride")
-    if patch_length is None:
-        yield place, "in streaming mode a stride needs model.patch_length too; give that, or leave the stride out"
-    elif stride % patch_length:
-        yield place, f"must be a multiple of model.patch_length {patch_length} in streaming mode, found {stride}"
 
 
 def _levels(recipe: Recipe) -> Iterator[Fault]:
