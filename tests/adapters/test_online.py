@@ -8,6 +8,7 @@ from sklearn.linear_model import Ridge
 
 from titans_seq.adapters.linear import LinearMap
 from titans_seq.adapters.online import OnlineLinear, online_forecasts
+from titans_seq.adapters.online_stream import OnlineStream
 from titans_seq.adapters.scaled import ScaledPanel
 from titans_seq.data.frequency import Frequency
 from titans_seq.data.panel import Panel
@@ -35,6 +36,10 @@ def first_map(centring: str, n_maps: int) -> LinearMap:
     return LinearMap(random.normal(size=(n_maps, L, H)), np.zeros((n_maps, H)), centring, PENALTY)
 
 
+def fresh(centring: str, n_maps: int) -> OnlineLinear:
+    return OnlineLinear.empty(first_map(centring, n_maps))
+
+
 def level_of(x: np.ndarray, centring: str) -> np.ndarray:
     return {"none": 0 * x[:, -1:], "last": x[:, -1:], "mean": x.mean(1, keepdims=True)}[centring]
 
@@ -60,7 +65,7 @@ def test_every_forecast_is_that_of_a_ridge_fitted_on_all_that_was_known(centring
     data = scaled(panel_of([60, 60]), shared=shared)
     cutoffs = np.array([40, 41, 45, 57, 40, 57])
     series = np.array([0, 0, 0, 0, 1, 1])
-    found = online_forecasts(first_map(centring, 1 if shared else 2), data, series, cutoffs)
+    found = online_forecasts(fresh(centring, 1 if shared else 2), data, series, cutoffs)
     for row, (i, c) in enumerate(zip(series, cutoffs, strict=True)):
         expected = refitted(data, i, c, [0, 1] if shared else [i], [c, c], centring)
         np.testing.assert_allclose(found[row], expected, rtol=1e-8, atol=1e-10)
@@ -68,7 +73,7 @@ def test_every_forecast_is_that_of_a_ridge_fitted_on_all_that_was_known(centring
 
 def test_series_that_begin_later_count_by_time_and_not_by_row() -> None:
     data = scaled(panel_of([60, 40], origins=[100, 120]), shared=True)
-    found = online_forecasts(first_map("last", 1), data, np.array([0, 1]), np.array([50, 25]))
+    found = online_forecasts(fresh("last", 1), data, np.array([0, 1]), np.array([50, 25]))
     np.testing.assert_allclose(found[0], refitted(data, 0, 50, [0, 1], [50, 30], "last"), rtol=1e-8)
     np.testing.assert_allclose(found[1], refitted(data, 1, 25, [0, 1], [45, 25], "last"), rtol=1e-8)
 
@@ -82,7 +87,7 @@ def test_no_value_from_the_cut_off_on_changes_a_forecast(shared: bool) -> None:
     later = Panel(changed, panel.observed, panel.offsets, panel.ids, panel.origins, panel.frequency)
     series, cutoffs = np.array([0, 1, 0]), np.array([45, 45, 44])
     before, after = (
-        online_forecasts(first_map("mean", 1 if shared else 2), scaled(p, shared=shared), series, cutoffs)
+        online_forecasts(fresh("mean", 1 if shared else 2), scaled(p, shared=shared), series, cutoffs)
         for p in (panel, later)
     )
     np.testing.assert_array_equal(before, after)
@@ -90,7 +95,7 @@ def test_no_value_from_the_cut_off_on_changes_a_forecast(shared: bool) -> None:
 
 def test_between_solutions_the_map_of_the_block_serves() -> None:
     data = scaled(panel_of([60]), shared=True)
-    found = online_forecasts(first_map("last", 1), data, np.zeros(8, dtype=int), np.arange(40, 48), refresh=4)
+    found = online_forecasts(fresh("last", 1), data, np.zeros(8, dtype=int), np.arange(40, 48), refresh=4)
     for row, c in enumerate(range(40, 48)):
         np.testing.assert_allclose(found[row], refitted_at(data, c, 40 + 4 * (row // 4)), rtol=1e-8)
 
@@ -129,9 +134,57 @@ def test_missing_values_are_neither_learned_nor_do_they_spread() -> None:
         np.where(observed, panel.values, 0.0), observed, panel.offsets, panel.ids, panel.origins, panel.frequency
     )
     data = scaled(gappy, shared=True)
-    found = online_forecasts(first_map("last", 1), data, np.zeros(60, dtype=int), np.arange(130, 190))
+    found = online_forecasts(fresh("last", 1), data, np.zeros(60, dtype=int), np.arange(130, 190))
     assert np.isfinite(found).all()
-    clean = online_forecasts(
-        first_map("last", 1), scaled(panel, shared=True), np.zeros(60, dtype=int), np.arange(130, 190)
-    )
+    clean = online_forecasts(fresh("last", 1), scaled(panel, shared=True), np.zeros(60, dtype=int), np.arange(130, 190))
     assert np.abs(found[25:] - clean[25:]).mean() < 0.3 * np.abs(clean[25:]).mean()
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("patch_length", [1, 4])
+def test_a_stream_read_in_any_pieces_has_the_map_of_the_series_read_whole(shared: bool, patch_length: int) -> None:
+    data = scaled(panel_of([90, 57]), shared=shared)
+    linear = first_map("last", 1 if shared else 2)
+    stream = OnlineStream.start(linear, upto(data, [31, 5]), patch_length)
+    done = [31, 5]
+    for ends in ([32, 5], [33, 9], [47, 30], [47, 31], [90, 57]):
+        stream = stream.read(upto(data, ends, done))
+        done = ends
+    whole = OnlineStream.start(linear, data, patch_length)
+    np.testing.assert_allclose(stream.online.linear.weights, whole.online.linear.weights, rtol=1e-8, atol=1e-11)
+    np.testing.assert_array_equal(stream.values, whole.values)
+    np.testing.assert_array_equal(stream.steps, [90, 57])
+    assert stream.online.n_windows == whole.online.n_windows
+
+
+def upto(data: ScaledPanel, ends: list[int], starts: list[int] | None = None) -> ScaledPanel:
+    """Rows from ``starts`` to ``ends`` of each series."""
+    panel, starts = data.panel, starts or [0] * len(ends)
+    pieces = [panel.series(i)[0][a:b] for i, (a, b) in enumerate(zip(starts, ends, strict=True))]
+    values = np.concatenate(pieces)
+    offsets = np.concatenate([[0], np.cumsum([len(piece) for piece in pieces])])
+    part = Panel(values, np.ones(len(values), dtype=bool), offsets, panel.ids, np.array(starts), panel.frequency)
+    return ScaledPanel(part, data.center, data.scale, data.group)
+
+
+def test_a_stream_keeps_as_much_however_long_it_was_and_comes_back_from_its_arrays() -> None:
+    linear = first_map("mean", 1)
+    sizes = []
+    for n in (100, 1000):
+        stream = OnlineStream.start(linear, scaled(panel_of([n]), shared=True), 4)
+        tensors = stream.tensors()
+        sizes.append(sum(np.asarray(x).nbytes for x in tensors.values()))
+        again = OnlineStream.from_tensors(tensors, stream.online.linear, stream.group, 4)
+        more = scaled(panel_of([30], seed=5), shared=True)
+        np.testing.assert_array_equal(again.read(more).online.linear.weights, stream.read(more).online.linear.weights)
+    assert sizes[0] == sizes[1]
+
+
+def test_reading_on_leaves_the_stream_that_was_as_it_was() -> None:
+    stream = OnlineStream.start(first_map("last", 1), scaled(panel_of([60]), shared=True), 4)
+    before = {name: np.copy(x) for name, x in stream.tensors().items()}
+    weights = stream.online.linear.weights.copy()
+    stream.read(scaled(panel_of([30], seed=5), shared=True))
+    for name, x in stream.tensors().items():
+        np.testing.assert_array_equal(x, before[name])
+    np.testing.assert_array_equal(stream.online.linear.weights, weights)

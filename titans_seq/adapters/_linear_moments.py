@@ -63,6 +63,12 @@ class Moments:
         """Windows added so far."""
         return int(self.inputs[-1, -1])
 
+    def copy(self) -> Moments:
+        """Return the same sums in arrays of their own."""
+        other = Moments(len(self.inputs) - 2, self.cross.shape[1])
+        other.merge(self)
+        return other
+
     def add(self, block: Block, targets: FloatArray) -> None:
         """Add a block of windows with these targets (n, H)."""
         columns = self._columns(block)

@@ -18,6 +18,9 @@ from titans_seq.data.panel import Panel
 
 __all__ = ["OnlineLinear", "online_forecasts"]
 
+LARGEST = 1 << 26
+"""Bytes of all sums beyond which a map does not go on learning: 64 MiB."""
+
 _EVERY = int(np.iinfo(np.int64).max)
 
 
@@ -40,11 +43,31 @@ class OnlineLinear:
     moments: list[Moments]
 
     @classmethod
+    def empty(cls, linear: LinearMap) -> OnlineLinear:
+        """Return sums of no windows yet; until some are added the map is ``linear``."""
+        return cls(linear, [Moments(linear.context_length, linear.horizon) for _ in linear.weights])
+
+    @classmethod
     def start(cls, linear: LinearMap, data: ScaledPanel, known: IntArray) -> OnlineLinear:
         """Sum up the windows within the first ``known[i]`` rows of each series; nothing is solved yet."""
-        online = cls(linear, [Moments(linear.context_length, linear.horizon) for _ in linear.weights])
+        online = cls.empty(linear)
         online.add(data, np.zeros_like(known), known)
         return online
+
+    @staticmethod
+    def is_feasible(n_maps: int, context_length: int, horizon: int) -> bool:
+        """Whether the sums are small enough to be carried."""
+        width = context_length + 2
+        return 8 * n_maps * width * (width + horizon) <= LARGEST
+
+    def copy(self) -> OnlineLinear:
+        """Return the same map with sums of its own."""
+        return OnlineLinear(self.linear, [moments.copy() for moments in self.moments])
+
+    @property
+    def n_windows(self) -> int:
+        """Windows added so far."""
+        return sum(moments.n_windows for moments in self.moments)
 
     def add(self, data: ScaledPanel, before: IntArray, known: IntArray) -> None:
         """Add the windows whose last target lies in rows ``before[i]`` to ``known[i] - 1`` of series i.
@@ -67,10 +90,9 @@ class OnlineLinear:
         """Solve the ridge of all windows added; a map without windows stays as it was."""
         was = self.linear
         weights, bias = was.weights.copy(), was.bias.copy()
-        with threadpool_limits(limits=1, user_api="blas"):
-            for number, moments in enumerate(self.moments):
-                if moments.n_windows:
-                    weights[number], bias[number] = _solved(moments, was)
+        for number, moments in enumerate(self.moments):
+            if moments.n_windows:
+                weights[number], bias[number] = _solved(moments, was)
         self.linear = LinearMap(weights, bias, was.centring, was.penalty, was.validation_score)
         return self.linear
 
@@ -100,18 +122,26 @@ def _solved(moments: Moments, linear: LinearMap) -> tuple[FloatArray, FloatArray
 
 
 def online_forecasts(
-    linear: LinearMap, data: ScaledPanel, series: IntArray, cutoff: IntArray, *, refresh: int = 1
+    online: OnlineLinear,
+    data: ScaledPanel,
+    series: IntArray,
+    cutoff: IntArray,
+    *,
+    before: IntArray | None = None,
+    refresh: int = 1,
 ) -> FloatArray:
     """Forecast from many cut-offs, each with a map that was solved from what was known by then.
 
     Parameters
     ----------
-    linear : LinearMap
-        Fitted on rows before the first cut-off.
+    online : OnlineLinear
+        With the windows that count from the start; it is left as it is.
     data : ScaledPanel
     series, cutoff : int array (n,)
         Series, and its row at which the forecast begins. A window of any series counts from the first cut-off
         on that is later, in time, than its last target.
+    before : int array (n_series,), optional
+        Windows whose targets end before this row of their series were added already. Default: none.
     refresh : int, default 1
         Steps of time between solutions: a map serves the cut-offs of as many steps.
 
@@ -120,16 +150,25 @@ def online_forecasts(
     float64 array (n, horizon)
         In scaled units.
     """
+    online, linear = online.copy(), online.linear
     forecast = np.empty((len(series), linear.horizon))
-    online = OnlineLinear(linear, [Moments(linear.context_length, linear.horizon) for _ in linear.weights])
-    before = np.zeros(data.panel.n_series, dtype=np.int64)
-    for known, rows in _by_time(data.panel, series, cutoff, refresh):
-        online.add(data, before, known)
-        before = np.maximum(before, known)
-        start = cutoff[rows] - linear.context_length
-        values, observed = data.gather(series[rows], start, linear.context_length)
-        forecast[rows] = online.solve().predict(values.numpy(), observed.numpy(), data.group[series[rows]])
+    before = np.zeros(data.panel.n_series, dtype=np.int64) if before is None else before
+    with threadpool_limits(limits=1, user_api="blas"):  # once: finding the libraries takes longer than a solution
+        for known, rows in _by_time(data.panel, series, cutoff, refresh):
+            online.add(data, before, known)
+            before = np.maximum(before, known)
+            values, observed = data.gather(series[rows], cutoff[rows] - linear.context_length, linear.context_length)
+            solved = with_mean_map(online.solve())
+            forecast[rows] = solved.predict(values.numpy(), observed.numpy(), data.group[series[rows]])
     return forecast
+
+
+def with_mean_map(linear: LinearMap) -> LinearMap:
+    """Return the map with one more group, the mean of all, for series it never saw; unchanged where all share one."""
+    if linear.shared:
+        return linear
+    weights, bias = (np.concatenate([x, x.mean(0, keepdims=True)]) for x in (linear.weights, linear.bias))
+    return LinearMap(weights, bias, linear.centring, linear.penalty, linear.validation_score)
 
 
 def _by_time(panel: Panel, series: IntArray, cutoff: IntArray, refresh: int) -> Iterator[tuple[IntArray, IntArray]]:

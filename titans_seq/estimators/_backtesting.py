@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from titans_seq.adapters.forecasts import Forecasts, streaming_forecasts, windowed_forecasts
-from titans_seq.adapters.scaled import ScaledPanel
+from titans_seq.adapters.online import OnlineLinear, online_forecasts
+from titans_seq.adapters.scaled import IntArray, ScaledPanel
 from titans_seq.adapters.stream import StreamReader
 from titans_seq.estimators._combination import Combination
 from titans_seq.estimators._settings import Settings
@@ -29,9 +32,13 @@ def forecast_at(
     first_cutoff: int,
     stride: int,
     *,
+    online: tuple[OnlineLinear, IntArray] | None = None,
     zero_memory: bool = False,
 ) -> Forecasts:
-    """Forecast from every ``stride``-th row from ``first_cutoff`` on whose horizon lies within the data."""
+    """Forecast from every ``stride``-th row from ``first_cutoff`` on whose horizon lies within the data.
+
+    ``online``, in streaming mode: a map that goes on learning, and the rows of each series that it knows already.
+    """
     last = data.panel.lengths - settings.horizon
     if mode == "windowed":
         ends = [np.arange(first_cutoff, n + 1, stride) for n in last]
@@ -42,7 +49,13 @@ def forecast_at(
     start = np.full(data.panel.n_series, first_cutoff % settings.patch_length)
     first = np.full(data.panel.n_series, first_cutoff)
     every = streaming_forecasts(reader, data, start=start, first=first, stride=stride, zero_memory=zero_memory)
-    return every.take(np.flatnonzero(every.cutoff <= last[every.series]))
+    every = every.take(np.flatnonzero(every.cutoff <= last[every.series]))
+    if online is None:
+        return every
+    carried, before = online
+    refresh = settings.patch_length
+    linear = online_forecasts(carried, data, every.series, every.cutoff, before=before, refresh=refresh)
+    return replace(every, linear=linear.astype(np.float32))
 
 
 def split_into_parts(

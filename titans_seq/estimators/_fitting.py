@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from titans_seq.adapters.series import SeriesModel
 from titans_seq.adapters.stream import StreamReader
 from titans_seq.adapters.tokens import LinearForecast
 from titans_seq.data import Panel
+from titans_seq.estimators._choosing import goes_on_learning, with_online_map
 from titans_seq.estimators._combination import Combination, best_weight, choose
 from titans_seq.estimators._settings import Settings, resolve
 
@@ -68,6 +69,7 @@ def fit(forecaster: TitansForecaster, panel: Panel, train_end: IntArray, *, refi
     data = ScaledPanel(panel, center, scale, group)
     with seeded(seed):
         model = SeriesModel(settings.patching, settings.horizon, **settings.backbone)
+        settings = replace(settings, online_linear=goes_on_learning(forecaster, settings, data, train_end, linear))
         training = _train(forecaster, settings, data, train_end, linear, model, seed, began)
     model.to("cpu").eval()
     combination = _combine(settings, data, train_end, linear, model)
@@ -109,8 +111,13 @@ def _train(
     sampler, kind = _how_to_train(settings, data, train_end, batches)
     reader = StreamReader(model, forecast, data.panel.frequency)
 
+    linears: list[Any] = []  # the same in every epoch
+
     def validate() -> float:
         forecasts = validation_forecasts(reader, settings, data, train_end, MAX_EPOCH_WINDOWS)
+        if settings.online_linear:
+            linears[:] = linears or [with_online_map(forecasts, settings, data, linear).linear]
+            forecasts = replace(forecasts, linear=linears[0])
         actual, observed = outcomes(data, forecasts, settings.horizon)
         return best_weight(actual - forecasts.linear, forecasts.shift, observed)[1]
 
@@ -163,6 +170,8 @@ def _combine(
         ends = np.maximum(data.panel.lengths - settings.horizon, 1)
         series, cutoff = validation_cutoffs(data.panel, np.maximum(ends // 2, 1), settings.horizon, MAX_EPOCH_WINDOWS)
         forecasts = windowed_forecasts(reader, data, series, cutoff, rows=settings.context_length)
+    elif settings.online_linear:
+        forecasts = with_online_map(forecasts, settings, data, linear)
     actual, observed = outcomes(data, forecasts, settings.horizon)
     return choose(forecasts, actual, observed)
 

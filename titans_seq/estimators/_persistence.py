@@ -11,6 +11,7 @@ from torch import Tensor
 
 from titans_seq._version import __version__
 from titans_seq.adapters.linear import LinearMap
+from titans_seq.adapters.online_stream import OnlineStream
 from titans_seq.adapters.series import SeriesModel
 from titans_seq.adapters.stream import SeriesStream
 from titans_seq.data import FrameFormat, Frequency
@@ -36,7 +37,10 @@ def save(forecaster: TitansForecaster, path: str | os.PathLike[str]) -> None:
         "offsets": forecaster._combination.offsets,
         "origins": forecaster._origins.astype(np.int64),
     }
-    _storage.write_model(path, tensors | _storage.as_tensors("own.", own), _describe(forecaster))
+    tensors |= _storage.as_tensors("own.", own)
+    if forecaster._online is not None:
+        tensors |= _storage.as_tensors("online.", forecaster._online.tensors())
+    _storage.write_model(path, tensors, _describe(forecaster))
 
 
 def load(kind: type[Forecaster], path: str | os.PathLike[str]) -> Forecaster:
@@ -87,6 +91,10 @@ def _restore(kind: type[Forecaster], tensors: dict[str, Tensor], description: di
     forecaster._origins = own["origins"] if integer else own["origins"].view("datetime64[ns]")
     forecaster._combination = Combination(description["network_weight"], description["use_spread"], own["offsets"])
     forecaster.linear_ = LinearMap.from_tensors({n: x.numpy() for n, x in _storage.part(tensors, "linear.").items()})
+    forecaster._online = None
+    if settings.online_linear:
+        sums = {name: x.numpy() for name, x in _storage.part(tensors, "online.").items()}
+        forecaster._online = OnlineStream.from_tensors(sums, forecaster.linear_, own["group"], settings.patch_length)
     forecaster.frequency_, forecaster.ids_ = frequency, description["ids"]
     forecaster.history_, forecaster.fit_seconds_ = description["history"], description["fit_seconds"]
     _check(forecaster)

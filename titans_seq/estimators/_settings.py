@@ -39,6 +39,8 @@ class Settings:
     backbone : dict
         Arguments of the backbone.
     training_mode : {"sampled", "contiguous"}
+    online_linear : bool
+        Whether the linear map goes on learning.
     """
 
     horizon: int
@@ -49,6 +51,7 @@ class Settings:
     periods: tuple[str, ...]
     backbone: dict[str, Any]
     training_mode: str = "sampled"
+    online_linear: bool = False
 
     @property
     def patching(self) -> Patching:
@@ -80,6 +83,9 @@ def check_arguments(forecaster: TitansForecaster) -> None:
     _check_choice("training_mode", forecaster.training_mode, TRAINING_MODES)
     if forecaster.training_mode == "contiguous" and not forecaster.carry_state:
         raise ValueError("training_mode='contiguous' trains a state that is carried; it needs carry_state=True")
+    _check_choice("online_linear", forecaster.online_linear, ("auto", True, False))
+    if forecaster.online_linear is True and not forecaster.carry_state:
+        raise ValueError("online_linear=True goes on learning from what is read; it needs carry_state=True")
     _check_real("dropout", forecaster.dropout, -1e-9, 1.0)
     _check_real("learning_rate", forecaster.learning_rate, 0.0, np.inf)
     _check_real("validation_fraction", forecaster.validation_fraction, 0.0, 1.0)
@@ -187,6 +193,6 @@ def _check_seed(seed: Any) -> None:
         raise ValueError(f"random_state must be an integer from 0 to 2**32 - 1, a RandomState or None, found {seed!r}")
 
 
-def _check_choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
+def _check_choice(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, found {value!r}")

@@ -26,7 +26,8 @@ class BacktestResult:
     quantiles : float array (n, horizon, n_levels)
     quantile_levels : tuple of float
     components : dict of float array (n, horizon)
-        On request: "ridge" (closed form alone), "network" (its correction, in full, on the last value instead of
+        On request: "ridge" (closed form alone; in streaming mode it goes on learning
+        if the forecaster's does), "network" (its correction, in full, on the last value instead of
         the linear forecast), "combined"
         and "memory_zeroed" (combined, with what the memories return replaced by zeros).
     """

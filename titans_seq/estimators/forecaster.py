@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -16,6 +17,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 
 from titans_seq.adapters.forecasts import Forecasts, read_all, windowed_forecasts
+from titans_seq.adapters.online import OnlineLinear
+from titans_seq.adapters.online_stream import OnlineStream
 from titans_seq.adapters.scaled import IntArray, ScaledPanel, fit_scaling
 from titans_seq.adapters.stream import SeriesStream, StreamReader
 from titans_seq.adapters.tokens import LinearForecast
@@ -54,6 +57,10 @@ class TitansForecaster(BaseEstimator):
         training reads every series from near its first row to its last, one sequence after the other, and carries
         the state from one to the next, so that the network learns to use memories older than
         ``sequence_length`` rows (truncated backpropagation through time). Needs ``carry_state=True``.
+    online_linear : {"auto", True, False}, default "auto"
+        Whether the linear map goes on learning with the state that is carried: it is the ridge of all windows known
+        so far, solved again whenever a patch is complete. "auto": if that forecasts the validation rows better.
+        True needs ``carry_state=True``.
     variant : {"mag", "mal", "mac", "lmm", "swa", "attention"}, default "mag"
         How memory and attention work together; the last two have no memory.
     d_model, n_layers, n_heads, memory_depth, memory_expansion, chunk_size, window_size, n_persistent, dropout, rule
@@ -88,6 +95,8 @@ class TitansForecaster(BaseEstimator):
     ----------
     linear_ : LinearMap
         The closed-form map in use.
+    online_linear_ : bool
+        Whether it goes on learning.
     network_weight_ : float
         Share of the network's correction in the forecast; 0 where validation saw no gain.
     history_ : list of dict
@@ -117,6 +126,7 @@ class TitansForecaster(BaseEstimator):
         sequence_length: int | None = None,
         carry_state: bool = True,
         training_mode: Literal["sampled", "contiguous"] = "sampled",
+        online_linear: bool | Literal["auto"] = "auto",
         variant: str = "mag",
         d_model: int = 32,
         n_layers: int = 2,
@@ -150,6 +160,7 @@ class TitansForecaster(BaseEstimator):
         self.sequence_length = sequence_length
         self.carry_state = carry_state
         self.training_mode = training_mode
+        self.online_linear = online_linear
         self.variant = variant
         self.d_model = d_model
         self.n_layers = n_layers
@@ -211,6 +222,7 @@ class TitansForecaster(BaseEstimator):
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         fitted = _fitting.fit(self, panel, train_end, refit=validation is None, seed=seed)
         self._set_fitted(fitted, fmt)
+        self._online = self._start_online(fitted.data)
         self._read_into_stream(fitted.data, self._reader.start(panel.n_series))
         self._set_derived()
         self.fit_seconds_ = time.monotonic() - began
@@ -229,9 +241,17 @@ class TitansForecaster(BaseEstimator):
         self._center, self._scale, self._group = fitted.data.center, fitted.data.scale, fitted.data.group
         self._origins = fitted.data.panel.origins
 
+    def _start_online(self, data: ScaledPanel) -> OnlineStream | None:
+        """Begin the sums of the linear map, if it goes on learning."""
+        if not self._settings.online_linear:
+            return None
+        stream = OnlineStream.start(self.linear_, data, self._settings.patch_length)
+        self.linear_ = stream.online.linear
+        return stream
+
     def _set_derived(self) -> None:
         """Set what follows from the rest."""
-        self.network_weight_ = self._combination.weight
+        self.network_weight_, self.online_linear_ = self._combination.weight, self._settings.online_linear
         self.context_length_, self.patch_length_ = self._settings.context_length, self._settings.patch_length
         self.n_parameters_ = self._model.n_parameters() + self.linear_.weights.size + self.linear_.bias.size
         self._last_ds = self.frequency_.advance(self._origins, self._stream.steps.numpy() - 1)
@@ -293,7 +313,9 @@ class TitansForecaster(BaseEstimator):
         return forecast_frame(fmt, ids, last, self.frequency_, out)
 
     def update(self, X: Any) -> Self:
-        """Read new rows of known series; nothing is fitted again.
+        """Read new rows of known series; nothing is trained again.
+
+        The memory learns from them, and so does the linear map if `online_linear_`.
 
         Parameters
         ----------
@@ -315,7 +337,11 @@ class TitansForecaster(BaseEstimator):
         if unknown:
             raise ValueError(f"series {unknown[0]!r} was not in fit; predict(X) forecasts new series, fit learns them")
         joined = tail.concat(continuing(tail, new, fmt), on_gap=self.on_gap).slice_rows(1, None)
-        self._read_into_stream(self._known(joined), self._stream)
+        data = self._known(joined)
+        if self._online is not None:
+            self._online = self._online.read(data)
+            self.linear_ = self._online.online.linear
+        self._read_into_stream(data, self._stream)
         return self
 
     def _tail_panel(self) -> Panel:
@@ -405,13 +431,15 @@ class TitansForecaster(BaseEstimator):
             raise ValueError(
                 f"no series has {first_cutoff} + {self._settings.horizon} rows; the longest has {panel.lengths.max()}"
             )
-        forecasts = forecast_at(self._reader, self._settings, data, mode, first_cutoff, stride)
+        online = self._online_for(panel) if mode == "streaming" else None
+        where = (self._reader, self._settings, data, mode, first_cutoff, stride)
+        forecasts = forecast_at(*where, online=online)
         actual, observed = data.gather(forecasts.series, forecasts.cutoff, self._settings.horizon)
         back = forecasts.series
         levels = tuple(self.quantile_levels)
         parts: dict[str, NDArray[np.float64]] = {}
         if components:
-            zeroed = forecast_at(self._reader, self._settings, data, mode, first_cutoff, stride, zero_memory=True)
+            zeroed = replace(forecast_at(*where, zero_memory=True), linear=forecasts.linear)
             parts = split_into_parts(self._combination, data, forecasts, zeroed)
         return BacktestResult(
             panel=panel,
@@ -483,6 +511,18 @@ class TitansForecaster(BaseEstimator):
         rows = np.flatnonzero(known >= 0)
         center[rows], scale[rows], group[rows] = (a[known[rows]] for a in (self._center, self._scale, self._group))
         return ScaledPanel(panel, center, scale, group)
+
+    def _online_for(self, panel: Panel) -> tuple[OnlineLinear, IntArray] | None:
+        """The map that goes on learning, and the rows of ``panel`` that it has learned from already."""
+        if self._online is None:
+            return None
+        known = np.zeros(panel.n_series, dtype=np.int64)
+        at = {name: i for i, name in enumerate(self.ids_)}
+        for i, name in enumerate(panel.ids):
+            if name in at:
+                begun = self.frequency_.steps_at_most(self._origins[at[name]], panel.origins[i : i + 1])[0]
+                known[i] = np.clip(self._online.counted[at[name]] - begun, 0, panel.lengths[i])
+        return self._online.online, known
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "_stream"):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from titans_seq.adapters.linear import LinearMap, fit_linear
-from titans_seq.adapters.online import online_forecasts
+from titans_seq.adapters.online import OnlineLinear, online_forecasts
 from titans_seq.adapters.scaled import ScaledPanel, fit_scaling
 from titans_seq.data.panel import Panel
 
@@ -80,7 +80,8 @@ def online_ridge(
     if refresh < 1:
         raise ValueError(f"refresh must be at least 1, found {refresh}")
     linear, data, which, cut = _fitted(panel, series, cutoffs, horizon, context_length, train_end, fit_end)
-    return data.to_original(online_forecasts(linear, data, which, cut, refresh=refresh), which)
+    online = OnlineLinear.empty(linear)
+    return data.to_original(online_forecasts(online, data, which, cut, refresh=refresh), which)
 
 
 def _fitted(

@@ -17,7 +17,7 @@ Fault = tuple[tuple[str | int, ...], str]
 
 def cross_faults(recipe: Recipe) -> list[Fault]:
     """Return the path and description of each."""
-    return [*_data(recipe), *_model(recipe), *_levels(recipe), *_training_mode(recipe)]
+    return [*_data(recipe), *_model(recipe), *_levels(recipe), *_needs_state(recipe)]
 
 
 def _data(recipe: Recipe) -> Iterator[Fault]:
@@ -41,6 +41,10 @@ def _levels(recipe: Recipe) -> Iterator[Fault]:
         yield (("evaluate", "level"), fault) if stated else (("model", "quantile_levels"), f"evaluate.level: {fault}")
 
 
-def _training_mode(recipe: Recipe) -> Iterator[Fault]:
-    if recipe.train.training_mode == "contiguous" and recipe.model.carry_state is False:
+def _needs_state(recipe: Recipe) -> Iterator[Fault]:
+    if recipe.model.carry_state is not False:
+        return
+    if recipe.train.training_mode == "contiguous":
         yield ("train", "training_mode"), "contiguous needs model.carry_state true; found false"
+    if recipe.model.online_linear is True:
+        yield ("model", "online_linear"), "true needs model.carry_state true; found false"

@@ -78,6 +78,7 @@ class Model(Section):
     patch_length: Count | None = None
     sequence_length: Count | None = None
     carry_state: bool | None = None
+    online_linear: Literal["auto"] | bool | None = None
     variant: Variant | None = None
     d_model: Count | None = None
     n_layers: Count | None = None
@@ -118,8 +119,7 @@ class Evaluate(Section):
     """How the test rows are scored.
 
     `windowed` resets the state before every window; `streaming` carries it. A window begins every `stride`
-    rows; default 1, in streaming mode the patch length. A stride given in streaming mode must be a multiple of
-    `model.patch_length`, which must be given too. `scale: train_zscore` measures errors after
+    rows; default 1, in streaming mode the patch length. `scale: train_zscore` measures errors after
     subtracting each series' mean over the train rows and dividing by its standard deviation there (ddof 0);
     forecasts are made in the data's own units either way.
     """

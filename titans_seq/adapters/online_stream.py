@@ -1,0 +1,124 @@
+"""What a linear map that goes on learning keeps of its series, so that new rows can be read later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from titans_seq.adapters._linear_fill import BoolArray, FloatArray, IntArray
+from titans_seq.adapters.linear import LinearMap
+from titans_seq.adapters.online import OnlineLinear
+from titans_seq.adapters.scaled import ScaledPanel
+from titans_seq.data.frequency import Frequency
+from titans_seq.data.panel import Panel
+
+
+@dataclass(frozen=True)
+class OnlineStream:
+    """Sums, and the last rows of every series; its size does not depend on how much was read.
+
+    The map is solved again whenever a series completes a patch: between patches it stays.
+
+    Attributes
+    ----------
+    online : OnlineLinear
+        With every window whose last target lies in a complete patch.
+    values, observed : array (n_series, kept), float64 and bool
+        The last rows, scaled; as many as windows with targets to come look back on.
+    steps : int array (n_series,)
+        Rows read in all.
+    group : int array (n_series,)
+        Group of each series in the map.
+    patch_length : int
+    """
+
+    online: OnlineLinear
+    values: FloatArray
+    observed: BoolArray
+    steps: IntArray
+    group: IntArray
+    patch_length: int
+
+    @classmethod
+    def start(cls, linear: LinearMap, data: ScaledPanel, patch_length: int) -> OnlineStream:
+        """Read whole series from their first row on, and solve the map."""
+        lengths = data.panel.lengths
+        online = OnlineLinear.start(linear, data, lengths // patch_length * patch_length)
+        online.solve()
+        kept = linear.context_length + linear.horizon + patch_length
+        values, observed = data.gather(np.arange(data.panel.n_series), lengths - kept, kept)
+        return cls(online, values.numpy(), observed.numpy(), lengths.copy(), data.group, patch_length)
+
+    @property
+    def counted(self) -> IntArray:
+        """Rows of each series that lie in complete patches: windows that end there are in the sums."""
+        return self.steps // self.patch_length * self.patch_length
+
+    def read(self, data: ScaledPanel) -> OnlineStream:
+        """Return the stream after new rows of all its series (none for some), in its order."""
+        new = data.panel.lengths
+        values, observed = data.gather(np.arange(len(new)), np.zeros_like(new), int(new.max(initial=0)))
+        joined, first = self._joined(values.numpy(), observed.numpy(), new)
+        online, steps = self.online.copy(), self.steps + new
+        known = steps // self.patch_length * self.patch_length
+        before = online.n_windows
+        online.add(joined, np.maximum(self.counted - first, 0), np.maximum(known - first, 0))
+        if online.n_windows > before:
+            online.solve()
+        kept = self.values.shape[1]
+        last, seen = joined.gather(np.arange(len(new)), joined.panel.lengths - kept, kept)
+        return replace(self, online=online, values=last.numpy(), observed=seen.numpy(), steps=steps)
+
+    def _joined(self, values: FloatArray, observed: BoolArray, new: IntArray) -> tuple[ScaledPanel, IntArray]:
+        """The rows kept and the new ones as a panel, and the row of its series at which each begins."""
+        n, kept = self.values.shape
+        held = np.minimum(self.steps, kept)
+        there = np.concatenate(
+            [np.arange(kept) >= kept - held[:, None], np.arange(values.shape[1]) < new[:, None]], axis=1
+        )
+        rows = np.concatenate([self.values, values], axis=1)[there]
+        seen = np.concatenate([self.observed, observed], axis=1)[there]
+        offsets = np.concatenate([[0], np.cumsum(there.sum(1))])
+        zeros = np.zeros(n, dtype=np.int64)
+        panel = Panel(rows, seen, offsets, tuple(range(n)), zeros, Frequency("integer", 1))
+        return ScaledPanel(panel, np.zeros(n), np.ones(n), self.group), self.steps - held
+
+    def tensors(self) -> dict[str, Any]:
+        """Return everything but the map as arrays, for saving."""
+        moments = self.online.moments
+        return {
+            "inputs": np.stack([m.inputs for m in moments]),
+            "cross": np.stack([m.cross for m in moments]),
+            "squares": np.array([m.squares for m in moments]),
+            "values": self.values,
+            "observed": self.observed,
+            "steps": self.steps,
+        }
+
+    @classmethod
+    def from_tensors(
+        cls, tensors: Mapping[str, Any], linear: LinearMap, group: IntArray, patch_length: int
+    ) -> OnlineStream:
+        """Rebuild from `tensors` and the map as it was last solved.
+
+        Raises
+        ------
+        ValueError, KeyError
+            An entry is missing or does not fit.
+        """
+        online = OnlineLinear.empty(linear)
+        for i, moments in enumerate(online.moments):
+            for name in ("inputs", "cross"):
+                found = np.asarray(tensors[name])
+                if len(found) != len(online.moments) or found[i].shape != getattr(moments, name).shape:
+                    raise ValueError(f"the {name} of the linear map's sums have shape {found.shape}")
+                setattr(moments, name, found[i].astype(np.float64))
+            moments.squares = float(tensors["squares"][i])
+        values, observed, steps = (np.asarray(tensors[name]) for name in ("values", "observed", "steps"))
+        kept = linear.context_length + linear.horizon + patch_length
+        if values.shape != (len(group), kept) or observed.shape != values.shape or steps.shape != group.shape:
+            raise ValueError(f"the last rows of the linear map have shape {values.shape}")
+        return cls(online, values, observed.astype(bool), steps, group, patch_length)

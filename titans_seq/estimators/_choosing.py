@@ -1,0 +1,86 @@
+"""Whether the linear map goes on learning while series are read: chosen on validation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from titans_seq.adapters.forecasts import Forecasts
+from titans_seq.adapters.linear import LinearMap
+from titans_seq.adapters.online import OnlineLinear, online_forecasts
+from titans_seq.adapters.scaled import IntArray, ScaledPanel
+from titans_seq.estimators._settings import Settings
+
+if TYPE_CHECKING:
+    from titans_seq.estimators.forecaster import TitansForecaster
+
+MOST_WINDOWS = 1_000_000
+"""Windows beyond which summing them all up is not tried."""
+_SOLUTIONS = 200
+"""Solutions of the map in a validation at most: a map that is older than it will be errs on the safe side."""
+
+
+def goes_on_learning(
+    forecaster: TitansForecaster, settings: Settings, data: ScaledPanel, train_end: IntArray, linear: LinearMap
+) -> bool:
+    """Whether a map that goes on learning forecasts the validation rows better than one that does not.
+
+    Raises
+    ------
+    ValueError
+        If it was asked for and is too large to carry.
+    """
+    feasible = OnlineLinear.is_feasible(len(linear.weights), settings.context_length, settings.horizon)
+    if forecaster.online_linear is True:
+        if not feasible:
+            raise ValueError(
+                f"online_linear=True would carry the sums of {len(linear.weights)} maps of context_length "
+                f"{settings.context_length}: too much; use a shorter context, or online_linear='auto'"
+            )
+        return True
+    windows = int(np.maximum(data.panel.lengths - settings.context_length - settings.horizon, 0).sum())
+    if forecaster.online_linear is False or not settings.carry_state or not feasible or windows > MOST_WINDOWS:
+        return False
+    series, cutoff = _ends_of_patches(settings, data, train_end)
+    if not len(series):
+        return False
+    actual, observed = (x.numpy() for x in data.gather(series, cutoff, settings.horizon))
+    once, online = (_squared_error(f, actual, observed) for f in _both(settings, data, series, cutoff, linear))
+    return bool(online < once)
+
+
+def with_online_map(forecasts: Forecasts, settings: Settings, data: ScaledPanel, linear: LinearMap) -> Forecasts:
+    """Return validation forecasts whose linear part goes on learning from the first window on."""
+    refresh = _refresh(settings, forecasts.cutoff)
+    empty = OnlineLinear.empty(linear)
+    found = online_forecasts(empty, data, forecasts.series, forecasts.cutoff, refresh=refresh)
+    return replace(forecasts, linear=found.astype(np.float32))
+
+
+def _both(
+    settings: Settings, data: ScaledPanel, series: IntArray, cutoff: IntArray, linear: LinearMap
+) -> tuple[np.ndarray, np.ndarray]:
+    length = settings.context_length
+    values, seen = (x.numpy() for x in data.gather(series, cutoff - length, length))
+    online = online_forecasts(OnlineLinear.empty(linear), data, series, cutoff, refresh=_refresh(settings, cutoff))
+    return linear.predict(values, seen, data.group[series]), online
+
+
+def _refresh(settings: Settings, cutoff: IntArray) -> int:
+    span = int(cutoff.max(initial=0) - cutoff.min(initial=0))
+    return max(settings.patch_length, -(-span // _SOLUTIONS))
+
+
+def _ends_of_patches(settings: Settings, data: ScaledPanel, train_end: IntArray) -> tuple[IntArray, IntArray]:
+    """Cut-offs after every patch from ``train_end`` on."""
+    room = data.panel.lengths - settings.horizon - train_end
+    counts = np.maximum(room // settings.patch_length + 1, 0)
+    series = np.repeat(np.arange(len(counts)), counts)
+    nth = np.arange(len(series)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return series, train_end[series] + settings.patch_length * nth
+
+
+def _squared_error(forecast: np.ndarray, actual: np.ndarray, observed: np.ndarray) -> float:
+    return float(np.square(forecast - actual)[observed].mean()) if observed.any() else 0.0
