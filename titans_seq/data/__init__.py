@@ -3,6 +3,7 @@
 Importing this loads numpy; pandas, polars and narwhals are loaded when a frame is read.
 """
 
+from titans_seq.data._entries import read_entries
 from titans_seq.data.catalog import dataset_card, list_datasets, load_dataset
 from titans_seq.data.frames import FrameFormat, forecast_frame, read_panel
 from titans_seq.data.frequency import Frequency, OffGridError
@@ -21,6 +22,7 @@ __all__ = [
     "list_datasets",
     "load_dataset",
     "load_genome",
+    "read_entries",
     "read_panel",
     "split_rows",
 ]
