@@ -9,6 +9,7 @@ from titans_seq.data.frames import FrameFormat, forecast_frame, read_panel
 from titans_seq.data.frequency import Frequency, OffGridError
 from titans_seq.data.genomes import load_genome
 from titans_seq.data.panel import Panel
+from titans_seq.data.rolling import RollingOrigin
 from titans_seq.data.splits import cutoffs, split_rows
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Frequency",
     "OffGridError",
     "Panel",
+    "RollingOrigin",
     "cutoffs",
     "dataset_card",
     "forecast_frame",
