@@ -33,6 +33,16 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert not loaded_after("import titans_seq") & HEAVY
 
 
+def test_the_forecaster_loads_no_gluonts() -> None:
+    assert "gluonts" not in loaded_after("from titans_seq import RollingOrigin, TitansForecaster")
+    read = "TitansForecaster(2, max_epochs=0).fit([{'start': pd.Period('2024', 'Y'), 'target': range(30)}]).predict()"
+    assert "gluonts" not in loaded_after(f"import pandas as pd\nfrom titans_seq import TitansForecaster\n{read}")
+
+
+def test_the_splitter_loads_no_torch() -> None:
+    assert not loaded_after("from titans_seq import RollingOrigin") & (HEAVY - {"numpy"})
+
+
 def loaded_by_command(*arguments: str) -> set[str]:
     run = f"app({list(arguments)})"
     stop = "except SystemExit as stop:\n    assert not stop.code"

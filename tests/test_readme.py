@@ -42,6 +42,15 @@ def test_the_example_runs_as_written(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.slow
+def test_the_example_with_other_libraries_runs_as_written(tmp_path: Path) -> None:
+    code = block("example: other libraries")
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "context_length" in done.stdout
+    assert "MASE" in done.stdout
+
+
 def test_the_example_is_short() -> None:
     assert len([line for line in block("example").splitlines() if line.strip()]) <= 15
 

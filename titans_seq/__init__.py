@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from titans_seq._version import __version__
 
 if TYPE_CHECKING:
+    from titans_seq.data import RollingOrigin
     from titans_seq.estimators import TitansForecaster
 
-__all__ = ["TitansForecaster", "__version__"]
+__all__ = ["RollingOrigin", "TitansForecaster", "__version__"]
 
-_LAZY = {"TitansForecaster": "titans_seq.estimators"}
+_LAZY = {"RollingOrigin": "titans_seq.data", "TitansForecaster": "titans_seq.estimators"}
 
 
 def __getattr__(name: str) -> object:

@@ -66,7 +66,7 @@ def test_parameters_survive_clone_get_and_set() -> None:
 
 @pytest.mark.parametrize("call", [
     lambda f: f.predict(), lambda f: f.update(long_frame()), lambda f: f.save("nowhere"),
-    lambda f: f.backtest(long_frame(), first_cutoff=100),
+    lambda f: f.backtest(long_frame(), first_cutoff=100), lambda f: f.score(long_frame()), lambda f: f.to_gluonts(),
 ])  # fmt: skip
 def test_an_unfitted_forecaster_says_so(call) -> None:
     with pytest.raises(NotFittedError, match="call fit first"):

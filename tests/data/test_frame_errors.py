@@ -246,7 +246,7 @@ def test_an_index_that_should_be_a_column_is_recognised():
 @pytest.mark.parametrize(
     ("data", "kind", "words"),
     [
-        ([1, 2, 3], TypeError, "must be a pandas or polars DataFrame or a numpy array"),
+        ([1, 2, 3], TypeError, "must be a pandas or polars DataFrame, a numpy array .* or GluonTS entries"),
         ({"ds": [1]}, TypeError, "got builtins dict"),
         (None, TypeError, "got builtins NoneType"),
         (pl.LazyFrame({"ds": [1]}), TypeError, r"call .collect\(\) first"),

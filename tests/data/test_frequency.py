@@ -52,6 +52,28 @@ def test_any_frequency_is_inferred_and_continued_as_pandas_does(alias, start, ro
     assert Frequency.from_dict(frequency.to_dict()) == frequency
 
 
+@settings(deadline=None, max_examples=100)
+@given(
+    alias=st.sampled_from(ALIASES),
+    start=st.datetimes(pd.Timestamp("1900-01-01"), pd.Timestamp("2100-01-01")),
+    away=st.integers(-100, 90),
+    seconds=st.integers(-(10**7), 10**7),
+)
+def test_the_first_row_from_a_time_on_is_the_next_of_the_grid(alias, start, away, seconds):
+    origin = pd.date_range(start.replace(microsecond=0), periods=16, freq=alias).to_numpy()
+    frequency = infer(origin)
+    at = frequency.advance(origin[0], away) + np.timedelta64(seconds, "s")
+    found = frequency.first_from(origin[0], at)
+    steps = frequency.steps_between(origin[0], found)
+    assert frequency.advance(origin[0], steps - 1) < at <= found
+
+
+def test_the_first_row_from_a_row_on_is_that_row():
+    every = pd.date_range("2024-01-31", periods=30, freq="ME").to_numpy()
+    np.testing.assert_array_equal(infer(every).first_from(every[20], every), every)
+    np.testing.assert_array_equal(Frequency("integer", 3).first_from(2, np.array([-2, -1, 2, 3])), [-1, -1, 2, 5])
+
+
 @pytest.mark.parametrize("alias", ALIASES)
 def test_alias_at_an_origin_makes_pandas_continue_alike(alias):
     every = pd.date_range("2021-11-03 00:00", periods=30, freq=alias)

@@ -58,6 +58,16 @@ def test_update_in_pieces_of_any_size_ends_in_the_same_forecast(make: Callable) 
     np.testing.assert_allclose(values(one.predict()), values(many.predict()), rtol=1e-5, atol=1e-4)
 
 
+def test_series_may_stand_at_different_places_of_their_patches(make: Callable) -> None:
+    frame = hourly({"a": 150, "b": 131, "c": 97})
+    for new in range(1, 10):
+        before = {name: len(part) - new for name, part in frame.groupby("unique_id")}
+        forecaster = make(max_epochs=0).fit(pd.concat(p.iloc[: before[n]] for n, p in frame.groupby("unique_id")))
+        forecaster.update(pd.concat(p.iloc[before[n] :] for n, p in frame.groupby("unique_id")))
+        ours, expected = values(forecaster.predict(level=[80])), read_in_one_go(forecaster, frame)
+        np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-4)
+
+
 def test_series_may_be_updated_one_at_a_time(make: Callable) -> None:
     frame = hourly({"a": 220, "b": 220})
     both, single = (make(max_epochs=1).fit(rows(frame, 0, 200)) for _ in range(2))

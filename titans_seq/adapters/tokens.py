@@ -154,6 +154,7 @@ def trailing_statistics(values: Tensor, observed: Tensor, cutoffs: Tensor, windo
     values, observed : Tensor, shape (batch, rows)
         Zeros where not observed.
     cutoffs : Tensor of int64, shape (batch, tokens)
+        Where series get different numbers of rows, the padding of the shorter ones may lie past the end.
     window : int
 
     Returns
@@ -161,6 +162,7 @@ def trailing_statistics(values: Tensor, observed: Tensor, cutoffs: Tensor, windo
     mean, scale : Tensor, shape (batch, tokens)
         0 and 1 where nothing was observed.
     """
+    cutoffs = cutoffs.clamp(max=values.shape[1])
 
     def sums(x: Tensor) -> Tensor:
         total = torch.nn.functional.pad(x.to(torch.float64).cumsum(-1), (1, 0))

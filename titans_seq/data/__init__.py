@@ -3,11 +3,13 @@
 Importing this loads numpy; pandas, polars and narwhals are loaded when a frame is read.
 """
 
+from titans_seq.data._entries import read_entries
 from titans_seq.data.catalog import dataset_card, list_datasets, load_dataset
 from titans_seq.data.frames import FrameFormat, forecast_frame, read_panel
 from titans_seq.data.frequency import Frequency, OffGridError
 from titans_seq.data.genomes import load_genome
 from titans_seq.data.panel import Panel
+from titans_seq.data.rolling import RollingOrigin
 from titans_seq.data.splits import cutoffs, split_rows
 
 __all__ = [
@@ -15,12 +17,14 @@ __all__ = [
     "Frequency",
     "OffGridError",
     "Panel",
+    "RollingOrigin",
     "cutoffs",
     "dataset_card",
     "forecast_frame",
     "list_datasets",
     "load_dataset",
     "load_genome",
+    "read_entries",
     "read_panel",
     "split_rows",
 ]

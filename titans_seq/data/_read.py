@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from titans_seq.data._columns import NotANumberError, objects_to_float, read_ids, read_values, refuse_infinite
 from titans_seq.data._format import FrameFormat
 from titans_seq.data._grid import Grid, RepeatedTimeError, Stamps, to_grid
+from titans_seq.data._periods import Origins
 from titans_seq.data._read_times import read_times
 from titans_seq.data.frequency import Frequency
 from titans_seq.data.panel import Panel
@@ -27,23 +28,19 @@ class Reading:
     target_col: str
     on_gap: str
     frequency: Frequency | None
+    origins: Origins | None = None
 
 
 def read_frame(data: Any, how: Reading) -> tuple[Panel, FrameFormat]:
     """Read a pandas or polars frame, long or wide."""
-    frame = _open(data)
-    if len(frame) == 0:
-        raise ValueError("the frame is empty; it needs at least two rows per series")
-    times = _time_index(data, frame, how)
-    if times is None and how.time_col not in frame.columns:
-        raise ValueError(_missing_column(how.time_col, "time_col", frame.columns, data))
+    frame = open_frame(data)
+    times = find_times(data, frame, how.time_col)
     if how.id_col in frame.columns:
         if how.target_col not in frame.columns:
             raise ValueError(_missing_column(how.target_col, "target_col", frame.columns, data))
         if how.time_col not in frame.columns:
             raise ValueError(_missing_column(how.time_col, "time_col", frame.columns, data))
         return _read_long(frame, how)
-    times = frame.get_column(how.time_col) if times is None else times
     return _read_wide(frame, times, how)
 
 
@@ -69,11 +66,11 @@ def read_array(data: NDArray[Any], how: Reading) -> tuple[Panel, FrameFormat]:
         origins=np.zeros(n_series, dtype=np.int64),
         frequency=how.frequency or Frequency("integer", 1),
     )
-    _refuse_all_missing(panel, how, "")
+    refuse_all_missing(panel, how, "")
     return panel, FrameFormat("numpy", "numpy", how.id_col, how.time_col, how.target_col)
 
 
-def _open(data: Any) -> Any:
+def open_frame(data: Any) -> Any:
     """Return an eager narwhals frame of pandas or polars data."""
     import narwhals as nw
 
@@ -83,7 +80,8 @@ def _open(data: Any) -> Any:
         columns = frame.columns if isinstance(frame, nw.DataFrame) else []
     except TypeError:
         raise TypeError(
-            f"data must be a pandas or polars DataFrame or a numpy array (n_series, time), got {name}"
+            "data must be a pandas or polars DataFrame, a numpy array (n_series, time) or GluonTS entries, "
+            f"got {name}{_part_to_pass(data)}"
         ) from None
     except nw.exceptions.DuplicateError as error:
         raise ValueError(f"the frame has two columns of one name: {' '.join(str(error).split())}") from None
@@ -97,17 +95,30 @@ def _open(data: Any) -> Any:
     return frame
 
 
-def _time_index(data: Any, frame: Any, how: Reading) -> Any | None:
-    """Return the dates of a pandas index as a column, if the frame has no time column but such an index."""
+def is_frame(data: Any) -> bool:
+    """Whether the data have columns; asks the class, for which a lazy frame need not be computed."""
+    return hasattr(type(data), "columns")
+
+
+def _part_to_pass(data: Any) -> str:
+    """Name the part of GluonTS' containers (`TestData`, `TrainDatasets`) that holds the entries."""
+    part = next((name for name in ("input", "train") if hasattr(data, name)), None)
+    return "" if part is None else f"; pass its .{part}"
+
+
+def find_times(data: Any, frame: Any, time_col: str) -> Any:
+    """Return the time column, or without one the dates of a pandas index as a column; ValueError if none or empty."""
     import narwhals as nw
 
-    if how.time_col in frame.columns or not frame.implementation.is_pandas():
-        return None
+    if len(frame) == 0:
+        raise ValueError("the frame is empty; it needs at least two rows per series")
+    if time_col in frame.columns:
+        return frame.get_column(time_col)
     import pandas as pd
 
-    if not isinstance(data.index, pd.DatetimeIndex | pd.PeriodIndex):
-        return None
-    name = how.time_col if data.index.name is None else data.index.name
+    if not isinstance(getattr(data, "index", None), pd.DatetimeIndex | pd.PeriodIndex):
+        raise ValueError(_missing_column(time_col, "time_col", frame.columns, data))
+    name = time_col if data.index.name is None else data.index.name
     return nw.from_native(pd.Series(data.index, name=name), series_only=True)
 
 
@@ -133,7 +144,7 @@ def _read_long(frame: Any, how: Reading) -> tuple[Panel, FrameFormat]:
     stamps = Stamps(ds[rows], offsets, ids, rows, time_format, how.time_col)
     grid = to_grid(stamps, how.frequency, how.on_gap)
     panel = _fill(grid, values[rows], ids)
-    _refuse_all_missing(panel, how, f" of {how.target_col}")
+    refuse_all_missing(panel, how, f" of {how.target_col}")
     names = (how.id_col, how.time_col, how.target_col)
     backend = "polars" if frame.implementation.is_polars() else "pandas"
     return panel, FrameFormat("long", backend, *names, time_format, id_format)
@@ -153,7 +164,7 @@ def _read_wide(frame: Any, times: Any, how: Reading) -> tuple[Panel, FrameFormat
         hint = f"for a long frame pass id_col= (there is no column {how.id_col!r})"
         raise ValueError(f"{error}; {hint}") from None
     panel = _fill(_repeat(shared, len(ids)), values.ravel(), ids)
-    _refuse_all_missing(panel, how, "")
+    refuse_all_missing(panel, how, "")
     backend = "polars" if frame.implementation.is_polars() else "pandas"
     return panel, FrameFormat("wide", backend, how.id_col, str(times.name), how.target_col, time_format)
 
@@ -187,7 +198,7 @@ def _split_missing(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], ND
     return np.where(observed, values, 0.0), observed
 
 
-def _refuse_all_missing(panel: Panel, how: Reading, what: str) -> None:
+def refuse_all_missing(panel: Panel, how: Reading, what: str) -> None:
     """Refuse series without a value, except as later rows (`frequency` given): a sensor may be silent."""
     if how.frequency is not None:
         return

@@ -1,4 +1,4 @@
-"""Frames in, frames out: pandas, polars and numpy to panels, forecasts back in the same form."""
+"""Frames in, frames out: pandas, polars, numpy and GluonTS to panels, forecasts back in the same form."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from titans_seq.data._entries import as_entries, read_dataset
 from titans_seq.data._format import FrameFormat
+from titans_seq.data._periods import Origins
 from titans_seq.data._read import Reading, read_array, read_frame
 from titans_seq.data._write import write_array, write_long, write_wide
 from titans_seq.data.frequency import Frequency
@@ -27,18 +29,19 @@ def read_panel(
     target_col: str = "y",
     on_gap: str = "raise",
     frequency: Frequency | None = None,
+    origins: Origins | None = None,
 ) -> tuple[Panel, FrameFormat]:
     """Read time series into a panel. The data are not changed.
 
     Parameters
     ----------
-    data : pandas or polars DataFrame, pandas Series, or numpy array
+    data : pandas or polars DataFrame, pandas Series, numpy array, or GluonTS dataset
         *Long*: the columns `id_col`, `time_col` and `target_col`, one row per series and time,
         times increasing within a series (rows of several series may alternate); other columns
         are not read. *Wide*: no `id_col`; `time_col` (or a pandas DatetimeIndex or PeriodIndex) and
         one numeric column per series, whose name becomes the id. A frame of just `time_col` and
         `target_col` is thus one series. *Numpy*: (n_series, time) or (time,); ids are 0, 1, ...
-        and times 0, 1, ....
+        and times 0, 1, .... *GluonTS*: an iterable of entries, read once; see `read_entries`.
     id_col, time_col, target_col : str
         Column names; default "unique_id", "ds", "y".
     on_gap : {"raise", "mask"}, default "raise"
@@ -47,6 +50,8 @@ def read_panel(
         Step between rows. Default: inferred, for which every series needs two rows and one
         value. When given (rows that continue earlier ones), one row is enough and all its
         values may be missing.
+    origins : dict of id to timestamp, optional
+        A row of each earlier series, on whose grid GluonTS periods are read; see `read_entries`.
 
     Returns
     -------
@@ -54,7 +59,8 @@ def read_panel(
         Series in order of first appearance. Missing values (NaN, None, null) are not observed;
         booleans become 0 and 1; everything is float64.
     FrameFormat
-        What `forecast_frame` needs to answer in the same form.
+        What `forecast_frame` needs to answer in the same form; in that of a long pandas frame
+        to GluonTS entries, whose times are the first instants of their periods.
 
     Raises
     ------
@@ -70,12 +76,13 @@ def read_panel(
     """
     if on_gap not in ("raise", "mask"):
         raise ValueError(f"on_gap must be 'raise' or 'mask', got {on_gap!r}")
-    how = Reading(id_col, time_col, target_col, on_gap, frequency)
+    how = Reading(id_col, time_col, target_col, on_gap, frequency, origins)
     if isinstance(data, np.ndarray):
         return read_array(data, how)
     if type(data).__module__.startswith("pandas.") and type(data).__name__ == "Series":
         data = data.to_frame(target_col if data.name is None else data.name)
-    return read_frame(data, how)
+    entries = as_entries(data)
+    return read_frame(data, how) if entries is None else read_dataset(entries, how)
 
 
 def forecast_frame(

@@ -161,6 +161,31 @@ class Frequency:
         moved = MOVERS[self.kind](self.step, self.anchor, start, count)
         return moved if self.kind == "integer" else moved.astype("datetime64[ns]")
 
+    def first_from(self, origin: Any, ds: Any) -> NDArray[Any]:
+        """Return the first timestamp at or after `ds` that is a whole number of steps from `origin`.
+
+        Parameters
+        ----------
+        origin : datetime64, int, or array that broadcasts to `ds`
+            On the grid (see `anchor`); it may be later than `ds`.
+        ds : datetime64 or int array
+            Need not be on the grid.
+
+        Returns
+        -------
+        datetime64[ns] array, or int64 for the kind "integer", of the shape of `ds`
+
+        Raises
+        ------
+        ValueError
+            As for `advance`.
+        """
+        start, at = np.broadcast_arrays(calendar.to_integers(origin), calendar.to_integers(ds))
+        near, _ = COUNTERS[self.kind](self.step, self.anchor, start, at)
+        # Counts round down: off the grid they lead to the last row before, or to the first one after.
+        before = calendar.to_integers(self.advance(start, near)) < at
+        return self.advance(start, near + before)
+
     @property
     def follows_wall_clock(self) -> bool:
         """Whether a step is one of local dates (days and longer) rather than of elapsed time.

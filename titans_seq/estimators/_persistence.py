@@ -33,6 +33,7 @@ def save(forecaster: TitansForecaster, path: str | os.PathLike[str]) -> None:
     own = {
         "center": forecaster._center,
         "scale": forecaster._scale,
+        "spread": forecaster._spread,
         "group": forecaster._group,
         "offsets": forecaster._combination.offsets,
         "origins": forecaster._origins.astype(np.int64),
@@ -87,6 +88,7 @@ def _restore(kind: type[Forecaster], tensors: dict[str, Tensor], description: di
     forecaster._settings, forecaster._format = settings, FrameFormat.from_dict(description["frame"])
     forecaster._model, forecaster._stream = model, SeriesStream.from_tensors(tensors)
     forecaster._center, forecaster._scale, forecaster._group = own["center"], own["scale"], own["group"]
+    forecaster._spread = own.get("spread", own["scale"])  # models saved before `score` came have none
     integer = frequency.kind == "integer"
     forecaster._origins = own["origins"] if integer else own["origins"].view("datetime64[ns]")
     forecaster._combination = Combination(description["network_weight"], description["use_spread"], own["offsets"])
@@ -105,7 +107,7 @@ def _restore(kind: type[Forecaster], tensors: dict[str, Tensor], description: di
 def _check(forecaster: TitansForecaster) -> None:
     """Raise a ValueError where parts do not fit together or hold no numbers."""
     n = len(forecaster.ids_)
-    for name in ("_center", "_scale", "_group", "_origins"):
+    for name in ("_center", "_scale", "_spread", "_group", "_origins"):
         if getattr(forecaster, name).shape != (n,):
             raise ValueError(f"{name[1:]} does not hold one entry for each of {n} series")
     stream, patching = forecaster._stream, forecaster._settings.patching

@@ -66,12 +66,12 @@ class Settings:
 def check_arguments(forecaster: TitansForecaster) -> None:
     """Raise a TypeError or ValueError that names the first bad argument."""
     for name in _AT_LEAST_ONE:
-        _check_integer(name, getattr(forecaster, name), 1)
+        check_integer(name, getattr(forecaster, name), 1)
     for name in ("context_length", "patch_length", "sequence_length"):
         if getattr(forecaster, name) is not None:
-            _check_integer(name, getattr(forecaster, name), 1)
-    _check_integer("max_epochs", forecaster.max_epochs, 0)
-    _check_integer("n_persistent", forecaster.n_persistent, 0)
+            check_integer(name, getattr(forecaster, name), 1)
+    check_integer("max_epochs", forecaster.max_epochs, 0)
+    check_integer("n_persistent", forecaster.n_persistent, 0)
     _check_choice("variant", forecaster.variant, VARIANTS)
     _check_choice("rule", forecaster.rule, ("bounded", "titans"))
     _check_choice("on_gap", forecaster.on_gap, ("raise", "mask"))
@@ -161,7 +161,7 @@ def _default_patch(context: int) -> int:
     return 1
 
 
-def _check_integer(name: str, value: Any, least: int) -> None:
+def check_integer(name: str, value: Any, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be an integer, found {value!r}")
     if value < least:

@@ -64,4 +64,4 @@ def analyze_forecaster(
 
 def read_like(forecaster: TitansForecaster, X: Any) -> Panel:
     """Return data as the panel that a fitted forecaster makes of them."""
-    return forecaster._read(X, forecaster.frequency_)[0]
+    return forecaster._read_later(X)[0]

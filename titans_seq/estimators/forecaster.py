@@ -1,4 +1,4 @@
-"""`TitansForecaster`: fit, predict, update, backtest, save and load."""
+"""`TitansForecaster`: fit, predict, update, score, backtest, save and load."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import torch
@@ -23,11 +23,14 @@ from titans_seq.adapters.scaled import IntArray, ScaledPanel, fit_scaling
 from titans_seq.adapters.stream import SeriesStream, StreamReader
 from titans_seq.adapters.tokens import LinearForecast
 from titans_seq.data import FrameFormat, Frequency, Panel, forecast_frame, read_panel
-from titans_seq.estimators import _fitting, _persistence
+from titans_seq.estimators import _fitting, _persistence, _scoring
 from titans_seq.estimators._backtesting import check_backtest, forecast_at, split_into_parts
 from titans_seq.estimators._panels import check_lengths, continuing
 from titans_seq.estimators._settings import check_arguments, output_columns
 from titans_seq.estimators.backtest import BacktestResult
+
+if TYPE_CHECKING:
+    from titans_seq.estimators.gluonts import TitansPredictor
 
 
 class TitansForecaster(BaseEstimator):
@@ -191,16 +194,17 @@ class TitansForecaster(BaseEstimator):
     # --- fitting -------------------------------------------------------------------------------------------
 
     def fit(self, X: Any, y: None = None, *, validation: Any = None) -> Self:
-        """Fit on a long or wide frame (pandas or polars) or an array (n_series, time), then read all of it.
+        """Fit on a frame (pandas or polars), an array (n_series, time) or a GluonTS dataset, then read all of it.
 
         Parameters
         ----------
-        X : frame or array
-            Long: columns ``id_col, time_col, target_col``. Wide: ``time_col`` and one column per series.
-            Missing values are masked, never filled.
+        X : frame, array or GluonTS dataset
+            Long frame: columns ``id_col, time_col, target_col``. Wide: ``time_col`` and one column per series.
+            GluonTS dataset: any iterable of dicts with ``start`` (a pandas Period), ``target`` (time,) and perhaps
+            ``item_id`` (default 0, 1, …); other fields are not read. Missing values are masked, never filled.
         y : None
             Ignored.
-        validation : frame or array, optional
+        validation : frame, array or GluonTS dataset, optional
             Rows that continue ``X``. They choose, and are read, but no weight is fitted to them. Default: the
             last ``validation_fraction`` of ``X`` chooses, and the linear map is then fitted on everything.
 
@@ -212,23 +216,24 @@ class TitansForecaster(BaseEstimator):
         check_arguments(self)
         began = time.monotonic()
         panel, fmt = self._read(X)
+        _, spread = fit_scaling(panel, panel.lengths)
         if validation is None:
             train_end = _fitting.split_off_validation(panel, self.horizon, self.validation_fraction)
         else:
             train_end = panel.lengths
-            later, _ = self._read(validation, panel.frequency)
+            later, _ = self._read(validation, panel.frequency, dict(zip(panel.ids, panel.origins, strict=True)))
             panel = panel.concat(continuing(panel, later, fmt), on_gap=self.on_gap)
         check_lengths(panel, train_end, self.horizon)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         fitted = _fitting.fit(self, panel, train_end, refit=validation is None, seed=seed)
-        self._set_fitted(fitted, fmt)
+        self._set_fitted(fitted, fmt, spread)
         self._online = self._start_online(fitted.data)
         self._read_into_stream(fitted.data, self._reader.start(panel.n_series))
         self._set_derived()
         self.fit_seconds_ = time.monotonic() - began
         return self
 
-    def _set_fitted(self, fitted: _fitting.Fitted, fmt: FrameFormat) -> None:
+    def _set_fitted(self, fitted: _fitting.Fitted, fmt: FrameFormat, spread: NDArray[np.float64]) -> None:
         self.frequency_, self.ids_ = fitted.data.panel.frequency, list(fitted.data.panel.ids)
         self.linear_, self.network_weight_ = fitted.linear, fitted.combination.weight
         self.context_length_, self.patch_length_ = (
@@ -239,7 +244,14 @@ class TitansForecaster(BaseEstimator):
         self._settings, self._format, self._combination = fitted.settings, fmt, fitted.combination
         self._model = fitted.model
         self._center, self._scale, self._group = fitted.data.center, fitted.data.scale, fitted.data.group
-        self._origins = fitted.data.panel.origins
+        self._origins, self._spread = fitted.data.panel.origins, spread
+
+    def _read_on(self, data: ScaledPanel) -> None:
+        """Read new rows of the series of `fit`, in its order."""
+        if self._online is not None:
+            self._online = self._online.read(data)
+            self.linear_ = self._online.online.linear
+        self._read_into_stream(data, self._stream)
 
     def _start_online(self, data: ScaledPanel) -> OnlineStream | None:
         """Begin the sums of the linear map, if it goes on learning."""
@@ -274,7 +286,7 @@ class TitansForecaster(BaseEstimator):
 
         Parameters
         ----------
-        X : frame or array, optional
+        X : frame, array or GluonTS dataset, optional
             Other histories to forecast from, of known or new series. Default: continue what was read in `fit`
             and `update`. The estimator is not changed either way.
         level : iterable of float, optional
@@ -287,6 +299,7 @@ class TitansForecaster(BaseEstimator):
         frame or array
             Of the library that `fit` was given: long frames ``id_col, time_col, TitansForecaster, …``; wide
             frames a column per series; arrays (n_series, horizon), or (n_series, horizon, 1 + extra columns).
+            GluonTS datasets are answered with a long pandas frame, whose times are the beginnings of the periods.
 
         Raises
         ------
@@ -301,16 +314,64 @@ class TitansForecaster(BaseEstimator):
             ids, last, forecasts, data = self.ids_, self._last_ds, self._forecast_now(), self._known(None)
             fmt = self._format
         else:
-            panel, fmt = self._read(X, self.frequency_)
+            panel, fmt = self._read_later(X)
             data = self._scaled(panel, panel.lengths)
             ids, last, forecasts = list(panel.ids), panel.last_ds, self._forecast_from(data)
         levels = tuple(sorted({q for q in columns.values() if q is not None}))
-        point = data.to_original(self._combination.point(forecasts), forecasts.series)
-        spread = data.to_original(self._combination.quantiles(forecasts, levels), forecasts.series) if levels else None
-        out = {}
-        for name, q in columns.items():
-            out[name] = point if q is None or spread is None else spread[..., levels.index(q)]
+        point, spread = self._in_units(data, forecasts, levels)
+        out = {name: point if q is None else spread[..., levels.index(q)] for name, q in columns.items()}
         return forecast_frame(fmt, ids, last, self.frequency_, out)
+
+    def _in_units(
+        self, data: ScaledPanel, forecasts: Forecasts, levels: tuple[float, ...]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Point forecasts (n, horizon) and quantiles (n, horizon, n_levels), in the units of the data."""
+        point = data.to_original(self._combination.point(forecasts), forecasts.series)
+        if not levels:
+            return point, np.zeros((*point.shape, 0))
+        return point, data.to_original(self._combination.quantiles(forecasts, levels), forecasts.series)
+
+    def to_gluonts(
+        self, *, num_samples: int | None = None, batch_size: int = 128, random_state: int | None = 0
+    ) -> TitansPredictor:
+        """Return a GluonTS predictor that forecasts from the histories in a GluonTS dataset.
+
+        For `gluonts.model.evaluate_model`, `gluonts.evaluation.make_evaluation_predictions` and whatever else
+        takes a GluonTS ``Predictor``. Later calls of `fit` and `update` do not change it.
+
+        Parameters
+        ----------
+        num_samples : int, optional
+            Answer with ``SampleForecast`` of this many sample paths. Default: with ``QuantileForecast``, which is
+            exact and cheaper.
+        batch_size : int, default 128
+            Entries forecast at once.
+        random_state : int or None, default 0
+            Of the sample paths.
+
+        Returns
+        -------
+        TitansPredictor
+            Its ``predict`` says what is read, and how.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If the data of `fit` had no dates, which every GluonTS entry has.
+
+        Examples
+        --------
+        >>> import numpy as np, pandas as pd
+        >>> entry = {"start": pd.Period("2024-01-01", "h"), "target": np.sin(np.arange(400) / 5), "item_id": "a"}
+        >>> predictor = TitansForecaster(horizon=12, max_epochs=0).fit([entry]).to_gluonts()
+        >>> [forecast.quantile(0.9).shape for forecast in predictor.predict([entry])]
+        [(12,)]
+        """
+        from titans_seq.estimators.gluonts import TitansPredictor
+
+        return TitansPredictor(self, num_samples=num_samples, batch_size=batch_size, random_state=random_state)
 
     def update(self, X: Any) -> Self:
         """Read new rows of known series; nothing is trained again.
@@ -319,7 +380,7 @@ class TitansForecaster(BaseEstimator):
 
         Parameters
         ----------
-        X : frame or array
+        X : frame, array or GluonTS dataset
             Rows that continue each series; series without news may be left out.
 
         Raises
@@ -327,8 +388,46 @@ class TitansForecaster(BaseEstimator):
         ValueError
             For unknown series, rows that overlap what was read, or gaps (unless ``on_gap="mask"``).
         """
+        self._read_on(self._known(self._following(X)))
+        return self
+
+    def score(self, X: Any, y: None = None) -> float:
+        """Forecast the rows of ``X``, which follow those read so far, and return minus the mean squared error.
+
+        Errors are in units of each series' own standard deviation in the ``X`` of `fit` (1 if it was constant), as
+        published benchmarks report them, so that series of any size can be averaged: 0 is perfect, and a forecast
+        that is always the mean scores about -1. No constructor argument changes the units. Where ``X`` is longer
+        than the horizon, its next rows are forecast once the earlier ones have been read, as after `update`. The
+        estimator is not changed.
+
+        With `titans_seq.RollingOrigin` this is what `sklearn.model_selection.cross_val_score` and
+        ``GridSearchCV`` need; leave their ``scoring=`` at its default.
+
+        Parameters
+        ----------
+        X : frame, array or GluonTS dataset
+            As for `update`: rows that continue some or all series. Missing values are not scored.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        float
+            At most 0; higher is better. Every observed value of ``X`` counts once.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            As for `update`, or if no value of ``X`` is observed.
+        """
+        return _scoring.score(self, self._following(X))
+
+    def _following(self, X: Any) -> Panel:
+        """Rows that follow those read so far, as a panel of all series of `fit`, in its order."""
         self._check_fitted()
-        new, fmt = self._read(X, self.frequency_)
+        new, fmt = self._read_later(X)
         if fmt.time.timezone != self._format.time.timezone:
             found, fitted = (zone or "no time zone" for zone in (fmt.time.timezone, self._format.time.timezone))
             raise ValueError(f"column {self.time_col!r} is in {found}, fit had {fitted}; convert it first")
@@ -336,13 +435,7 @@ class TitansForecaster(BaseEstimator):
         unknown = [i for i in new.ids if i not in set(tail.ids)]
         if unknown:
             raise ValueError(f"series {unknown[0]!r} was not in fit; predict(X) forecasts new series, fit learns them")
-        joined = tail.concat(continuing(tail, new, fmt), on_gap=self.on_gap).slice_rows(1, None)
-        data = self._known(joined)
-        if self._online is not None:
-            self._online = self._online.read(data)
-            self.linear_ = self._online.online.linear
-        self._read_into_stream(data, self._stream)
-        return self
+        return tail.concat(continuing(tail, new, fmt), on_gap=self.on_gap).slice_rows(1, None)
 
     def _tail_panel(self) -> Panel:
         """The last row of every series, so that new rows can be checked against it."""
@@ -398,7 +491,7 @@ class TitansForecaster(BaseEstimator):
 
         Parameters
         ----------
-        X : frame or array
+        X : frame, array or GluonTS dataset
             History and the rows to forecast, of known or new series.
         first_cutoff : int
             Row of each series at which the first forecast begins.
@@ -424,7 +517,7 @@ class TitansForecaster(BaseEstimator):
         self._check_fitted()
         mode = mode or ("streaming" if self._settings.carry_state else "windowed")
         check_backtest(mode, first_cutoff, stride)
-        panel, _ = self._read(X, self.frequency_)
+        panel, _ = self._read_later(X)
         data = self._scaled(panel, np.minimum(panel.lengths, first_cutoff))
         last = panel.lengths - self._settings.horizon
         if not (last >= first_cutoff).any():
@@ -487,7 +580,13 @@ class TitansForecaster(BaseEstimator):
     def _reader(self) -> StreamReader:
         return StreamReader(self._model, LinearForecast(self.linear_), self.frequency_)
 
-    def _read(self, X: Any, frequency: Frequency | None = None) -> tuple[Panel, FrameFormat]:
+    def _read_later(self, X: Any) -> tuple[Panel, FrameFormat]:
+        """Read data of the same kind as those of `fit`."""
+        return self._read(X, self.frequency_, dict(zip(self.ids_, self._origins, strict=True)))
+
+    def _read(
+        self, X: Any, frequency: Frequency | None = None, origins: dict[str | int, Any] | None = None
+    ) -> tuple[Panel, FrameFormat]:
         return read_panel(
             X,
             id_col=self.id_col,
@@ -495,6 +594,7 @@ class TitansForecaster(BaseEstimator):
             target_col=self.target_col,
             on_gap=self.on_gap,
             frequency=frequency,
+            origins=origins,
         )
 
     def _known(self, panel: Panel | None) -> ScaledPanel:

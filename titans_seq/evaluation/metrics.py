@@ -3,6 +3,8 @@
 Arrays are (n_windows, horizon), quantiles (n_windows, horizon, n_quantiles); any leading axes work. Entries
 whose `observed` is False count nowhere (they may be NaN), and every other entry counts once. `axis` chooses
 what is averaged over: everything by default, -1 for one number per window, 0 for one per horizon step.
+
+The definitions are those of `gluonts.ev`, except in corners that `smape` and `seasonal_error` describe.
 """
 
 from __future__ import annotations
@@ -58,7 +60,8 @@ def smape(actual: ArrayLike, forecast: ArrayLike, observed: ArrayLike | None = N
     """Return the symmetric mean absolute percentage error, mean 2 |y - f| / (|y| + |f|), from 0 to 2.
 
     Times 100 it is the percentage of the M4 competition (Makridakis, Spiliotis & Assimakopoulos 2020).
-    Where truth and forecast are both 0 the error is 0. Arguments as for `mse`.
+    Where truth and forecast are both 0 the error is 0, and such an entry counts; GluonTS leaves it out, so that
+    with k of them among n observed entries this is (n - k) / n of its sMAPE. Arguments as for `mse`.
     """
     y, f, seen = _checked(actual, observed, forecast)
     size = np.abs(y) + np.abs(f)
@@ -88,6 +91,12 @@ def seasonal_error(values: ArrayLike, observed: ArrayLike | None = None, *, seas
     ------
     ValueError
         Season length below 1, or values that are not finite.
+
+    Notes
+    -----
+    GluonTS measures only histories shorter than m step by step; where a longer one has no observed pair it leaves
+    the series out of scaled errors. It also takes m from the frequency by a table of its own, in which daily and
+    weekly data have m = 1: pass it ``seasonality=`` to compare.
     """
     if season_length < 1:
         raise ValueError(f"season_length must be at least 1, got {season_length}")
