@@ -8,7 +8,7 @@ from .setups import Setup
 
 SMALL = Setup(
     backbone={"d_model": 32, "chunk_size": 16}, settings={"tokens_per_step": 2048},
-    curriculum=((64, 250), (128, 60), (256, 60)),
+    curriculum=((64, 200), (128, 40), (256, 40)),
 )  # fmt: skip
 HELD = {"hold_eta": 0.0, "hold_alpha": 0.0}
 PRICED = SMALL.settings

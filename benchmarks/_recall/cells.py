@@ -101,7 +101,7 @@ def _others() -> list[Cell]:
         *_score("shapes_swa", {"n_shapes": 1}, 2500, 100, label="one"),
         *_score("shapes_swa", {"n_shapes": 4}, 2500, 100, label="four"),
         *_score("dna", MOTIF, 16 * K, 60), *_score("dna", MOTIF, K * K, 60, parts=6),
-        *_score("dna", MOTIF, 2 * K * K, 8), *_score("dna_swa", MOTIF, 16 * K, 60),
+        *_score("dna_swa", MOTIF, 16 * K, 60),
         *_score("hops", {"n_hops": 2, "n_chains": 1}, K, 200),
         *_score("hops", {"n_hops": 2, "n_chains": 1}, 16 * K, 40),
         *_score("copy", {"n_symbols": 4}, 256, 200), *_score("copy", {"n_symbols": 4}, 16 * K, 40),
