@@ -14,7 +14,6 @@ import torch
 from titans_seq.adapters.symbols import StreamModel, SymbolState
 from titans_seq.evaluation import recall
 from titans_seq.nn import BackboneState
-from titans_seq.nn.watch import watch_memories
 
 from . import models
 from .ablations import ABLATIONS
@@ -94,10 +93,8 @@ def scale(cell: Cell, cache: Path, *, quick: bool) -> dict[str, Any]:
     """Cost and state of one stream, and what was recalled of 8 needles; the key-value cache's bytes beside it."""
     model, length = _model(cell, cache, quick=quick), 256 if quick else cell.arguments["length"]
     trials = recall.Needles(8).draw(1, length, np.random.default_rng(1000))
-    began, state, rss = time.process_time(), None, peak_rss_mb()
-    with watch_memories(model) as watch:
-        right, asked = recall.count_right(trials, recall.answers(model, trials, piece_length=PIECE))
-        watch.clear()
+    began, rss = time.process_time(), peak_rss_mb()
+    right, asked = recall.count_right(trials, recall.answers(model, trials, piece_length=PIECE))
     seconds = time.process_time() - began
     _, state = model(trials.read(0, min(length, PIECE)))
     config = model.backbone.config
