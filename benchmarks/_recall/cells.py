@@ -77,6 +77,7 @@ def _needles() -> list[Cell]:
         *_score("needles", eight, 2 * K * K, 10, label="eight"),
         *_score("needles", {"n_needles": 8, "haystack": "phrase"}, 64 * K, 40, label="eight_phrase"),
         *_score("needles_swa", one, 4 * K, 300, label="one"), *_score("needles_swa", eight, 16 * K, 60, label="eight"),
+        *_score("needles_attention", one, 256, 200, label="one"), *_score("needles_attention", one, K, 60, label="one"),
         *_score("needles_attention", one, 4 * K, 60, label="one"),
         *_score("phrase", one, 64 * K, 40, label="one"),
         *_score("pairs", {"n_pairs": 8}, 16 * K, 60), *_score("pairs", {"n_pairs": 8}, 256 * K, 10),

@@ -9,6 +9,8 @@ NEEDLE_BACKBONE: dict[str, Any] = {
     "d_model": 64, "n_layers": 2, "n_heads": 1, "variant": "mag", "memory_expansion": 2, "chunk_size": 32,
     "window_size": 16, "gate": "hard",
 }  # fmt: skip
+ATTENTION = {"learning_rate": 2e-3}, ((40, 600), (64, 200), (128, 150), (256, 150))
+"""Attention finds out how to recall in two layers only after hundreds of steps; in those of the others, not at all."""
 SHORT = ((64, 250), (128, 100), (256, 100))
 
 
@@ -64,7 +66,7 @@ PERMUTATION = Setup("StateTracking", {"group": "permutation"})
 SETUPS: dict[str, Setup] = {
     "needles": NEEDLES,
     "needles_swa": NEEDLES.with_backbone(variant="swa"),
-    "needles_attention": NEEDLES.with_backbone(variant="attention"),
+    "needles_attention": Setup(backbone={"variant": "attention"}, settings=ATTENTION[0], curriculum=ATTENTION[1]),
     "phrase": PHRASE,
     "pairs": PAIRS,
     "overwrite": OVERWRITE,
