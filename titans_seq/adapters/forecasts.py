@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,16 @@ class Forecasts:
         """Return the forecasts named by an index array."""
         return Forecasts(*(getattr(self, f.name)[rows] for f in fields(Forecasts)))
 
+    def upto(self, steps: int) -> Forecasts:
+        """Return the first steps of every forecast, so that the others need no room."""
+        return replace(self, **{n: getattr(self, n)[:, :steps].copy() for n in ("linear", "shift", "log_spread")})
+
+    @staticmethod
+    def none(steps: int) -> Forecasts:
+        """Return no forecasts, of so many steps."""
+        nothing, empty = np.zeros(0, dtype=np.int64), np.zeros((0, steps), dtype=np.float32)
+        return Forecasts(nothing, nothing, empty, empty, empty, np.zeros(0, dtype=np.float32))
+
 
 def windowed_forecasts(
     reader: StreamReader,
@@ -79,16 +89,32 @@ def windowed_forecasts(
     zero_memory : bool
         Ablation: what the memories return is replaced by zeros.
     """
-    parts = []
+    windows = read_windows(reader, data, series, cutoff, rows=rows, batch_size=batch_size, zero_memory=zero_memory)
+    return Forecasts.join([forecasts for forecasts, _ in windows])
+
+
+def read_windows(
+    reader: StreamReader,
+    data: ScaledPanel,
+    series: IntArray,
+    cutoff: IntArray,
+    *,
+    rows: int,
+    batch_size: int = 512,
+    zero_memory: bool = False,
+    surprise: bool = False,
+) -> Iterator[tuple[Forecasts, Reads]]:
+    """Do what `windowed_forecasts` does, batch by batch: yields the forecasts, and what was seen on the way."""
     for at in range(0, max(len(series), 1), batch_size):
         which, end = series[at : at + batch_size], cutoff[at : at + batch_size]
-        stream, _ = _read_rows(reader, data, reader.start(len(which)), which, end - rows, rows, zero_memory)
+        stream, reads = read_rows(
+            reader, data, reader.start(len(which)), which, end - rows, rows, zero_memory, surprise=surprise
+        )
         first_row = data.panel.frequency.advance(data.panel.origins[which], end - rows)
         linear, correction = reader.forecast_now(
-            stream, first_row, _group(reader, data, which), zero_memory=zero_memory
+            stream, first_row, groups_of(reader, data, which), zero_memory=zero_memory
         )
-        parts.append(Forecasts.collect(which, end, linear, correction))
-    return Forecasts.join(parts)
+        yield Forecasts.collect(which, end, linear, correction), reads
 
 
 def streaming_forecasts(
@@ -122,8 +148,8 @@ def streaming_forecasts(
     zero_memory : bool
         Ablation: what the memories return is replaced by zeros.
     """
-    p, parts = reader.patching.patch_length, [_nothing(reader.model.horizon)]
-    for which in _batches(np.arange(data.panel.n_series), batch_size):
+    p, parts = reader.patching.patch_length, [Forecasts.none(reader.model.horizon)]
+    for which in batches(np.arange(data.panel.n_series), batch_size):
         walk = _Walk(reader, data, which, start[which], zero_memory)
         if stride is not None and stride % p:
             bulk = int((first - start)[which].min()) // p * p
@@ -157,13 +183,11 @@ class _Walk:
         parts = []
         while self.at < until:
             begin, rows = self.start + self.at, min(step, until - self.at)
-            self.stream, reads = _read_rows(
+            self.stream, reads = read_rows(
                 self.reader, self.data, self.stream, self.which, begin, rows, self.zero_memory, until=self.ends
             )
             self.at += rows
-            with torch.no_grad():
-                correction = self.reader.model.correct(reads.hidden, reads.tokens.scale)
-            parts += _from_reads(self.reader, self.which, begin, first, reads, correction)
+            parts += forecasts_from_reads(self.reader, self.which, begin, first, reads)
         return parts
 
     def read_with_peeks(self, first: IntArray, stride: int) -> list[Forecasts]:
@@ -189,7 +213,7 @@ class _Walk:
         stream = self.stream.select(torch.from_numpy(rows).to(device))
         stream = stream.push(values.to(device), observed.to(device), ahead, ahead, self.reader.patching.patch_length)
         linear, correction = self.reader.forecast_now(
-            stream, self._origins(which, self.start[rows]), _group(self.reader, self.data, which),
+            stream, self._origins(which, self.start[rows]), groups_of(self.reader, self.data, which),
             zero_memory=self.zero_memory,
         )  # fmt: skip
         return [Forecasts.collect(which, cutoff[rows, columns], linear, correction)]
@@ -215,7 +239,7 @@ def read_all(
     which, ends = np.arange(data.panel.n_series), data.panel.lengths
     step = piece * reader.patching.patch_length
     for at in range(0, int(ends.max(initial=0)), step):
-        stream, _ = _read_rows(reader, data, stream, which, np.full(len(which), at), step, False, until=ends)
+        stream, _ = read_rows(reader, data, stream, which, np.full(len(which), at), step, False, until=ends)
     return stream
 
 
@@ -229,16 +253,22 @@ def _keep_rows(reader: StreamReader, data: ScaledPanel, stream: SeriesStream) ->
     )
 
 
-def _read_rows(
+def read_rows(
     reader: StreamReader,
     data: ScaledPanel,
     stream: SeriesStream,
     which: IntArray,
     start: IntArray,
     rows: int,
-    zero_memory: bool,
+    zero_memory: bool = False,
     until: IntArray | None = None,
+    *,
+    surprise: bool = False,
 ) -> tuple[SeriesStream, Reads]:
+    """Let streams read ``rows`` rows of the series ``which`` from their rows ``start`` on.
+
+    Those outside a series are missing, or left out from the rows ``until`` on.
+    """
     lengths = np.full(len(which), rows) if until is None else np.clip(until - start, 0, rows)
     values, observed = data.gather(which, start, int(lengths.max(initial=0)))
     device = stream.phase.device
@@ -250,39 +280,38 @@ def _read_rows(
             observed.to(device),
             torch.from_numpy(lengths).to(device),
             first_row,
-            _group(reader, data, which),
+            groups_of(reader, data, which),
             zero_memory=zero_memory,
+            surprise=surprise,
         )
     return detach(stream), reads
 
 
-def _group(reader: StreamReader, data: ScaledPanel, which: IntArray) -> Tensor:
+def groups_of(reader: StreamReader, data: ScaledPanel, which: IntArray) -> Tensor:
+    """Return the groups of the series ``which``, where the linear map lies."""
     return data.groups(which).to(reader.linear.weights.device)
 
 
-def _from_reads(
-    reader: StreamReader,
-    which: IntArray,
-    start: IntArray,
-    first: IntArray,
-    reads: Reads,
-    correction: Correction,
+def forecasts_from_reads(
+    reader: StreamReader, which: IntArray, start: IntArray, first: IntArray, reads: Reads
 ) -> list[Forecasts]:
+    """Return the forecasts at the ends of the patches read, the first of which began at row ``start``.
+
+    Cut-offs before ``first`` are left out; the list has one entry, or none.
+    """
     n = reads.hidden.shape[1]
     ends = start[:, None] + reader.patching.patch_length * np.arange(1, n + 1)
     valid = (np.arange(n) < reads.counts.cpu().numpy()[:, None]) & (ends >= first[:, None])
     if not valid.any():
         return []
     rows, columns = np.nonzero(valid)
+    with torch.no_grad():
+        correction = reader.model.correct(reads.hidden, reads.tokens.scale)
     picked = Correction(*(x[rows, columns] for x in (correction.shift, correction.log_spread, correction.scale)))
     return [Forecasts.collect(which[rows], ends[rows, columns], reads.tokens.linear[rows, columns], picked)]
 
 
-def _batches(items: IntArray, size: int) -> Iterator[IntArray]:
+def batches(items: IntArray, size: int) -> Iterator[IntArray]:
+    """Cut an array into pieces of at most ``size``."""
     for at in range(0, len(items), size):
         yield items[at : at + size]
-
-
-def _nothing(horizon: int) -> Forecasts:
-    none, empty = np.zeros(0, dtype=np.int64), np.zeros((0, horizon), dtype=np.float32)
-    return Forecasts(none, none, empty, empty, empty, np.zeros(0, dtype=np.float32))

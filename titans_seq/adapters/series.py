@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from titans_seq.adapters.tokens import Patching, Tokens
@@ -64,8 +65,37 @@ class SeriesModel(nn.Module):
         zero_memory: bool = False,
     ) -> tuple[Tensor, BackboneState]:
         """Return hidden states (batch, tokens, d_model) and the next state of the stream."""
-        x = self.encoder(tokens.features.to(self.encoder.weight.dtype))
-        return self.backbone(x, state, mask=tokens.mask, lengths=lengths, zero_memory=zero_memory)
+        return self.backbone(self._encode(tokens), state, mask=tokens.mask, lengths=lengths, zero_memory=zero_memory)
+
+    def read_with_surprise(
+        self,
+        tokens: Tokens,
+        state: BackboneState | None = None,
+        *,
+        lengths: Tensor | None = None,
+        zero_memory: bool = False,
+    ) -> tuple[Tensor, BackboneState, Tensor]:
+        """Do the same and return how far the memories were from each token, too.
+
+        Returns
+        -------
+        tuple
+            Hidden states and next state as of `read`, and the mean over layers and heads of ‖e_t‖, the error of the
+            memory's write, (batch, tokens): NaN for a masked token, of which nothing is written.
+
+        Raises
+        ------
+        ValueError
+            If the variant has no memory.
+        """
+        hidden, state, surprise = self.backbone(
+            self._encode(tokens), state, mask=tokens.mask, lengths=lengths, zero_memory=zero_memory,
+            return_surprise=True,
+        )  # fmt: skip
+        return hidden, state, torch.where(tokens.mask, surprise.float().mean((-1, -2)), torch.nan)
+
+    def _encode(self, tokens: Tokens) -> Tensor:
+        return self.encoder(tokens.features.to(self.encoder.weight.dtype))
 
     def correct(self, hidden: Tensor, scale: Tensor) -> Correction:
         """Turn hidden states (…, d_model) and trailing scales (…) into corrections (…, horizon)."""

@@ -86,11 +86,14 @@ class Reads:
     tokens : Tokens
     counts : Tensor of int64, shape (n_series,)
         Patches each series completed; entries beyond are padding.
+    surprise : Tensor or None, shape (n_series, patches)
+        How far the memories were from each patch, if asked for; NaN for a patch of which nothing was observed.
     """
 
     hidden: Tensor
     tokens: Tokens
     counts: Tensor
+    surprise: Tensor | None = None
 
 
 class StreamReader:
@@ -133,6 +136,7 @@ class StreamReader:
         group: Tensor,
         *,
         zero_memory: bool = False,
+        surprise: bool = False,
     ) -> tuple[SeriesStream, Reads]:
         """Read new rows, left-aligned, ``lengths`` of them for each series.
 
@@ -148,6 +152,8 @@ class StreamReader:
             Group of each series in the linear map.
         zero_memory : bool
             Ablation: what the memories return is replaced by zeros.
+        surprise : bool
+            Also say how far the memories were from each patch; the variant must have a memory.
 
         Returns
         -------
@@ -161,19 +167,35 @@ class StreamReader:
         starts = (kept - stream.phase)[:, None] + p * torch.arange(n_tokens, device=values.device)
         ahead = stream.steps[:, None] + (starts + p - kept)
         tokens = self._tokens(all_values, all_observed, starts, starts + p, ahead, origins, group)
-        hidden, backbone = self.model.read(tokens, stream.backbone, lengths=counts, zero_memory=zero_memory)
+        read = self.model.read_with_surprise if surprise else self.model.read
+        hidden, backbone, *surprises = read(tokens, stream.backbone, lengths=counts, zero_memory=zero_memory)
         new = replace(
             stream.push(values, observed, lengths, lengths, p),
             backbone=backbone,
             hidden=_last(hidden, counts, stream.hidden),
         )
-        return new, Reads(hidden, tokens, counts)
+        return new, Reads(hidden, tokens, counts, *surprises)
 
     @torch.no_grad()
     def forecast_now(
-        self, stream: SeriesStream, origins: object, group: Tensor, *, zero_memory: bool = False
+        self,
+        stream: SeriesStream,
+        origins: object,
+        group: Tensor,
+        *,
+        zero_memory: bool = False,
+        open_rows: Tensor | None = None,
     ) -> tuple[Tensor, Correction]:
         """Forecast from the rows read so far; rows in an open patch are read by a copy that is not kept.
+
+        Parameters
+        ----------
+        stream : SeriesStream
+        origins, group, zero_memory
+            As in `read`.
+        open_rows : Tensor of int64, shape (n_series,), optional
+            Rows of the open patch to forecast from, as if the later ones had not been read: at most ``phase``.
+            Default: all of them.
 
         Returns
         -------
@@ -181,11 +203,13 @@ class StreamReader:
             Closed-form forecast, scaled units.
         correction : Correction, each tensor (n_series, horizon)
         """
-        rows = stream.values.shape[1]
-        end = torch.full_like(stream.phase, rows)[:, None]
-        starts = torch.where(stream.phase > 0, rows - stream.phase, rows - self.patching.patch_length)[:, None]
-        tokens = self._tokens(stream.values, stream.observed, starts, end, stream.steps[:, None], origins, group)
-        partial = (stream.phase > 0).to(torch.int64)
+        seen = stream.phase if open_rows is None else open_rows
+        boundary = stream.values.shape[1] - stream.phase
+        end = (boundary + seen)[:, None]
+        starts = torch.where(seen > 0, boundary, boundary - self.patching.patch_length)[:, None]
+        steps = (stream.steps - stream.phase + seen)[:, None]
+        tokens = self._tokens(stream.values, stream.observed, starts, end, steps, origins, group)
+        partial = (seen > 0).to(torch.int64)
         hidden = stream.hidden
         if bool(partial.any()):
             read, _ = self.model.read(tokens, stream.backbone, lengths=partial, zero_memory=zero_memory)

@@ -5,7 +5,7 @@ Importing this loads numpy; pandas, polars and narwhals are loaded when a frame 
 
 from titans_seq.data._entries import read_entries
 from titans_seq.data.catalog import dataset_card, list_datasets, load_dataset
-from titans_seq.data.frames import FrameFormat, forecast_frame, read_panel
+from titans_seq.data.frames import FrameFormat, forecast_frame, read_panel, row_frame
 from titans_seq.data.frequency import Frequency, OffGridError
 from titans_seq.data.genomes import load_genome
 from titans_seq.data.panel import Panel
@@ -26,5 +26,6 @@ __all__ = [
     "load_genome",
     "read_entries",
     "read_panel",
+    "row_frame",
     "split_rows",
 ]

@@ -53,10 +53,52 @@ def write_wide(
     return _frame(form.backend, named)
 
 
+def write_rows(
+    form: FrameFormat,
+    ids: Sequence[str | int],
+    lengths: NDArray[np.int64],
+    ds: NDArray[Any],
+    frequency: Frequency,
+    columns: Mapping[str, NDArray[Any]],
+) -> Any:
+    """Return one row per series and time, long whatever the form was: id, time, then the columns."""
+    own = form.ids.native if form.kind == "long" else _plain_ids
+    named = {
+        form.id_col: own([name for name, n in zip(ids, lengths, strict=True) for _ in range(n)], form.backend),
+        form.time_col: form.time.native(ds, frequency, form.backend),
+    }
+    twice = next((name for name in columns if name in named), None)
+    if twice is not None:
+        raise ValueError(f"two columns would be called {twice!r}; rename the one of the data")
+    frame = _frame(form.backend, {**named, **columns})
+    # Greater than any number is what NaN is to polars: missing is null there.
+    return frame.fill_nan(None) if form.backend == "polars" else frame
+
+
+def write_row_array(lengths: NDArray[np.int64], columns: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    """Return a structured array (n_series, time) with a field for each column."""
+    kinds = [(name, values.dtype) for name, values in columns.items()]
+    result = np.empty((len(lengths), int(lengths.max(initial=0))), dtype=kinds)
+    for name, values in columns.items():
+        result[name] = values.reshape(result.shape)
+    return result
+
+
 def write_array(columns: Mapping[str, Any]) -> NDArray[Any]:
     """Return (n_series, horizon) for one column, else (n_series, horizon, n_columns)."""
     arrays = list(columns.values())
     return arrays[0].copy() if len(arrays) == 1 else np.stack(arrays, axis=-1)
+
+
+def _plain_ids(ids: list[str | int], backend: str) -> Any:
+    """Names of columns as a column."""
+    if backend == "polars":
+        import polars as pl
+
+        return pl.Series(ids, dtype=pl.String)
+    import pandas as pd
+
+    return pd.Series(ids, dtype=object).infer_objects()
 
 
 def _frame(backend: str, columns: dict[Any, Any]) -> Any:

@@ -12,11 +12,11 @@ from titans_seq.data._entries import as_entries, read_dataset
 from titans_seq.data._format import FrameFormat
 from titans_seq.data._periods import Origins
 from titans_seq.data._read import Reading, read_array, read_frame
-from titans_seq.data._write import write_array, write_long, write_wide
+from titans_seq.data._write import write_array, write_long, write_row_array, write_rows, write_wide
 from titans_seq.data.frequency import Frequency
 from titans_seq.data.panel import Panel
 
-__all__ = ["FrameFormat", "forecast_frame", "read_panel"]
+__all__ = ["FrameFormat", "forecast_frame", "read_panel", "row_frame"]
 
 POINT_COLUMN = "TitansForecaster"
 
@@ -133,3 +133,36 @@ def forecast_frame(
     if form.kind == "long":
         return write_long(form, panel_ids, ds, frequency, arrays)
     return write_wide(form, panel_ids, ds, frequency, arrays, POINT_COLUMN)
+
+
+def row_frame(form: FrameFormat, panel: Panel, columns: Mapping[str, NDArray[Any]]) -> Any:
+    """Return what is known of every row of a panel in the library that the panel was read from.
+
+    Parameters
+    ----------
+    form : FrameFormat
+        From `read_panel`.
+    panel : Panel
+    columns : dict of name to array (total,)
+        By row of the panel, one series after another.
+
+    Returns
+    -------
+    DataFrame or array
+        For frames, long or wide, a long frame: `id_col`, `time_col`, then the columns; NaN is missing (null in
+        polars). Wide frames name their columns in `id_col`. For arrays a structured array (n_series, time) with a
+        field for each column.
+
+    Raises
+    ------
+    ValueError
+        Arrays that don't have one entry per row, or columns that would share a name.
+    """
+    wrong = next((name for name, values in columns.items() if values.shape != panel.values.shape), None)
+    if wrong is not None:
+        raise ValueError(f"{wrong} has shape {columns[wrong].shape}, the panel {len(panel.values)} rows")
+    if form.kind == "numpy":
+        return write_row_array(panel.lengths, columns)
+    steps = np.arange(len(panel.values)) - np.repeat(panel.offsets[:-1], panel.lengths)
+    ds = panel.frequency.advance(np.repeat(panel.origins, panel.lengths), steps)
+    return write_rows(form, panel.ids, panel.lengths, ds, panel.frequency, columns)

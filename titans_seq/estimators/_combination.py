@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 from titans_seq.adapters.forecasts import Forecasts
+from titans_seq.evaluation.anomalies import alarm_level, deviation_by_series
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
@@ -18,6 +20,8 @@ _BLOCKS = 10
 _WEIGHTS = 41
 _LEAST_SHARE = 0.25
 _ENOUGH_PER_STEP = 200
+_RESOLUTION = 1e-6
+"""Errors below this share of what is forecast are rounding: forecasts are made in single precision."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +36,18 @@ class Combination:
         Whether the network's interval widths are used.
     offsets : float array (n_levels, horizon)
         Quantiles, at `LEVELS`, of validation errors in units of the trailing scale; non-decreasing in the level.
+    usual : float array (n_series + 1,)
+        Robust standard deviation of each series' validation errors in units of `unit`, last that of all of them
+        (for series that were not there); of shape (1,) where series were not told apart.
+    alarm_level : float
+        Such deviations that about one validation error in a thousand passes.
     """
 
     weight: float
     use_spread: bool
     offsets: FloatArray
+    usual: FloatArray = field(default_factory=lambda: np.ones(1))
+    alarm_level: float = field(default_factory=lambda: alarm_level([]))
 
     @property
     def needs_network(self) -> bool:
@@ -51,6 +62,30 @@ class Combination:
         """Quantile forecasts (n, horizon, n_levels), scaled units; they cannot cross."""
         offsets = np.stack([np.interp(levels, LEVELS, column) for column in self.offsets.T])
         return self.point(forecasts)[..., None] + self._width(forecasts)[..., None] * offsets
+
+    def unit(self, forecasts: Forecasts) -> FloatArray:
+        """Return the standard deviation that the intervals stand for, (n, steps), scaled units, above 0.
+
+        Width of the 80 % interval over that of a standard normal distribution's.
+        """
+        tenth, nine_tenths = (np.array([np.interp(x, LEVELS, c) for c in self.offsets.T]) for x in (0.1, 0.9))
+        steps = forecasts.linear.shape[1]
+        unit = self._width(forecasts) * (nine_tenths - tenth)[:steps] / (2 * NormalDist().inv_cdf(0.9))
+        return np.maximum(unit, _RESOLUTION * (1 + np.abs(self.point(forecasts))))
+
+    def judge_errors(
+        self, forecasts: Forecasts, actual: FloatArray, observed: BoolArray, n_series: int, steps: int
+    ) -> Combination:
+        """Return the combination that knows how large errors of the first ``steps`` rows ahead usually are."""
+        near = forecasts.upto(steps)
+        errors = (actual[:, :steps] - self.point(near)) / self.unit(near)
+        errors = np.where(observed[:, :steps], errors, np.nan)
+        usual = deviation_by_series(errors, forecasts.series, n_series)
+        return replace(self, usual=usual, alarm_level=alarm_level(errors / usual[forecasts.series, None]))
+
+    def usual_of(self, series: NDArray[np.int64]) -> FloatArray:
+        """Return `usual` of series, -1 for one that was not there."""
+        return self.usual[series if len(self.usual) > 1 else np.zeros_like(series)]
 
     def _width(self, forecasts: Forecasts) -> FloatArray:
         width = np.repeat(forecasts.scale[:, None].astype(np.float64), forecasts.linear.shape[1], 1)

@@ -173,7 +173,10 @@ def _combine(
     elif settings.online_linear:
         forecasts = with_online_map(forecasts, settings, data, linear)
     actual, observed = outcomes(data, forecasts, settings.horizon)
-    return choose(forecasts, actual, observed)
+    steps = min(settings.patch_length, settings.horizon)
+    return choose(forecasts, actual, observed).judge_errors(
+        forecasts, actual, observed, n_series=data.panel.n_series, steps=steps
+    )
 
 
 def validation_forecasts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -36,6 +37,7 @@ def save(forecaster: TitansForecaster, path: str | os.PathLike[str]) -> None:
         "spread": forecaster._spread,
         "group": forecaster._group,
         "offsets": forecaster._combination.offsets,
+        "usual": forecaster._combination.usual,
         "origins": forecaster._origins.astype(np.int64),
     }
     tensors |= _storage.as_tensors("own.", own)
@@ -71,6 +73,7 @@ def _describe(forecaster: TitansForecaster) -> dict[str, Any]:
         "ids": forecaster.ids_,
         "network_weight": forecaster._combination.weight,
         "use_spread": forecaster._combination.use_spread,
+        "alarm_level": forecaster._combination.alarm_level,
         "fit_seconds": forecaster.fit_seconds_,
         "history": forecaster.history_,
     }
@@ -91,7 +94,10 @@ def _restore(kind: type[Forecaster], tensors: dict[str, Tensor], description: di
     forecaster._spread = own.get("spread", own["scale"])  # models saved before `score` came have none
     integer = frequency.kind == "integer"
     forecaster._origins = own["origins"] if integer else own["origins"].view("datetime64[ns]")
-    forecaster._combination = Combination(description["network_weight"], description["use_spread"], own["offsets"])
+    chosen = Combination(description["network_weight"], description["use_spread"], own["offsets"])
+    if "usual" in own:  # models saved before there was `surprise` have none
+        chosen = replace(chosen, usual=own["usual"], alarm_level=float(description["alarm_level"]))
+    forecaster._combination = chosen
     forecaster.linear_ = LinearMap.from_tensors({n: x.numpy() for n, x in _storage.part(tensors, "linear.").items()})
     forecaster._online = None
     if settings.online_linear:
@@ -115,6 +121,9 @@ def _check(forecaster: TitansForecaster) -> None:
         raise ValueError("the state does not fit the settings")
     if not 0 <= forecaster._combination.weight <= 1:
         raise ValueError(f"network_weight is {forecaster._combination.weight}")
-    numbers = (forecaster._center, forecaster._scale, forecaster._combination.offsets)
+    chosen = forecaster._combination
+    if chosen.usual.shape not in ((1,), (n + 1,)) or not (chosen.usual > 0).all() or not chosen.alarm_level > 0:
+        raise ValueError(f"usual errors are not positive numbers for {n} series and for others")
+    numbers = (forecaster._center, forecaster._scale, chosen.offsets, chosen.usual, chosen.alarm_level)
     if not all(np.isfinite(x).all() for x in numbers):
         raise ValueError("there are entries that are not finite")

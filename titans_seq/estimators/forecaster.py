@@ -1,4 +1,4 @@
-"""`TitansForecaster`: fit, predict, update, score, backtest, save and load."""
+"""`TitansForecaster`: fit, predict, update, score, surprise, backtest, save and load."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from titans_seq.adapters.scaled import IntArray, ScaledPanel, fit_scaling
 from titans_seq.adapters.stream import SeriesStream, StreamReader
 from titans_seq.adapters.tokens import LinearForecast
 from titans_seq.data import FrameFormat, Frequency, Panel, forecast_frame, read_panel
-from titans_seq.estimators import _fitting, _persistence, _scoring
+from titans_seq.estimators import _fitting, _persistence, _scoring, _surprise
 from titans_seq.estimators._backtesting import check_backtest, forecast_at, split_into_parts
 from titans_seq.estimators._panels import check_lengths, continuing
 from titans_seq.estimators._settings import check_arguments, output_columns
@@ -102,6 +102,8 @@ class TitansForecaster(BaseEstimator):
         Whether it goes on learning.
     network_weight_ : float
         Share of the network's correction in the forecast; 0 where validation saw no gain.
+    anomaly_threshold_ : float
+        Surprise above which `surprise` flags a row, in robust standard deviations.
     history_ : list of dict
         Per epoch: training loss, validation loss, seconds. Empty if the network was not trained.
     context_length_, patch_length_ : int
@@ -264,6 +266,7 @@ class TitansForecaster(BaseEstimator):
     def _set_derived(self) -> None:
         """Set what follows from the rest."""
         self.network_weight_, self.online_linear_ = self._combination.weight, self._settings.online_linear
+        self.anomaly_threshold_ = self._combination.alarm_level
         self.context_length_, self.patch_length_ = self._settings.context_length, self._settings.patch_length
         self.n_parameters_ = self._model.n_parameters() + self.linear_.weights.size + self.linear_.bias.size
         self._last_ds = self.frequency_.advance(self._origins, self._stream.steps.numpy() - 1)
@@ -427,7 +430,10 @@ class TitansForecaster(BaseEstimator):
     def _following(self, X: Any) -> Panel:
         """Rows that follow those read so far, as a panel of all series of `fit`, in its order."""
         self._check_fitted()
-        new, fmt = self._read_later(X)
+        return self._rows_after(*self._read_later(X))
+
+    def _rows_after(self, new: Panel, fmt: FrameFormat) -> Panel:
+        """The same of rows that were read into a panel; a gap before them is part of it."""
         if fmt.time.timezone != self._format.time.timezone:
             found, fitted = (zone or "no time zone" for zone in (fmt.time.timezone, self._format.time.timezone))
             raise ValueError(f"column {self.time_col!r} is in {found}, fit had {fitted}; convert it first")
@@ -439,15 +445,22 @@ class TitansForecaster(BaseEstimator):
 
     def _tail_panel(self) -> Panel:
         """The last row of every series, so that new rows can be checked against it."""
-        values = self._stream.values[:, -1].numpy() * self._scale + self._center
-        observed = self._stream.observed[:, -1].numpy()
-        n = len(self.ids_)
+        return self._kept_rows(np.arange(len(self.ids_)), 1)
+
+    def _kept_rows(self, which: IntArray, most: int | None = None) -> Panel:
+        """The last rows of series, as many as are kept, or at most ``most``."""
+        source = self._stream if self._online is None else self._online  # the map that learns keeps more of them
+        values, observed, steps = (np.asarray(x)[which] for x in (source.values, source.observed, source.steps))
+        kept = values.shape[1]
+        lengths = np.minimum(steps, kept if most is None else most)
+        inside = np.arange(kept) >= kept - lengths[:, None]
+        values = values * self._scale[which, None] + self._center[which, None]
         return Panel(
-            np.where(observed, values, 0.0),
-            observed,
-            np.arange(n + 1),
-            tuple(self.ids_),
-            self._last_ds,
+            np.where(observed, values, 0.0)[inside],
+            observed[inside],
+            np.concatenate([[0], np.cumsum(lengths)]),
+            tuple(self.ids_[i] for i in which),
+            self.frequency_.advance(self._last_ds[which], 1 - lengths),
             self.frequency_,
         )
 
@@ -545,6 +558,96 @@ class TitansForecaster(BaseEstimator):
             quantile_levels=levels,
             components=parts,
         )
+
+    # --- surprise ------------------------------------------------------------------------------------------
+
+    def surprise(
+        self, X: Any = None, *, start: Literal["fresh", "carried"] | None = None, threshold: float | None = None
+    ) -> Any:
+        """Say of every row how far it was from what was expected, and which rows are out of the ordinary.
+
+        Each row is compared with its forecast: the one made at the last patch boundary at or before it, 1 to
+        ``patch_length_`` rows ahead (with a shorter horizon, also made in between), from the rows before that
+        alone. All come from one pass over the rows: none is read for each. The estimator is not changed.
+
+        Parameters
+        ----------
+        X : frame, array or GluonTS dataset
+            Rows to judge: histories of known or new series, or new rows of known ones, before `update` reads them.
+        start : {"fresh", "carried"}, optional
+            "carried": the rows continue what was read in `fit` and `update`, and a copy of that state reads them.
+            The cost is theirs alone, and the result that of a pass over the whole history. "fresh": nothing was read
+            before them. Default: "carried" if every series begins with the row after the last that was read, else
+            "fresh". The rows of an array have no time: they are "fresh" unless said otherwise.
+        threshold : float, optional
+            Surprise above which a row is an anomaly. Default: ``anomaly_threshold_``, which `fit` chose so that about
+            one row in a thousand lies above it while series go on as they did in validation.
+
+        Returns
+        -------
+        frame or array
+            One row per step of ``X``, from its first to its last. Frames, long or wide, give a long frame in their
+            library, missing values as NaN (null in polars); GluonTS datasets a long pandas frame; arrays a structured
+            array (n_series, time). Columns or fields, after ``id_col`` and ``time_col``:
+
+            - ``target_col``: the value;
+            - ``TitansForecaster``: the forecast that was due for it;
+            - ``surprise``: |value - forecast| in robust standard deviations: in units of what the width of the 80 %
+              prediction interval says of a normal distribution (so that noisy stretches and longer ways ahead count
+              less), over 1.4826 times the median of the same in the validation rows of the series;
+            - ``memory_surprise``: ‖e_t‖, the error of the memory's write (mean over layers and heads) of the patch
+              that holds the row. It is known when the patch is complete, hence the same for its rows, and depends
+              on all of them; it has no unit, compare it within a series. NaN in an open patch, in one without a
+              value, and everywhere where forecasts do without network or memory: ``network_weight_`` 0 (so with
+              ``max_epochs=0``), or a variant without memory;
+            - ``threshold``: the level in use;
+            - ``anomaly``: whether ``surprise`` is above it. Never in the first ``context_length_`` rows of a series:
+              forecasts from less than their look-back are worse than those that were calibrated.
+
+            Forecast and surprise are NaN in the first patch of a series, and all three in the first
+            ``context_length_`` rows of one that was not in `fit`, as these set its scale. Surprise is NaN where the
+            value is missing.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            Without ``X``, as no history is kept; if every series is too short; for data that can't be used, and with
+            ``start="carried"`` as for `update`.
+
+        Notes
+        -----
+        With ``carry_state=False`` forecasts and the memory's surprise are those of windows of ``context_length_``
+        rows, each read from a fresh state.
+
+        With `online_linear_` a copy of the linear map learns on the way, as `update` would let it: the forecast of
+        new rows is still the one that `predict` would have made. Rows that it has learned from before are not learned
+        again, and are forecast by the map of today.
+
+        The default threshold is a peaks-over-threshold estimate, see `titans_seq.evaluation.anomalies.alarm_level`.
+        On Gaussian noise and with many validation rows it is about 3.6, and one row in 1,000 to 3,000 is flagged; with
+        few, up to one in 200. Series whose errors grow or change after validation are flagged more often.
+
+        An anomaly is also an input. A spike sways forecasts for up to ``context_length_`` rows, so that rows after it
+        may be flagged, too, and widens their intervals, so that smaller ones may not be; to avoid both, hand it to
+        `update` as a missing value. After a change of level, rows are flagged until forecasts have followed it,
+        usually within a patch or two, and sometimes again a season later.
+
+        Rows that `fit` was given surprise a little less than new ones.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> y = np.sin(np.arange(400) / 5) + 0.1 * np.random.default_rng(0).normal(size=400)
+        >>> forecaster = TitansForecaster(horizon=12, max_epochs=0).fit(y)
+        >>> new = np.sin(np.arange(400, 420) / 5)
+        >>> new[7] += 3.0
+        >>> np.flatnonzero(forecaster.surprise(new, start="carried")["anomaly"][0])
+        array([7])
+        """
+        self._check_fitted()
+        return _surprise.surprise(self, X, start, threshold)
 
     # --- saving --------------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
-"""Judging forecasts: metrics, naive baselines and figures."""
+"""Judging forecasts: metrics, naive baselines, anomalies and figures."""
 
+from titans_seq.evaluation.anomalies import anomaly_events
 from titans_seq.evaluation.baselines import drift, naive, seasonal_naive
 from titans_seq.evaluation.linear_baselines import online_ridge, ridge
 from titans_seq.evaluation.metrics import (
@@ -15,9 +16,11 @@ from titans_seq.evaluation.metrics import (
     weighted_quantile_loss,
 )
 from titans_seq.evaluation.plots import ForecastPanel, plot_forecast
+from titans_seq.evaluation.surprise_plots import plot_surprise
 
 __all__ = [
     "ForecastPanel",
+    "anomaly_events",
     "coverage",
     "drift",
     "mae",
@@ -27,6 +30,7 @@ __all__ = [
     "naive",
     "online_ridge",
     "plot_forecast",
+    "plot_surprise",
     "quantile_loss",
     "ridge",
     "rmse",
