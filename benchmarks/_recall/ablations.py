@@ -7,8 +7,9 @@ from typing import Any
 from .setups import Setup
 
 SMALL = Setup(
-    backbone={"d_model": 32, "chunk_size": 16}, settings={"tokens_per_step": 2048},
-    curriculum=((64, 200), (128, 40), (256, 40)),
+    backbone={"d_model": 32, "chunk_size": 16},
+    settings={"tokens_per_step": 2048, "write_price": 1.0, "write_margin": 0.3, "free_steps": 125, "price_steps": 75},
+    curriculum=((64, 250), (128, 80), (256, 80)),
 )  # fmt: skip
 HELD = {"hold_eta": 0.0, "hold_alpha": 0.0}
 PRICED = SMALL.settings

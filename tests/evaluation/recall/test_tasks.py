@@ -259,3 +259,26 @@ def test_numbers_of_permutations_are_a_group() -> None:
 def test_tasks_that_cannot_be_are_refused(make: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_decoys_are_near_copies_that_are_never_asked_for() -> None:
+    task = MotifPartners(GENOME, 2, motif_length=12, partner_length=4, n_decoys=5)
+    trials = task.draw(40, 200, np.random.default_rng(0))
+    plain = MotifPartners(GENOME, 2, motif_length=12, partner_length=4)
+    streams = trials.read(0, 200 - 2 * 15).numpy()
+    windows = np.lib.stride_tricks.sliding_window_view(streams, 12, axis=1)
+    agree = (windows[:, :, None] == plain.motifs).sum(-1).max(-1)
+    whole, near = (agree == 12).sum(1), ((agree >= 7) & (agree <= 10)).sum(1)
+    assert (whole == 2).all()
+    assert near.mean() > 4
+    for stream, found, answers in zip(streams, agree == 12, trials.answers.reshape(40, 2, 4), strict=True):
+        partners = {tuple(stream[at + 12 : at + 16]) for at in np.flatnonzero(found)}
+        assert partners == {tuple(answer) for answer in answers.tolist()}
+
+
+def test_as_many_decoys_are_planted_as_fit() -> None:
+    task = MotifPartners(GENOME, 1, motif_length=12, partner_length=4, n_decoys=50)
+    task.draw(3, 31, np.random.default_rng(0))  # room for none
+    task.draw(3, 64, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="n_decoys"):
+        MotifPartners(GENOME, n_decoys=-1)

@@ -12,6 +12,8 @@ from titans_seq.evaluation.recall.trials import IntArray, SymbolTrials, at_least
 
 ALPHABET = "ACGTN"
 UNKNOWN = 4
+CHANGED = (2, 5)
+"""Fewest and most bases that differ in a near copy."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,9 @@ class MotifPartners:
         Bases. Twelve bases at random occur once in 17 million.
     n_known : int
         Motifs there are; they are the same in training and test, partners and places are not.
+    n_decoys : int
+        Near copies at most, as many as fit: motifs with `CHANGED` bases changed, other bases behind them. What is
+        to be heeded then has to match nearly in full, as it must in a million bases, which hold near copies anyway.
     vary : bool
         1 to ``n_motifs`` planted.
     """
@@ -39,9 +44,11 @@ class MotifPartners:
     motif_length: int = 12
     partner_length: int = 6
     n_known: int = 4
+    n_decoys: int = 0
     vary: bool = False
 
     def __post_init__(self) -> None:
+        at_least(0, n_decoys=self.n_decoys)
         at_least(1, n_motifs=self.n_motifs, motif_length=self.motif_length, partner_length=self.partner_length)
         if self.n_motifs > self.n_known:
             raise ValueError(f"n_motifs must be at most n_known, found {self.n_motifs} of {self.n_known}")
@@ -68,7 +75,7 @@ class MotifPartners:
         which = random.permuted(np.tile(np.arange(self.n_known), (n, 1)), axis=1)[:, :count]
         partners = random.integers(0, 4, (n, count, self.partner_length))
         planted = np.concatenate((self.motifs[which], partners), 2)
-        places = scatter(count, width, length - count * (width - 1), n, random)
+        planted, places = self._with_decoys(planted, length - count * (width - 1), random)
         order = random.permuted(np.tile(np.arange(count), (n, 1)), axis=1)[..., None]
         blank = np.full((n, count, self.partner_length - 1), UNKNOWN)
         ask = np.concatenate((np.take_along_axis(self.motifs[which], order, 1), blank), 2)
@@ -80,6 +87,26 @@ class MotifPartners:
             self._stretches(n, length, random), length, at, put, np.tile(questions, (n, 1)),
             torch.from_numpy(np.take_along_axis(partners, order, 1).reshape(n, -1)), self.partner_length,
         )  # fmt: skip
+
+    def _with_decoys(self, planted: IntArray, room: int, random: np.random.Generator) -> tuple[IntArray, IntArray]:
+        """Add near copies to what is planted in ``room`` bases; returns both, and their first bases."""
+        n, count, width = planted.shape
+        more = min(self.n_decoys, room // width - count)
+        places = scatter(count + more, width, room, n, random)
+        if more == 0:
+            return planted, places
+        every = np.concatenate((planted, self._decoys(n, more, random)), 1)
+        order = random.permuted(np.tile(np.arange(count + more), (n, 1)), axis=1)[..., None]
+        return np.take_along_axis(every, order, 1), places
+
+    def _decoys(self, n: int, count: int, random: np.random.Generator) -> IntArray:
+        """Near copies and the bases behind them, (n, count, motif_length + partner_length)."""
+        motifs = self.motifs[random.integers(0, self.n_known, (n, count))]
+        changed = random.integers(CHANGED[0], CHANGED[1] + 1, (n, count, 1))
+        rank = random.permuted(np.tile(np.arange(self.motif_length), (n, count, 1)), axis=2)
+        other = (motifs + random.integers(1, 4, motifs.shape)) % 4
+        copies = np.where(rank < changed, other, motifs)
+        return np.concatenate((copies, random.integers(0, 4, (n, count, self.partner_length))), 2)
 
     def _stretches(self, n: int, length: int, random: np.random.Generator) -> Bases:
         room = len(self.sequence) - length

@@ -129,6 +129,7 @@ class MotifsTask(RecallTask):
     motif_length: Count = 12
     partner_length: Count = 6
     n_known: Count = 4
+    n_decoys: CountOrZero = 0
 
     def least_length(self, count: int) -> int:
         """Motif and partner, twice; but the last base asked for is not told."""
