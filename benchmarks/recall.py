@@ -2,8 +2,8 @@
 
 A cell is one process of its own, one thread, fp32, and one JSON file in results/recall; finished cells are skipped.
 Training cells come first and keep their weights in a cache (`--cache`). The table and the figure render the cells
-there are and show the gaps. DNA needs the folder that TITANS_SEQ_DATA names. A cell takes up to 5 CPU minutes; all of
-them about two hours of one core.
+there are and show the gaps. DNA needs the folder that TITANS_SEQ_DATA names. A cell takes up to 5 CPU minutes
+(those of memories of depth 3 and 4 up to 10); all of them about six hours of one core.
 
 Run: python benchmarks/recall.py [--only PATTERN] [--force] [--list] [--quick] [--jobs 2]
 """
@@ -137,7 +137,7 @@ def main() -> int:
         parser.error(f"no cell matches {' '.join(options.only)!r}; see --list")
     if options.list:
         for cell in cells:
-            print(f"{cell.name:40}{'done' if cell_file(cell, folder).exists() else 'not run'}")
+            print(f"{cell.name:70} {'done' if cell_file(cell, folder).exists() else 'not run'}")
         return 0
     failed = run_all(cells, folder, options)
     render(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from .setups import Setup
@@ -19,6 +20,11 @@ def _changed(**settings: Any) -> Setup:
     return Setup(backbone=SMALL.backbone, settings=PRICED | settings, curriculum=SMALL.curriculum)
 
 
+def _changed_curriculum(curriculum: tuple[tuple[int, int], ...]) -> Setup:
+    return Setup(backbone=SMALL.backbone, settings=PRICED, curriculum=curriculum)
+
+
+PHRASES = replace(SMALL, task_arguments={"n_needles": 8, "haystack": "phrase"})
 ABLATIONS: dict[str, Setup] = {
     "base (mag, bounded, depth 2, chunk 16)": SMALL,
     "rule titans": SMALL.with_backbone(rule="titans"),
@@ -38,10 +44,10 @@ ABLATIONS: dict[str, Setup] = {
     "chunk 64": SMALL.with_backbone(chunk_size=64),
     "chunk 128": SMALL.with_backbone(chunk_size=128),
     "mal": SMALL.with_backbone(variant="mal"),
-    "mac": SMALL.with_backbone(variant="mac"),
-    "lmm": SMALL.with_backbone(variant="lmm", n_layers=3, d_model=28),
-    "swa (no memory)": SMALL.with_backbone(variant="swa", d_model=40),
-    "attention (no memory)": SMALL.with_backbone(variant="attention", d_model=40),
+    "mac": SMALL.with_backbone(variant="mac", d_model=31),
+    "lmm": SMALL.with_backbone(variant="lmm", n_layers=3, d_model=30),
+    "swa (no memory)": SMALL.with_backbone(variant="swa", d_model=43),
+    "attention (no memory)": SMALL.with_backbone(variant="attention", d_model=43),
     "no price on writing": _changed(write_price=0.0),
     "sigmoid gates": SMALL.with_backbone(gate="sigmoid"),
     "sigmoid gates, no price": _changed(write_price=0.0).with_backbone(gate="sigmoid"),
@@ -53,9 +59,13 @@ ABLATIONS: dict[str, Setup] = {
     "surprise threshold 2": SMALL.with_backbone(surprise_threshold=2.0),
     "auxiliary reconstruction loss 0.1": _changed(reconstruction=0.1),
     "two stages: 100 steps without memory": _changed(core_steps=100),
+    "no curriculum: 256 tokens from the start": _changed_curriculum(((256, 410),)),
+    "states carried and detached: pieces of 64": _changed(piece_length=64),
     "predictive surprise gates writing": SMALL,
+    "phrase haystack": PHRASES,
+    "phrase haystack, predictive surprise gates writing": PHRASES,
 }
-"""`predictive surprise` changes the layer: see `experiments`."""
+"""Widths of variants are those of about as many parameters; `predictive surprise` changes the layer: `experiments`."""
 
 COLUMN: dict[str, dict[str, Any]] = {
     "base (mag, bounded, depth 2, chunk 16)": {},

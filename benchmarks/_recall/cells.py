@@ -103,11 +103,11 @@ def _others() -> list[Cell]:
         *_score("shapes_swa", {"n_shapes": 4}, 2500, 100, label="four"),
         *_score("dna", MOTIF, 16 * K, 60), *_score("dna", MOTIF, K * K, 60, parts=6),
         *_score("dna_swa", MOTIF, 16 * K, 60),
-        *_score("hops", {"n_hops": 2, "n_chains": 1}, K, 200),
-        *_score("hops", {"n_hops": 2, "n_chains": 1}, 16 * K, 40),
-        *_score("copy", {"n_symbols": 4}, 256, 200), *_score("copy", {"n_symbols": 4}, 16 * K, 40),
-        *_score("parity", {"group": "parity"}, 256, 400), *_score("parity", {"group": "parity"}, 16 * K, 60),
-        *_score("permutation", {"group": "permutation"}, 256, 400),
+        *_score("hops", {"n_hops": 2, "n_chains": 4}, K, 200),
+        *_score("hops", {"n_hops": 2, "n_chains": 4}, 16 * K, 40),
+        *_score("copy", {"n_symbols": 4}, K, 200), *_score("copy", {"n_symbols": 4}, 16 * K, 40),
+        *_score("parity", {"group": "parity"}, K, 200), *_score("parity", {"group": "parity"}, 16 * K, 60),
+        *_score("permutation", {"group": "permutation"}, K, 200),
     ]  # fmt: skip
 
 

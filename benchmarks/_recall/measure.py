@@ -67,12 +67,13 @@ def score(cell: Cell, cache: Path, *, quick: bool) -> dict[str, Any]:
 def ablation(cell: Cell, cache: Path, *, quick: bool) -> dict[str, Any]:
     """Train a setting and ask for 8 needles at the longest training length, 4 times that, and 64 times."""
     setup, began = ABLATIONS[cell.setup], time.process_time()
-    change = gate_by_prediction if cell.setup.startswith("predictive") else None
+    change = gate_by_prediction if "predictive" in cell.setup else None
     model, history = models.train(setup, cell.seed, quick=quick, change=change)
     trained, found = time.process_time() - began, {}
     for length, trials in ((256, 100), (1024, 60), (16384, 12)):
         n = 1 if quick else trials
-        result = recall.score_recall(model, recall.Needles(8), length, n_trials=n, seed=1000, batch_size=12)
+        task = recall.Needles(**setup.task_arguments)
+        result = recall.score_recall(model, task, length, n_trials=n, seed=1000, batch_size=12)
         found[str(length)] = {"right": result.right, "asked": result.asked}
     last = history[-20:]
     return {
@@ -88,7 +89,6 @@ def ettm1(cell: Cell, cache: Path, *, quick: bool) -> dict[str, Any]:
     return column.ettm1(cell.setup, cell.seed, quick=quick)
 
 
-@torch.no_grad()
 def scale(cell: Cell, cache: Path, *, quick: bool) -> dict[str, Any]:
     """Cost and state of one stream, and what was recalled of 8 needles; the key-value cache's bytes beside it."""
     model, length = _model(cell, cache, quick=quick), 256 if quick else cell.arguments["length"]
@@ -96,7 +96,8 @@ def scale(cell: Cell, cache: Path, *, quick: bool) -> dict[str, Any]:
     began, rss = time.process_time(), peak_rss_mb()
     right, asked = recall.count_right(trials, recall.answers(model, trials, piece_length=PIECE))
     seconds = time.process_time() - began
-    _, state = model(trials.read(0, min(length, PIECE)))
+    with torch.no_grad():
+        _, state = model(trials.read(0, min(length, PIECE)))
     config = model.backbone.config
     return {
         "length": length, "right": right, "asked": asked, "cpu_seconds": seconds, "tokens_per_s": length / seconds,

@@ -165,7 +165,7 @@ def _ablations(parts: Parts) -> list[str]:
         "Each seed: 800, 480 and 96 answers. ETTm1: test MSE, 96 steps ahead, one pass over 57,600 rows in patches of "
         "16, trained on sequences of 2,048 rows; for the six settings named in `_recall/ablations.py`.",
         "",
-        "| setting | seeds | parameters | 256 tokens | 1,024 | 16,384 | tokens written | CPU s | ETTm1 |",
+        "| setting | seeds | parameters | 256 tokens | 1,024 | 16,384 | mean step θ | CPU s | ETTm1 |",
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for name in ABLATIONS:
@@ -174,10 +174,10 @@ def _ablations(parts: Parts) -> list[str]:
             lines.append(f"| {name} | not run | | | | | | | {_error(parts, name)} |")
             continue
         shares = " | ".join(_spread(_recalled(parts, name, length)) for length in LENGTHS)
-        written = 100 * sum(r["openness"] for r in there) / len(there)
+        written = sum(r["openness"] for r in there) / len(there)
         seconds = sum(r["train_cpu_seconds"] for r in there) / len(there)
         lines.append(
-            f"| {name} | {len(there)} | {there[0]['n_parameters']:,} | {shares} | {written:.2f} % | {seconds:.0f} "
+            f"| {name} | {len(there)} | {there[0]['n_parameters']:,} | {shares} | {written:.4f} | {seconds:.0f} "
             f"| {_error(parts, name)} |"
         )
     ridge = _errors(parts, next(iter(COLUMN)), "ridge")

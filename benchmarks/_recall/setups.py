@@ -46,18 +46,18 @@ PAIRS = Setup("Pairs", {"n_pairs": 8})
 OVERWRITE = Setup(task_arguments={"n_needles": 4, "n_writes": 3, "n_decoys": 4})
 PHRASE = Setup(task_arguments={"n_needles": 8, "haystack": "phrase"})
 DNA = Setup(  # writing is free until motifs are known: priced from the start, it stops before they are
-    "MotifPartners", {"n_motifs": 2, "motif_length": 14},
+    "MotifPartners", {"n_motifs": 2, "motif_length": 14, "n_decoys": 8},
     settings={"write_price": 2.0, "write_margin": 0.3, "free_steps": 100, "price_steps": 300},
-    curriculum=((80, 200), (160, 120), (512, 100), (1024, 80)), stem_width=18,
+    curriculum=((80, 200), (192, 150), (512, 100), (1024, 100)), stem_width=18,
 )  # fmt: skip
 SHAPES = Setup(
     "Shapes", {"n_shapes": 4}, backbone={"chunk_size": 16}, settings={"tokens_per_step": 2048},
     curriculum=((32, 300), (64, 100)),
 )  # fmt: skip
 HOPS = Setup(
-    "Hops", {"n_hops": 2, "n_chains": 2}, backbone={"n_layers": 3},
-    settings={"learning_rate": 3e-3, "free_steps": 400, "price_steps": 200},
-    curriculum=((32, 400), (64, 300), (128, 100)),
+    "Hops", {"n_hops": 2, "n_chains": 4}, backbone={"n_layers": 3},
+    settings={"learning_rate": 3e-3, "free_steps": 500, "price_steps": 200},
+    curriculum=((48, 500), (64, 300), (128, 100)),
 )  # fmt: skip
 COPY = Setup("SelectiveCopy", {"n_symbols": 4})
 PARITY = Setup("StateTracking", {"group": "parity"})
