@@ -1,16 +1,20 @@
-"""What a model that remembers nothing can reach."""
+"""What a model can reach that does not do what a task asks for."""
 
 from __future__ import annotations
 
 from collections import Counter
 
-from titans_seq.recipes.recall.tasks import CONTENT, MotifsTask, PairsTask, RecallTask, ShapesTask, StateTask
+from titans_seq.recipes.recall.tasks import CONTENT, HopsTask, MotifsTask, PairsTask, RecallTask, ShapesTask, StateTask
 
 _MOVES = ((1, 0, 2), (1, 2, 0))  # swap and rotate
 
 
 def chance_level(task: RecallTask) -> float:
-    """Return the best expected score of constant answers: a share of right ones, or a mean squared error."""
+    """Return the best expected score of constant answers: a share of right ones, or a mean squared error.
+
+    Of hops it is the score of a model that remembers the facts but follows no chain: it names any value that is no
+    key, and there is one for each chain.
+    """
     if isinstance(task, ShapesTask):
         return 1.0  # shapes have mean 0 and variance 1
     if isinstance(task, PairsTask):
@@ -19,6 +23,8 @@ def chance_level(task: RecallTask) -> float:
         return 0.25**task.partner_length
     if isinstance(task, StateTask):
         return 0.5 if task.group == "parity" else _most_frequent_permutation(task.n_steps)
+    if isinstance(task, HopsTask):
+        return 1 / task.n_chains
     return 1 / CONTENT
 
 
