@@ -108,6 +108,11 @@ def _others() -> list[Cell]:
         *_score("copy", {"n_symbols": 4}, K, 200), *_score("copy", {"n_symbols": 4}, 16 * K, 40),
         *_score("parity", {"group": "parity"}, K, 200), *_score("parity", {"group": "parity"}, 16 * K, 60),
         *_score("permutation", {"group": "permutation"}, K, 200),
+        *_score("phrase_swa", {"n_needles": 1}, 16 * K, 60, label="one"),
+        *_score("pairs_swa", {"n_pairs": 8}, 16 * K, 60),
+        *_score("hops_swa", {"n_hops": 2, "n_chains": 4}, K, 100), *_score("copy_swa", {"n_symbols": 4}, K, 200),
+        *_score("parity_swa", {"group": "parity"}, K, 200),
+        *_score("permutation_swa", {"group": "permutation"}, K, 200),
     ]  # fmt: skip
 
 

@@ -119,6 +119,8 @@ def state_bytes(state: BackboneState | SymbolState, length: int) -> dict[str, in
         if part is not None:
             n = part.keys[0].numel() * part.keys.element_size() * 2
             found[name] = n * length // part.keys.shape[1] if name == "history" else n
+    if layer.history is None:
+        found["all"] = state.nbytes // len(state.layers)  # the open chunk's rows and tails of convolutions, too
     return found
 
 

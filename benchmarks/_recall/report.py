@@ -125,20 +125,21 @@ def _scales(parts: Parts) -> list[str]:
     lines = [
         "## Scale: one stream, 8 needles",
         "",
-        "| cell | length | recalled | CPU s | peak RSS MB | memory's state, bytes per layer | key-value cache, bytes |",
-        "|---|--:|--:|--:|--:|--:|--:|",
+        "| cell | length | recalled | CPU s | peak RSS MB | state, bytes per layer | of it weights and momentum "
+        "| key-value cache, bytes |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for cell in CELLS:
         if cell.kind != "scale":
             continue
         if cell.name not in parts:
-            lines.append(f"| {cell.name} | not run | | | | | |")
+            lines.append(f"| {cell.name} | not run | | | | | | |")
             continue
         r = parts[cell.name]["results"]
-        memory = r["state_bytes"].get("memory")
+        state = " | ".join(f"{n:,}" if (n := r["state_bytes"].get(part)) else "" for part in ("all", "memory"))
         lines.append(
             f"| {cell.name} | {r['length']:,} | {r['right']} of {r['asked']} | {r['cpu_seconds']:.1f} "
-            f"| {r['peak_rss_mb']:.0f} | {'' if memory is None else f'{memory:,}'} | {r['kv_cache_bytes']:,} |"
+            f"| {r['peak_rss_mb']:.0f} | {state} | {r['kv_cache_bytes']:,} |"
         )
     return lines
 

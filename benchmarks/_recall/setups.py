@@ -79,4 +79,10 @@ SETUPS: dict[str, Setup] = {
     "copy": COPY,
     "parity": PARITY,
     "permutation": PERMUTATION,
+    "phrase_swa": PHRASE.with_backbone(variant="swa"),
+    "pairs_swa": PAIRS.with_backbone(variant="swa"),
+    "hops_swa": HOPS.with_backbone(variant="swa"),
+    "copy_swa": COPY.with_backbone(variant="swa"),
+    "parity_swa": PARITY.with_backbone(variant="swa"),
+    "permutation_swa": PERMUTATION.with_backbone(variant="swa"),
 }
