@@ -142,6 +142,11 @@ class Sessions:
         session : int
         path : path
             Folders that it lacks are made; a file that stands there is replaced.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written there, with its path.
         """
         self.peek(session).save(path, about=self._model())
 
@@ -169,7 +174,8 @@ class Sessions:
         FileNotFoundError
             If there is no such file.
         ValueError
-            If it is damaged, holds something else, or was written with another backbone.
+            If it is damaged, holds something else, or was written with another backbone: of other parameters, or
+            one that reads otherwise; the message names what differs.
         """
         return self.join(BackboneState.load(path, self._fresh, about=self._model()))
 
@@ -237,7 +243,13 @@ class Sessions:
         """What tells the backbone from others."""
         if self._about is None:
             parameters = digest(self.backbone.state_dict())
-            self._about = {"variant": self.backbone.variant, "parameters of the backbone": parameters}
+            config = {
+                name: str(value)
+                for name, value in self.backbone.config.reading(self.backbone.mixer_class.state_parts).items()
+            }
+            self._about = {
+                "variant": self.backbone.variant, **config, "parameters of the backbone": parameters,
+            }  # fmt: skip
         return self._about
 
     def _empty(self, capacity: int) -> BackboneState:
