@@ -301,7 +301,7 @@ def saved(folder: Path, variant: str = "mag", **options: Any) -> Path:
         ({"variant": "mal"}, "variant is mal, needed is mag"),
         ({"n_persistent": 2}, "n_persistent is 2, needed is 3"),
         ({"gate": "hard"}, "gate is hard, needed is sigmoid"),
-        ({"surprise_threshold": 0.5}, "surprise_threshold is 0.5, needed is 0.0"),
+        ({"surprise_threshold": 0.5}, "surprise_threshold is 0.5, needed is 0"),
         ({"hold_alpha": 0.5}, "hold_alpha is 0.5, needed is None"),
         ({"decay_before_error": True}, "rule is .*True.*, needed is .*False|decay_before_error is True"),
         ({"initial_theta": 0.1}, "parameters of the backbone is"),
@@ -322,7 +322,7 @@ def test_the_file_of_another_model_is_refused(other: dict[str, Any], message: st
     [
         ("mag", {"dropout": 0.1, "backend": "reference", "segment_length": 9}),
         ("lmm", {"window_size": 9}),
-        ("mac", {"segment_length": 7, "window_size": 5}),
+        ("mac", {"segment_length": 7, "window_size": 5, "surprise_threshold": 0}),
         ("attention", {"gate": "hard", "surprise_threshold": 1.0, "chunk_size": 3}),
     ],
 )

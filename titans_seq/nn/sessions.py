@@ -243,10 +243,8 @@ class Sessions:
         """What tells the backbone from others."""
         if self._about is None:
             parameters = digest(self.backbone.state_dict())
-            config = {
-                name: str(value)
-                for name, value in self.backbone.config.reading(self.backbone.mixer_class.state_parts).items()
-            }
+            reading = self.backbone.config.reading(self.backbone.mixer_class.state_parts)
+            config = {name: _told(value) for name, value in reading.items()}
             self._about = {
                 "variant": self.backbone.variant, **config, "parameters of the backbone": parameters,
             }  # fmt: skip
@@ -265,3 +263,8 @@ class Sessions:
 
     def _index(self, rows: Sequence[int]) -> Tensor:
         return torch.tensor(list(rows), dtype=torch.int64, device=self._fresh.position.device)
+
+
+def _told(value: object) -> str:
+    """Write a setting: 0 and 0.0 alike."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
