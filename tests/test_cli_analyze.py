@@ -133,6 +133,20 @@ def test_the_summary_is_that_of_the_table() -> None:
     assert found["drift"] == pytest.approx(mine["drift"].drop_nulls()[-1], rel=1e-5)
 
 
+@pytest.mark.parametrize("missing", ["a", "all"])
+def test_of_values_that_are_all_missing_no_share_is_told(missing: str) -> None:
+    table = pl.read_csv("made.csv")
+    names = ["a"] if missing == "a" else ["a", "b/1"]
+    table.with_columns(pl.lit(None, pl.Float64).alias(name) for name in names).write_csv("gaps.csv")
+    text = done("mine", "--data", "gaps.csv")
+    summary = json.loads(Path("mine-analysis/summary.json").read_text())
+    told = {name: {row["closed"] for row in rows} for name, rows in summary["streams"].items()}
+    assert told == {name: {None} if name in names else {0.0} for name in ("a", "b/1")}
+    assert {row["closed"] for row in summary["memories"]} == ({None} if missing == "all" else {0.0})
+    assert ("note: no tokens to learn from, all values are missing" in text) == (missing == "all")
+    assert ("θ = 0" in text) == (missing != "all")
+
+
 def test_series_rows_and_points_can_be_chosen() -> None:
     done("runs/forecast", "--series", "b/1", "--last", "40", "--max-points", "5", "--output-dir", "out", "-q")
     table = pl.read_parquet("out/analysis.parquet")

@@ -14,6 +14,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from session_streams import Alone, begin, build, difference, read
 from torch import Tensor
@@ -298,7 +299,12 @@ def saved(folder: Path, variant: str = "mag", **options: Any) -> Path:
         ({"rule": "titans"}, r"rule is \('titans', 'l2', False\), needed is \('bounded', 'l2', False\)"),
         ({"dtype": torch.float64}, "is float64 of .*, needed is float32"),
         ({"variant": "mal"}, "variant is mal, needed is mag"),
-        ({"dropout": 0.1, "n_persistent": 2}, "parameters of the backbone is"),
+        ({"n_persistent": 2}, "n_persistent is 2, needed is 3"),
+        ({"gate": "hard"}, "gate is hard, needed is sigmoid"),
+        ({"surprise_threshold": 0.5}, "surprise_threshold is 0.5, needed is 0"),
+        ({"hold_alpha": 0.5}, "hold_alpha is 0.5, needed is None"),
+        ({"decay_before_error": True}, "rule is .*True.*, needed is .*False|decay_before_error is True"),
+        ({"initial_theta": 0.1}, "parameters of the backbone is"),
     ],
 )
 def test_the_file_of_another_model_is_refused(other: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -309,6 +315,26 @@ def test_the_file_of_another_model_is_refused(other: dict[str, Any], message: st
     with pytest.raises(ValueError, match=message):
         mine.restore(tmp_path / "session")
     assert len(mine) == 0
+
+
+@pytest.mark.parametrize(
+    ("variant", "other"),
+    [
+        ("mag", {"dropout": 0.1, "backend": "reference", "segment_length": 9}),
+        ("lmm", {"window_size": 9}),
+        ("mac", {"segment_length": 7, "window_size": 5, "surprise_threshold": 0}),
+        ("attention", {"gate": "hard", "surprise_threshold": 1.0, "chunk_size": 3}),
+    ],
+)
+def test_a_backbone_that_reads_the_same_takes_the_file(variant: str, other: dict[str, Any], tmp_path: Path) -> None:
+    file, backbone = saved(tmp_path, variant), build(variant, FLOAT)
+    other_backbone = build(variant, FLOAT, **other)
+    other_backbone.load_state_dict(backbone.state_dict())
+    pools = [Sessions(backbone), Sessions(other_backbone)]
+    sessions = [pool.restore(file) for pool in pools]
+    for x in torch.randn(9, 1, 10):
+        a, b = (pool.step([session], x) for pool, session in zip(pools, sessions, strict=True))
+        assert difference(a, b) <= 1e-6
 
 
 def test_a_window_of_another_size_is_refused_in_any_form(tmp_path: Path) -> None:
@@ -370,6 +396,43 @@ def test_a_write_that_fails_loses_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     assert session in pool
     assert (tmp_path / "session").read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["session"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind"),
+    [
+        ("{tmp}/file", NotADirectoryError),
+        ("{tmp}/file/below", NotADirectoryError),
+        ("{tmp}/closed", PermissionError),
+        ("/proc/1", FileNotFoundError),
+    ],
+)
+def test_a_place_that_cannot_be_written_to_is_named(folder: str, kind: type[OSError], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "closed").mkdir(mode=0o500)
+    place = Path(folder.format(tmp=tmp_path))
+    if not place.parent.exists() and folder.startswith("/proc"):
+        pytest.skip("there is no /proc")
+    if folder.endswith("closed") and os.access(place, os.W_OK):
+        pytest.skip("everything may be written to")
+    pool, (session,) = pool_of(build("mag", FLOAT), 1)
+    with pytest.raises(kind, match="a.safetensors") as caught:
+        pool.evict(session, place / "a.safetensors")
+    assert caught.value.filename == str(place / "a.safetensors")
+    assert session in pool
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["closed", "file"]
+
+
+def test_a_disk_that_is_full_is_an_error_of_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, (session,) = pool_of(build("mag", FLOAT), 1)
+
+    def full(*_: object, **__: object) -> None:
+        raise SafetensorError("No space left on device")
+
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    with pytest.raises(OSError, match="a.safetensors cannot be written: No space left"):
+        pool.save(session, tmp_path / "a.safetensors")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_sessions_that_are_not_open_are_named(tmp_path: Path) -> None:

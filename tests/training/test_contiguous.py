@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import json
+from pathlib import Path
 from typing import Any
 
+import lightning.pytorch as pl
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from series_frames import hourly
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from titans_seq import TitansForecaster
 from titans_seq.adapters.linear import fit_linear
@@ -176,6 +181,128 @@ def test_series_shorter_than_a_piece_or_hardly_longer_than_the_horizon_are_read(
     module = setup.module()
     for batch in itertools.islice(setup.sampler(tokens=20, batch_size=3), 20):
         assert torch.isfinite(module.training_step(batch, 0))
+
+
+# --- broken off and resumed -----------------------------------------------------------------------------------
+
+
+def same_batch(a: SeriesPieces, b: SeriesPieces) -> bool:
+    return all(torch.equal(x, vars(b)[name]) for name, x in vars(a).items())
+
+
+@pytest.mark.parametrize("at", [0, 1, 3, 6, 7, 9])
+def test_a_sampler_resumed_after_any_piece_reads_the_same_batches(at: int) -> None:
+    setup = Setup()
+    sampler = setup.sampler(n_batches=7)
+    whole = [batch for _ in range(3) for batch in sampler]
+    sampler = setup.sampler(n_batches=7)
+    reading = itertools.chain(sampler, sampler)
+    read = list(itertools.islice(reading, at))
+    state = json.loads(json.dumps(sampler.state_dict()))
+    resumed = setup.sampler(n_batches=7)
+    resumed.load_state_dict(state)
+    rest_of_epoch = list(resumed)
+    assert len(rest_of_epoch) == 7 - at % 7
+    read += [*rest_of_epoch, *resumed]
+    assert all(map(same_batch, read, whole))
+
+
+def test_a_sampler_refuses_the_state_of_another_one_and_does_not_change() -> None:
+    setup = Setup()
+    sampler = setup.sampler()
+    next(iter(sampler))
+    state = sampler.state_dict()
+    for bad, message in (
+        ({"loader": state["loader"]}, "not the state of a PieceSampler: 'random' is missing"),
+        (state | {"patch_length": 2}, "patch_length was 2 in the saved state and is 4 here"),
+        (state | {"random": {"state": 3}}, "the generator is damaged"),
+        (state | {"loader": setup.sampler(seed=5).loader.state_dict()}, "seed was 5 in the saved state and is 0 here"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            sampler.load_state_dict(bad)
+    assert sampler.state_dict() == state
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_readers_whose_place_no_worker_could_share_refuse_to_be_read_by_workers(workers: int) -> None:
+    sampler = Setup().sampler(n_batches=7)
+    assert len(list(DataLoader(sampler, batch_size=None))) == 7
+    for reader in (sampler, sampler.loader):
+        with pytest.raises(RuntimeError, match=f"cannot be read by the workers .* found num_workers={workers}"):
+            list(DataLoader(reader, batch_size=None, num_workers=workers))
+
+
+class Resumable(ContiguousTraining):
+    """Keeps the losses."""
+
+    losses: tuple[float, ...] = ()
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        loss = super().training_step(batch, batch_idx)
+        self.losses = (*self.losses, loss.item())
+        return loss
+
+    def log(self, *_: Any, **__: Any) -> None:
+        """Nothing is kept."""
+
+
+class PulledPlug(pl.Callback):
+    """Ends the training after a checkpoint."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        self.path, self.step = path, step
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        if trainer.global_step == self.step:
+            trainer.save_checkpoint(self.path)
+            raise ZeroDivisionError
+
+
+def trained(setup: Setup, *callbacks: pl.Callback, resume: Path | None = None) -> Resumable:
+    """Train for three epochs of five pieces."""
+    module = Resumable(
+        setup.model, setup.linear, quantile_levels=(0.1, 0.9), learning_rate=1e-2, total_steps=15, validate=lambda: 0.0
+    )
+    trainer = pl.Trainer(
+        max_epochs=3, callbacks=[*callbacks], accelerator="cpu", logger=False, enable_checkpointing=False,
+        enable_model_summary=False, enable_progress_bar=False, gradient_clip_val=1.0,
+    )  # fmt: skip
+    with contextlib.suppress(ZeroDivisionError):
+        trainer.fit(module, setup.sampler(n_batches=5), ckpt_path=resume, weights_only=True)
+    return module
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("variant", "at"), [("mag", 1), ("mag", 5), ("mac", 8), ("swa", 4), ("attention", 7)])
+def test_a_training_broken_off_and_resumed_is_the_one_that_was_not(variant: str, at: int, tmp_path: Path) -> None:
+    whole_setup, setup, after = Setup(variant), Setup(variant), Setup(variant)
+    whole = trained(whole_setup)
+    before = trained(setup, PulledPlug(tmp_path / "part", at))
+    with torch.no_grad():
+        for weight in after.model.parameters():
+            weight.zero_()  # all is to come from the checkpoint
+    resumed = trained(after, resume=tmp_path / "part")
+    assert (len(whole.losses), len(before.losses)) == (15, at)
+    assert before.losses + resumed.losses == whole.losses
+    for name, weight in whole.model.state_dict().items():
+        assert torch.equal(resumed.model.state_dict()[name], weight), name
+    assert whole.carried is not None and resumed.carried is not None
+    for name, x in whole.carried.tensors().items():
+        assert ".start." in name or torch.equal(resumed.carried.tensors()[name], x), name
+
+
+def test_a_checkpoint_loaded_and_saved_again_before_a_step_keeps_the_carried_state() -> None:
+    setup = Setup()
+    module, other = setup.module(), setup.module()
+    checkpoint: dict[str, Any] = {}
+    module.on_save_checkpoint(checkpoint)
+    assert checkpoint == {"carried_state": None}
+    module.training_step(next(iter(setup.sampler())), 0)
+    module.on_save_checkpoint(checkpoint)
+    other.on_load_checkpoint(checkpoint)
+    again: dict[str, Any] = {}
+    other.on_save_checkpoint(again)
+    assert again["carried_state"] is checkpoint["carried_state"] is not None
 
 
 # --- the forecaster ----------------------------------------------------------------------------------------

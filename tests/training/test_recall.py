@@ -115,7 +115,7 @@ def test_the_price_is_that_of_the_mean_openness_with_its_margin() -> None:
 
 
 def test_the_price_grows_from_nothing_after_the_cores_steps() -> None:
-    chosen = settings(write_price=0.5, price_steps=4, core_steps=3)
+    chosen = settings(steps=9, write_price=0.5, price_steps=4, core_steps=3)
     assert [chosen.price(step) for step in range(9)] == [0, 0, 0, 0, 0.125, 0.25, 0.375, 0.5, 0.5]
     later = replace(chosen, free_steps=2)
     assert [later.price(step) for step in range(7)] == [0, 0, 0, 0, 0, 0, 0.125]
@@ -133,10 +133,11 @@ def test_while_the_core_learns_nothing_of_the_memory_does(variant: str) -> None:
     assert names and all(during[name] is None for name in names)
     assert all(after[name] is not None for name in names)
     assert during["head.weight"] is not None and during["head.weight"].any()
-    before = parameters(model)
-    train_recall(model, TASK.draw, replace(chosen, curriculum=[Stage(LENGTH, 2)]))
-    now = parameters(model)
+    before, seen = parameters(model), []
+    train_recall(model, TASK.draw, chosen, on_step=lambda _: seen.append(parameters(model)))
+    now = seen[1]
     assert all(torch.equal(now[name], before[name]) for name in names)
+    assert any(not torch.equal(seen[2][name], before[name]) for name in names)
     assert not torch.equal(now["head.weight"], before["head.weight"])
 
 
@@ -286,6 +287,7 @@ def test_the_default_curriculum_has_its_steps() -> None:
         ({"price_steps": -1}, "price_steps must be at least 0, found -1"),
         ({"reconstruction": float("nan")}, "reconstruction must be at least 0, found nan"),
         ({"core_steps": -2}, "core_steps must be at least 0, found -2"),
+        ({"core_steps": 3}, "core_steps must be less than the 3 steps of the curriculum, .* found 3"),
         ({"seed": -1}, "seed must be at least 0, found -1"),
     ],
 )

@@ -85,7 +85,8 @@ def _totals(ledgers: Sequence[Ledger]) -> dict[str, NDArray[np.float64]]:
     total = np.sum([x.total.sum(0) for x in ledgers], 0)
     mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
     means = {name: mean[..., i] for i, name in enumerate(QUANTITIES)}
-    closed = np.sum([x.closed for x in ledgers], 0) / np.maximum(count[..., QUANTITIES.index("theta")], 1)
+    learned = count[..., QUANTITIES.index("theta")]
+    closed = np.where(learned > 0, np.sum([x.closed for x in ledgers], 0) / np.maximum(learned, 1), np.nan)
     top = quantile(np.sum([x.histogram for x in ledgers], 0), 0.99)
     means["drift"] = np.mean([x.last_drift for x in ledgers], 0)
     first = {"closed": closed, "surprise": means.pop("surprise"), "surprise_q99": top}

@@ -55,8 +55,8 @@ class MemoryAnalysis:
         ``surprise_max``, ``theta_max``, … its largest values.
     summary : polars.DataFrame
         One row per stream, layer and head, over all its tokens however much the table was thinned: ``tokens``,
-        ``closed`` (share of tokens with step exactly 0, of those not masked), means, ``surprise_q99`` (99 % of the
-        tokens stay below, to 1 %), and the last ``drift``.
+        ``closed`` (share of tokens with step exactly 0, of those not masked; null where all are), means,
+        ``surprise_q99`` (99 % of the tokens stay below, to 1 %), and the last ``drift``.
     overall : polars.DataFrame
         The same over all streams, one row per layer and head; ``drift`` is their mean.
     """

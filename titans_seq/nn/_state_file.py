@@ -49,6 +49,20 @@ def load_state(path: str | os.PathLike[str], like: BackboneState, about: Mapping
     return state
 
 
+def packed_state(state: BackboneState) -> dict[str, Any]:
+    """Return what belongs to the rows as tensors by name and a description of them: plain values to be pickled."""
+    tensors: dict[str, Tensor] = {}
+    description = pack(state, "", tensors)
+    return {"tensors": {name: x.detach().clone() for name, x in tensors.items()}, "description": description}
+
+
+def unpacked_state(packed: Mapping[str, Any], like: BackboneState) -> BackboneState:
+    """Put together what `packed_state` returned, on the device of ``like``, from which the model's part is taken."""
+    tensors = {name: x.to(like.position.device, copy=True) for name, x in packed["tensors"].items()}
+    state: BackboneState = unpack(packed["description"], "", tensors, like, _KINDS)
+    return state
+
+
 def _memories(state: BackboneState) -> dict[str, str]:
     """Digest of the memories' initial weights: they tell one model from another of its shape."""
     initial = [() if layer.memory is None else layer.memory.initial for layer in state.layers]

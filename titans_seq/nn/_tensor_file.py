@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -28,21 +29,41 @@ def write(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], state: An
         How they hang together.
     about : mapping from str to str
         What wrote them.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written there, with its path.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file  # the layers need torch only
 
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     # Copies: safetensors wants no two tensors to share storage, and a view would be written with what it is a view of.
     own = {name: x.detach().cpu().clone(memory_format=torch.contiguous_format) for name, x in tensors.items()}
     head = {"format": FORMAT, "state": json.dumps(state), "about": json.dumps(about)}
     head["sha256"] = digest(own, head["state"], head["about"])
-    part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
+    part = _begun(target)
     try:
         save_file(own, part, metadata=head)
         part.replace(target)
+    except SafetensorError as error:
+        raise OSError(f"{target} cannot be written: {error}") from None
     finally:
         part.unlink(missing_ok=True)
+
+
+def _begun(target: Path) -> Path:
+    """Make an empty file beside the target, and the folders that it lacks."""
+    part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.touch(exist_ok=False)
+    except OSError as error:
+        # That its folder exists is no fault: that it is a file is.
+        number = errno.ENOTDIR if isinstance(error, FileExistsError) else error.errno
+        raise OSError(number, os.strerror(number or 0), str(target)) from None
+    return part
 
 
 def read(path: str | os.PathLike[str], device: torch.device) -> tuple[dict[str, Tensor], Any, dict[str, str]]:

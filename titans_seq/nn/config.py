@@ -67,6 +67,16 @@ class BlockConfig:
         """Tokens per segment of memory as context."""
         return self.window_size if self.segment_length is None else self.segment_length
 
+    def reading(self, parts: frozenset[str]) -> dict[str, Any]:
+        """Return what decides on how blocks of given parameters read, of a variant whose state has these ``parts``.
+
+        Neither the backend belongs to it nor what is for training only.
+        """
+        left_out = _NOT_IN_READING | (set() if "window" in parts else {"window_size"})
+        left_out |= set() if "memory" in parts else _MEMORY_OPTIONS
+        found = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in left_out}
+        return found | ({"segment_length": self.segment} if "segment" in parts else {})
+
     def memory(self) -> NeuralMemory:
         """Build the block's memory layer."""
         names = {f.name for f in fields(self)} & _MEMORY_OPTIONS
@@ -81,6 +91,10 @@ class BlockConfig:
         return FullAttention(self.d_model, self.n_heads)
 
 
+# How fast, how it is trained, and where training begins.
+_NOT_IN_READING = {
+    "segment_length", "backend", "dropout", "initial_theta", "initial_eta", "initial_alpha", "association",
+}  # fmt: skip
 _MEMORY_OPTIONS = {
     "memory_depth", "memory_expansion", "chunk_size", "rule", "loss", "surprise_threshold", "backend",
     "initial_theta", "initial_eta", "initial_alpha", "gate", "association",

@@ -142,6 +142,11 @@ class Sessions:
         session : int
         path : path
             Folders that it lacks are made; a file that stands there is replaced.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written there, with its path.
         """
         self.peek(session).save(path, about=self._model())
 
@@ -169,7 +174,8 @@ class Sessions:
         FileNotFoundError
             If there is no such file.
         ValueError
-            If it is damaged, holds something else, or was written with another backbone.
+            If it is damaged, holds something else, or was written with another backbone: of other parameters, or
+            one that reads otherwise; the message names what differs.
         """
         return self.join(BackboneState.load(path, self._fresh, about=self._model()))
 
@@ -237,7 +243,11 @@ class Sessions:
         """What tells the backbone from others."""
         if self._about is None:
             parameters = digest(self.backbone.state_dict())
-            self._about = {"variant": self.backbone.variant, "parameters of the backbone": parameters}
+            reading = self.backbone.config.reading(self.backbone.mixer_class.state_parts)
+            config = {name: _told(value) for name, value in reading.items()}
+            self._about = {
+                "variant": self.backbone.variant, **config, "parameters of the backbone": parameters,
+            }  # fmt: skip
         return self._about
 
     def _empty(self, capacity: int) -> BackboneState:
@@ -253,3 +263,8 @@ class Sessions:
 
     def _index(self, rows: Sequence[int]) -> Tensor:
         return torch.tensor(list(rows), dtype=torch.int64, device=self._fresh.position.device)
+
+
+def _told(value: object) -> str:
+    """Write a setting: 0 and 0.0 alike."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -165,6 +165,11 @@ class BackboneState(StateTree):
             Folders that it lacks are made; a file that stands there is replaced.
         about : mapping from str to str, optional
             Whose state it is, for `load` to insist on.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written there, with its path.
         """
         from titans_seq.nn._state_file import save_state  # it imports this module
 

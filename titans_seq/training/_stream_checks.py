@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from torch.utils.data import get_worker_info
 
 IntArray = NDArray[np.int64]
 
@@ -43,6 +44,18 @@ def check_counter(name: str, value: Any, most: int | None) -> None:
     """Raise a ValueError if a saved counter is no integer from 0 to ``most``."""
     if not isinstance(value, int) or value < 0 or (most is not None and value > most):
         raise ValueError(f"in the saved state {name} is {value!r}, which no loader of these streams counts to")
+
+
+def refuse_workers(reader: str) -> None:
+    """Raise a RuntimeError within a worker of a `DataLoader`.
+
+    Every worker has a copy: each would read the whole epoch, and the one that is asked for its state would not move.
+    """
+    if (worker := get_worker_info()) is not None:
+        raise RuntimeError(
+            f"{reader} cannot be read by the workers of a DataLoader, found num_workers={worker.num_workers}: what it "
+            "hands out goes on where the last batch stood, and every worker has a copy; use num_workers=0"
+        )
 
 
 def checked_integer(name: str, value: Any, least: int) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch.utils.data import IterableDataset
 from titans_seq.adapters.calendar import calendar_features
 from titans_seq.adapters.scaled import IntArray, ScaledPanel
 from titans_seq.adapters.tokens import Patching
+from titans_seq.training._stream_checks import refuse_workers
 from titans_seq.training.sampling import Stretch
 from titans_seq.training.streams import Pieces, StreamLoader
 
@@ -41,6 +43,10 @@ class PieceSampler(IterableDataset[SeriesPieces]):
 
     Scaling and linear forecast look back at all rows of the series, as they do for a stream that was read from
     its first row on.
+
+    Iterating reads one epoch, or the rest of one that was broken off. Where it stands is in `state_dict`, so that a
+    `lightning.pytorch.Trainer` that is given the sampler itself for its batches, in no `DataLoader`, has it in its
+    checkpoints. It is read in one process: within the workers of a `DataLoader` it raises a RuntimeError.
 
     Parameters
     ----------
@@ -88,9 +94,39 @@ class PieceSampler(IterableDataset[SeriesPieces]):
         return len(self.loader)
 
     def __iter__(self) -> Iterator[SeriesPieces]:
-        """Read one epoch."""
+        """Read the rest of the epoch."""
+        refuse_workers(type(self).__name__)
         for pieces in self.loader:
             yield self.read(pieces)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return plain numbers from which a sampler made with the same arguments goes on, batch for batch."""
+        return {
+            "loader": self.loader.state_dict(),
+            "random": self.random.bit_generator.state,
+            "patch_length": self.patching.patch_length,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` returned.
+
+        Raises
+        ------
+        ValueError
+            If the state is of a sampler made with other arguments, or damaged. Nothing is changed then.
+        """
+        for name in ("loader", "random", "patch_length"):
+            if name not in state:
+                raise ValueError(f"this is not the state of a PieceSampler: {name!r} is missing")
+        if (found := state["patch_length"]) != (here := self.patching.patch_length):
+            raise ValueError(f"patch_length was {found} in the saved state and is {here} here")
+        random = np.random.default_rng()
+        try:
+            random.bit_generator.state = state["random"]
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"in the saved state the generator is damaged: {error!r}") from None
+        self.loader.load_state_dict(state["loader"])
+        self.random = random
 
     def read(self, pieces: Pieces) -> SeriesPieces:
         """Gather the rows of pieces."""

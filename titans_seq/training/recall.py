@@ -81,7 +81,7 @@ class RecallSettings:
         Weight of the memory's own loss ½‖f(k) − v‖² (L = L_main + λ · L_memory).
     core_steps : int
         First steps in which what the memories return is zero and writing is free: the core learns first, the
-        memory after it.
+        memory after it. Fewer than all.
     piece_length : int
         Longer streams are read in pieces whose state is carried and detached (truncated backpropagation).
     seed : int
@@ -116,6 +116,8 @@ class RecallSettings:
             "seed",
         ):
             _check(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
+        fewer = f"less than the {self.total_steps} steps of the curriculum, else no memory is trained"
+        _check(self.core_steps < self.total_steps, "core_steps", fewer, self.core_steps)
 
     @property
     def total_steps(self) -> int:

@@ -14,6 +14,7 @@ from torch.utils.data import IterableDataset
 from titans_seq.adapters.calendar import calendar_features
 from titans_seq.adapters.scaled import IntArray, ScaledPanel
 from titans_seq.adapters.tokens import Patching
+from titans_seq.training._stream_checks import refuse_workers
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ class StretchSampler(IterableDataset[Stretch]):
 
     def __iter__(self) -> Iterator[Stretch]:
         """Draw one epoch."""
+        refuse_workers(type(self).__name__)
         for _ in range(self.n_batches):
             yield self.draw()
 

@@ -17,7 +17,13 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from titans_seq.nn import BackboneState
-from titans_seq.training._stream_checks import check_counter, check_rows, checked_integer, checked_lengths
+from titans_seq.training._stream_checks import (
+    check_counter,
+    check_rows,
+    checked_integer,
+    checked_lengths,
+    refuse_workers,
+)
 
 IntArray = NDArray[np.int64]
 _COUNTERS = ("passes", "taken", "pieces_read")
@@ -55,7 +61,8 @@ class StreamLoader(IterableDataset[Pieces]):
     through all streams. A stream is begun at a random place within its first piece and its first half, so that
     pieces are not cut at the same places in every pass; from there on each of its tokens is read once.
 
-    Iterating reads one epoch. It goes on where the last one stood, in the middle of streams or of an epoch.
+    Iterating reads one epoch. It goes on where the last one stood, in the middle of streams or of an epoch; hence it
+    is read in one process, and within the workers of a `DataLoader` it raises a RuntimeError.
 
     Parameters
     ----------
@@ -110,6 +117,7 @@ class StreamLoader(IterableDataset[Pieces]):
 
     def __iter__(self) -> Iterator[Pieces]:
         """Read the rest of the epoch."""
+        refuse_workers(type(self).__name__)
         more = True
         while more:
             pieces = self._next()

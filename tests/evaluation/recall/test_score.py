@@ -223,3 +223,12 @@ def test_an_error_depends_on_neither_batches_nor_pieces_and_needs_two_trials_for
 def test_sizes_below_one_are_named(sizes: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(sizes))} must be at least 1, found 0"):
         score_recall(untrained(), Needles(), 20, **({"n_trials": 2, "seed": 0} | sizes))
+
+
+def test_a_score_of_values_and_an_error_of_symbols_name_what_to_use_instead() -> None:
+    torch.manual_seed(0)
+    vectors = VectorModel(8, 8, Backbone(d_model=8, n_layers=1, chunk_size=8, window_size=8)).eval()
+    with pytest.raises(TypeError, match="answers of task 'shapes_2' are values: use recall_error"):
+        score_recall(vectors, Shapes(2), 30, n_trials=2, seed=0)
+    with pytest.raises(TypeError, match="answers of task 'needles_1_random' are symbols: use score_recall"):
+        recall_error(untrained(), Needles(), 20, n_trials=2, seed=0)

@@ -241,12 +241,12 @@ def test_numbers_of_permutations_are_a_group() -> None:
         (lambda: Needles(n_writes=0), "n_writes must be at least 1, found 0"),
         (lambda: Needles(n_decoys=-1), "n_decoys must be at least 0, found -1"),
         (lambda: Needles(haystack="hay"), "haystack must be one of 'random', 'phrase', found 'hay'"),
-        (lambda: Needles(65).draw(1, 1000, generator(0)), "65 different keys are asked for, the vocabulary has 64"),
+        (lambda: Needles(65), "65 needles need 65 different symbols, the vocabulary has 64"),
         (lambda: Pairs(33), "n_pairs must be at most 32, found 33"),
         (lambda: SelectiveCopy(0), "n_symbols must be at least 1, found 0"),
         (lambda: Hops(4), "n_hops must be at most 3, found 4"),
         (lambda: Hops(0), "n_hops must be at least 1, found 0"),
-        (lambda: Hops(3, 17).draw(1, 1000, generator(0)), "68 different keys are asked for, the vocabulary has 64"),
+        (lambda: Hops(3, 17), "17 chains of 3 facts need 68 different symbols, the vocabulary has 64"),
         (lambda: StateTracking("cyclic"), "group must be one of 'parity', 'permutation', found 'cyclic'"),
         (lambda: StateTracking(n_steps=0), "n_steps must be at least 1, found 0"),
         (lambda: MotifPartners(GENOME, 5), "n_motifs must be at most n_known, found 5 of 4"),
@@ -259,6 +259,30 @@ def test_numbers_of_permutations_are_a_group() -> None:
 def test_tasks_that_cannot_be_are_refused(make: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda: Needles(1.5), "n_needles"),
+        (lambda: Needles(True), "n_needles"),
+        (lambda: Needles(n_decoys=0.5), "n_decoys"),
+        (lambda: Pairs(2.0), "n_pairs"),
+        (lambda: SelectiveCopy("2"), "n_symbols"),
+        (lambda: Hops(2.0), "n_hops"),
+        (lambda: Hops(2, 1.5), "n_chains"),
+        (lambda: StateTracking(n_steps=8.0), "n_steps"),
+        (lambda: MotifPartners(GENOME, 2.0), "n_motifs"),
+        (lambda: Shapes(1.5), "n_shapes"),
+    ],
+)
+def test_counts_are_integers(make: Callable[[], object], name: str) -> None:
+    with pytest.raises(TypeError, match=f"{name} must be an integer, found"):
+        make()
+
+
+def test_counts_may_be_integers_of_numpy() -> None:
+    assert Needles(np.int64(3)) == Needles(3)
 
 
 def test_decoys_are_near_copies_that_are_never_asked_for() -> None:

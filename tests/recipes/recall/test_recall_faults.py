@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 
 from titans_seq.evaluation import recall
@@ -15,7 +16,7 @@ from titans_seq.nn.variants import VARIANTS
 from titans_seq.recipes import RecallRecipe, Recipe, RecipeError, _cross, list_recipes, load_recipe
 from titans_seq.recipes.recall import cross
 from titans_seq.recipes.recall.schema import RECALL_RECIPES, BackboneModel, Genome, RecallTrain
-from titans_seq.recipes.recall.tasks import CONTENT, NeedlesTask
+from titans_seq.recipes.recall.tasks import CONTENT, MotifsTask, NeedlesTask
 from titans_seq.training.recall import RecallSettings
 
 NEEDLES = "schema: 1\ntask: {kind: recall, name: needles}\n"
@@ -198,6 +199,15 @@ def test_a_forecast_of_a_genome_has_its_place() -> None:
             MOTIFS + "evaluate: {lengths: [{length: 3000000, trials: 1}]}\n",
             "r.yaml:4:23: evaluate.lengths.0.length: streams of 3000000 bases are longer than this part of the genome,",
         ),
+        (
+            MOTIFS.replace("motifs}", "motifs, motif_length: 1, n_known: 9}"),
+            "r.yaml:2:36: task.motif_length: 9 motifs (n_known) of 1 bases are not all different: use longer ones",
+        ),
+        (
+            NEEDLES + "train: {core_steps: 5, curriculum: [[64, 2], [128, 3]]}\n",
+            "r.yaml:3:9: train.core_steps: must be less than the 5 steps of the curriculum, else no memory is trained",
+        ),
+        (NEEDLES + "train: {core_steps: 450}\n", "r.yaml:3:9: train.core_steps: must be less than the 450 steps of t"),
         (MOTIFS + "train: {n_motifs: 5, curriculum: [[256, 1]]}\n", "r.yaml:4:9: train.n_motifs: 5 motifs cannot be p"),
         (
             NEEDLES.replace("needles", "hops, n_chains: 22") + "train: {curriculum: [[256, 1]]}\n",
@@ -265,6 +275,21 @@ def test_attention_reads_no_long_streams_unless_told_to() -> None:
 
 def test_the_parts_of_a_genome_are_those_of_its_card() -> None:
     assert Genome(name="ecoli_w", train_fraction=0.25).parts() == (1224363, 3673089)
+
+
+@pytest.mark.parametrize("motif_length", [1, 2, 3, 4, 6])
+def test_motifs_that_are_not_all_different_are_found_as_the_task_finds_them(motif_length: int) -> None:
+    sequence = np.zeros(100, np.uint8)
+    for n_known in range(1, 40):
+        task = MotifsTask(
+            kind="recall", name="motifs", motif_length=motif_length, n_known=n_known, n_motifs=1, partner_length=1
+        )
+        try:
+            recall.MotifPartners(sequence, motif_length=motif_length, n_known=n_known)
+            possible = True
+        except ValueError:
+            possible = False
+        assert (task.motifs_fault() is None) == possible
 
 
 def test_a_task_says_how_long_its_streams_must_be() -> None:

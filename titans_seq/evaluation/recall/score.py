@@ -131,9 +131,18 @@ def score_recall(
         Streams read side by side; they are the same streams whatever it is.
     piece_length, **options
         As in `answers`.
+
+    Raises
+    ------
+    TypeError
+        If the answers of the task are no symbols but values: see `recall_error`.
     """
     right, asked = 0, 0
     for trials in draw_batches(task, length, n_trials=n_trials, seed=seed, batch_size=batch_size):
+        if trials.answers.is_floating_point():
+            raise TypeError(
+                f"the answers of task {task.name!r} are values: use recall_error, score_recall counts symbols"
+            )
         hits, n = count_right(trials, answers(model, trials, piece_length=piece_length, **options))
         right, asked = right + hits, asked + n
     return RecallScore(task.name, length, right, asked, n_trials)
@@ -153,9 +162,18 @@ def recall_error(
     """Mean squared error of recalled values, and its standard error over trials; arguments as `score_recall`.
 
     A single trial has no standard error: NaN.
+
+    Raises
+    ------
+    TypeError
+        If the answers of the task are no values but symbols: see `score_recall`.
     """
     errors = []
     for trials in draw_batches(task, length, n_trials=n_trials, seed=seed, batch_size=batch_size):
+        if not trials.answers.is_floating_point():
+            raise TypeError(
+                f"the answers of task {task.name!r} are symbols: use score_recall, recall_error is for values"
+            )
         found = answers(model, trials, piece_length=piece_length, **options)
         errors.append((found.cpu() - trials.answers).square().mean((1, 2)))
     error = torch.cat(errors)

@@ -48,6 +48,7 @@ class Needles:
     def __post_init__(self) -> None:
         at_least(1, n_needles=self.n_needles, n_writes=self.n_writes)
         at_least(0, n_decoys=self.n_decoys)
+        _check_symbols(self.n_needles, f"{self.n_needles} needles")
         check_kind(self.haystack)
 
     @property
@@ -182,6 +183,7 @@ class Hops:
         at_least(1, n_hops=self.n_hops, n_chains=self.n_chains)
         if self.n_hops > len(ASK_HOPS):
             raise ValueError(f"n_hops must be at most {len(ASK_HOPS)}, found {self.n_hops}")
+        _check_symbols(self.n_chains * (self.n_hops + 1), f"{self.n_chains} chains of {self.n_hops} facts")
         check_kind(self.haystack)
 
     @property
@@ -253,9 +255,13 @@ def _permute(steps: IntArray) -> IntArray:
     return np.array([numbers[tuple(row)] for row in things.tolist()], np.int64)
 
 
-def _distinct(n: int, count: int, random: np.random.Generator) -> IntArray:
+def _check_symbols(count: int, what: str) -> None:
+    """Raise a ValueError if so many different symbols there are not."""
     if count > CONTENT:
-        raise ValueError(f"{count} different keys are asked for, the vocabulary has {CONTENT}")
+        raise ValueError(f"{what} need {count} different symbols, the vocabulary has {CONTENT}")
+
+
+def _distinct(n: int, count: int, random: np.random.Generator) -> IntArray:
     return random.permuted(np.tile(np.arange(CONTENT), (n, 1)), axis=1)[:, :count]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
+from numbers import Integral
 from typing import Protocol
 
 import numpy as np
@@ -126,8 +127,10 @@ def _n_questions(trials: Trials) -> int:
 
 
 def at_least(least: int, **counts: int) -> None:
-    """Raise a ValueError that names a count below ``least``."""
+    """Raise a TypeError that names what is no count, or a ValueError that names a count below ``least``."""
     for name, count in counts.items():
+        if isinstance(count, bool) or not isinstance(count, Integral):
+            raise TypeError(f"{name} must be an integer, found {count!r}")
         if count < least:
             raise ValueError(f"{name} must be at least {least}, found {count}")
 

@@ -53,7 +53,7 @@ def analyze_model(model: Path, question: Question, *, folder: Path | None = None
         summary = _summary(found, answer)
         title = f"memories of {found.own.name} ({answer.facts['variant']})"
         write_analysis(partial, answer, summary, title)
-    return Analysis(target, summary, answer.notes)
+    return Analysis(target, summary, [*_notes(summary), *answer.notes])
 
 
 def _ask(found: ModelFolder, question: Question) -> Answer:
@@ -64,6 +64,12 @@ def _ask(found: ModelFolder, question: Question) -> Answer:
     from titans_seq.recipes.analysis.series import analyze_series_model
 
     return analyze_series_model(found, question)
+
+
+def _notes(summary: dict[str, Any]) -> list[str]:
+    """Say so where the memories had nothing to learn from: then nothing is known of their steps."""
+    learned = any(row["closed"] is not None for row in summary["memories"])
+    return [] if learned else ["no tokens to learn from, all values are missing: the memories learned nothing here"]
 
 
 def _summary(found: ModelFolder, answer: Answer) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from titans_seq.recipes._cross import D_MODEL, N_HEADS, Fault
 from titans_seq.recipes.recall.schema import RecallRecipe
-from titans_seq.recipes.recall.tasks import ShapesTask
+from titans_seq.recipes.recall.tasks import MotifsTask, ShapesTask
 
 # Defaults of Backbone and RecallSettings, which cannot be imported here; so are the two of `_cross`.
 VARIANT = "mag"
@@ -15,7 +15,15 @@ CURRICULUM = ((64, 250), (128, 100), (256, 100))
 
 def recall_faults(recipe: RecallRecipe) -> list[Fault]:
     """Return the path and description of each."""
-    return [*_counts(recipe), *_model(recipe), *_curriculum(recipe), *_lengths(recipe), *_controls(recipe)]
+    return [
+        *_counts(recipe),
+        *_motifs(recipe),
+        *_model(recipe),
+        *_core_steps(recipe),
+        *_curriculum(recipe),
+        *_lengths(recipe),
+        *_controls(recipe),
+    ]
 
 
 def _counts(recipe: RecallRecipe) -> Iterator[Fault]:
@@ -26,6 +34,22 @@ def _counts(recipe: RecallRecipe) -> Iterator[Fault]:
         fault = recipe.task.count_fault(count)
         if fault:
             yield (section, counted), fault
+
+
+def _motifs(recipe: RecallRecipe) -> Iterator[Fault]:
+    fault = recipe.task.motifs_fault() if isinstance(recipe.task, MotifsTask) else None
+    if fault:
+        yield ("task", "motif_length"), fault
+
+
+def _core_steps(recipe: RecallRecipe) -> Iterator[Fault]:
+    steps = sum(steps for _, steps in recipe.train.curriculum or CURRICULUM)
+    core_steps = recipe.train.core_steps or 0
+    if core_steps >= steps:
+        yield (
+            ("train", "core_steps"),
+            f"must be less than the {steps} steps of the curriculum, else no memory is trained; found {core_steps}",
+        )
 
 
 def _model(recipe: RecallRecipe) -> Iterator[Fault]:

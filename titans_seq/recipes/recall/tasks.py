@@ -14,6 +14,8 @@ from titans_seq.recipes.schema import Count, CountOrZero, Section
 
 CONTENT = 64
 """Symbols for keys, values and filler."""
+MOTIFS_SEED = 12
+"""What the known motifs of task `motifs` are drawn with."""
 
 Keys = Annotated[int, Field(ge=1, le=CONTENT)]
 PairKeys = Annotated[int, Field(ge=1, le=CONTENT // 2)]
@@ -138,6 +140,17 @@ class MotifsTask(RecallTask):
     def count_fault(self, count: int) -> str | None:
         """Motifs of a stream are different ones."""
         return f"{count} motifs cannot be planted, n_known is {self.n_known}" if count > self.n_known else None
+
+    def motifs_fault(self) -> str | None:
+        """Describe why the known motifs, which are drawn, are not all different."""
+        import numpy as np
+
+        enough = 4 ** min(self.motif_length, 32) >= self.n_known
+        if enough:
+            drawn = np.random.default_rng(MOTIFS_SEED).integers(0, 4, (self.n_known, self.motif_length))
+            enough = len(np.unique(drawn, axis=0)) == self.n_known
+        what = f"{self.n_known} motifs (n_known) of {self.motif_length} bases"
+        return None if enough else f"{what} are not all different: use longer ones"
 
 
 class ShapesTask(RecallTask):
