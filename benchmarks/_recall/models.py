@@ -67,7 +67,8 @@ def train(
     ``change`` is done to the model before it is trained.
     """
     curriculum = tuple(Stage(length, 2 if quick else steps) for length, steps in setup.curriculum)
-    settings = RecallSettings(curriculum=curriculum, seed=seed + 1, **setup.settings)
+    chosen = setup.settings | ({"core_steps": 0} if quick else {})  # there are too few steps for two stages
+    settings = RecallSettings(curriculum=curriculum, seed=seed + 1, **chosen)
     model = make_model(setup, seed)
     if change is not None:
         change(model)
