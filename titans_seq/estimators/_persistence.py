@@ -73,6 +73,7 @@ def _describe(forecaster: TitansForecaster) -> dict[str, Any]:
         "ids": forecaster.ids_,
         "network_weight": forecaster._combination.weight,
         "use_spread": forecaster._combination.use_spread,
+        "validation_score": None if np.isnan(forecaster._combination.score) else forecaster._combination.score,
         "alarm_level": forecaster._combination.alarm_level,
         "fit_seconds": forecaster.fit_seconds_,
         "history": forecaster.history_,
@@ -94,7 +95,10 @@ def _restore(kind: type[Forecaster], tensors: dict[str, Tensor], description: di
     forecaster._spread = own.get("spread", own["scale"])  # models saved before `score` came have none
     integer = frequency.kind == "integer"
     forecaster._origins = own["origins"] if integer else own["origins"].view("datetime64[ns]")
+    score = description.get("validation_score")
     chosen = Combination(description["network_weight"], description["use_spread"], own["offsets"])
+    if score is not None:
+        chosen = replace(chosen, score=score)
     if "usual" in own:  # models saved before there was `surprise` have none
         chosen = replace(chosen, usual=own["usual"], alarm_level=float(description["alarm_level"]))
     forecaster._combination = chosen

@@ -110,6 +110,9 @@ class TitansForecaster(BaseEstimator):
     frequency_ : Frequency
     ids_ : list
         Ids of the series, in the order of the output.
+    validation_score_ : float
+        Mean squared error of the validation rows, each series in units of its standard deviation on the rows that
+        are fitted to: compares settings, such as context lengths. NaN if there were no such rows.
     n_parameters_ : int
         Learned numbers of the network and of the linear map.
     fit_seconds_ : float
@@ -265,7 +268,8 @@ class TitansForecaster(BaseEstimator):
 
     def _set_derived(self) -> None:
         """Set what follows from the rest."""
-        self.network_weight_, self.online_linear_ = self._combination.weight, self._settings.online_linear
+        self.network_weight_, self.validation_score_ = self._combination.weight, self._combination.score
+        self.online_linear_ = self._settings.online_linear
         self.anomaly_threshold_ = self._combination.alarm_level
         self.context_length_, self.patch_length_ = self._settings.context_length, self._settings.patch_length
         self.n_parameters_ = self._model.n_parameters() + self.linear_.weights.size + self.linear_.bias.size
