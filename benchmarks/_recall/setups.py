@@ -48,7 +48,7 @@ PHRASE = Setup(task_arguments={"n_needles": 8, "haystack": "phrase"})
 DNA = Setup(  # writing is free until motifs are known: priced from the start, it stops before they are
     "MotifPartners", {"n_motifs": 2, "motif_length": 14, "n_decoys": 8},
     settings={"write_price": 2.0, "write_margin": 0.3, "free_steps": 100, "price_steps": 300},
-    curriculum=((80, 200), (192, 150), (512, 100), (1024, 100)), stem_width=18,
+    curriculum=((80, 200), (192, 150), (512, 150), (1024, 150)), stem_width=18,
 )  # fmt: skip
 SHAPES = Setup(
     "Shapes", {"n_shapes": 4}, backbone={"chunk_size": 16}, settings={"tokens_per_step": 2048},

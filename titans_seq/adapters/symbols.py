@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from titans_seq.nn import Backbone, BackboneState
 from titans_seq.nn._ragged import last_rows
@@ -45,7 +46,8 @@ class SymbolModel(StreamModel):
     n_symbols, n_classes : int
     backbone : Backbone
     stem_width : int, default 1
-        Symbols under a causal convolution before the backbone: motifs longer than a token. 1: none.
+        Symbols under a causal convolution before the backbone, followed by a GELU: what matches a motif only in part
+        is silenced, so that gates can tell a motif from the many near copies in a long stream. 1: none.
     """
 
     def __init__(self, n_symbols: int, n_classes: int, backbone: Backbone, *, stem_width: int = 1) -> None:
@@ -107,7 +109,7 @@ class SymbolModel(StreamModel):
             return x, tail
         buffer = torch.cat((tail, x), 1)
         y = self.stem(buffer.transpose(1, 2)).transpose(1, 2)
-        return x + y, last_rows(buffer, tail.shape[1], x.shape[1], lengths)
+        return x + F.gelu(y), last_rows(buffer, tail.shape[1], x.shape[1], lengths)
 
 
 class VectorModel(StreamModel):
