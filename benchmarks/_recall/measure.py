@@ -64,17 +64,22 @@ def score(cell: Cell, cache: Path, *, quick: bool) -> dict[str, Any]:
     return found | {"length": length, "task": task.name, "cpu_seconds": seconds, "tokens_per_s": n * length / seconds}
 
 
+ABLATION_TESTS = (("256", 256, 8, 100), ("1024", 1024, 8, 60), ("16384", 16384, 8, 12), ("65536", 65536, 8, 4),
+                  ("32 needles", 1024, 32, 40))  # fmt: skip
+"""Name, length, needles and trials; 32 needles, four times those of training, ask for what a memory can hold."""
+
+
 def ablation(cell: Cell, cache: Path, *, quick: bool) -> dict[str, Any]:
-    """Train a setting and ask for 8 needles at the longest training length, 4 times that, and 64 times."""
+    """Train a setting and ask for needles at the longest training length, beyond it, and for more of them."""
     setup, began = ABLATIONS[cell.setup], time.process_time()
     change = gate_by_prediction if "predictive" in cell.setup else None
     model, history = models.train(setup, cell.seed, quick=quick, change=change)
     trained, found = time.process_time() - began, {}
-    for length, trials in ((256, 100), (1024, 60), (16384, 12)):
+    for name, length, n_needles, trials in ABLATION_TESTS:
+        task = recall.Needles(**setup.task_arguments | {"n_needles": n_needles})
         n = 1 if quick else trials
-        task = recall.Needles(**setup.task_arguments)
-        result = recall.score_recall(model, task, length, n_trials=n, seed=1000, batch_size=12)
-        found[str(length)] = {"right": result.right, "asked": result.asked}
+        result = recall.score_recall(model, task, length, n_trials=n, seed=1000, batch_size=12, piece_length=PIECE)
+        found[name] = {"right": result.right, "asked": result.asked}
     last = history[-20:]
     return {
         "n_parameters": sum(p.numel() for p in model.parameters()), "scores": found, "train_cpu_seconds": trained,
