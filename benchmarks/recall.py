@@ -10,139 +10,32 @@ Run: python benchmarks/recall.py [--only PATTERN] [--force] [--list] [--quick] [
 
 from __future__ import annotations
 
-import argparse
-import fnmatch
-import json
-import os
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from _recall.cells import CELLS, Cell
-
-HERE = Path(__file__).parent
-RESULTS, CACHE = HERE / "results" / "recall", HERE / ".cache" / "recall"
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+from _runner import Benchmark
 
 
-def select(patterns: Iterable[str]) -> list[Cell]:
-    """Cells whose name holds one of the patterns or matches it as a glob; all without one."""
-    wanted = list(patterns)
-    return [c for c in CELLS if not wanted or any(p in c.name or fnmatch.fnmatch(c.name, p) for p in wanted)]
+def about(cell: Cell, quick: bool) -> dict[str, Any]:
+    return {"setup": cell.setup, "seed": cell.seed, "arguments": cell.arguments}
 
 
-def cell_file(cell: Cell, folder: Path) -> Path:
-    return folder / f"{cell.name}.json"
-
-
-def run_child(cell: Cell, folder: Path, options: argparse.Namespace) -> bool:
-    """Run a cell in a process of its own; True if it wrote its file."""
-    command = [sys.executable, str(Path(__file__)), "--child", cell.name, "--output", str(folder)]
-    command += ["--cache", str(options.cache)] + ["--quick"] * options.quick
-    began = time.perf_counter()
-    fine = subprocess.run(command, env=os.environ | ONE_THREAD, check=False).returncode == 0
-    print(f"{cell.name}: {'done' if fine else 'FAILED'} in {time.perf_counter() - began:.0f} s", flush=True)
-    return fine
-
-
-def measure(cell: Cell, folder: Path, cache: Path, *, quick: bool) -> None:
-    """In the child: run the cell and write its file in one go."""
-    import torch
-    from _memory.provenance import provenance
-
-    torch.set_num_threads(1)
-    began, cpu = time.perf_counter(), time.process_time()
-    results = cell.call(cache, quick=quick)
-    record: dict[str, Any] = {
-        "benchmark": "recall",
-        "cell": cell.name,
-        "command": f"python benchmarks/recall.py --only {cell.name}" + " --quick" * quick,
-        "setup": cell.setup,
-        "seed": cell.seed,
-        "arguments": cell.arguments,
-        "results": results,
-        "wall_seconds": time.perf_counter() - began,
-        "cpu_seconds": time.process_time() - cpu,
-        "environment": provenance(),
-    }
-    write_json(cell_file(cell, folder), record)
-
-
-def write_json(path: Path, record: dict[str, Any]) -> None:
-    """Write whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(_rounded(record), indent=2) + "\n")
-    part.replace(path)
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(item) for item in value]
-    return float(f"{value:.6g}") if isinstance(value, float) else value
-
-
-def run_all(cells: list[Cell], folder: Path, options: argparse.Namespace) -> list[str]:
-    """Run what is missing, trainings first; names of the cells that failed."""
-    missing = [cell for cell in cells if options.force or not cell_file(cell, folder).exists()]
-    print(f"{len(cells) - len(missing)} of {len(cells)} cells are there already", flush=True)
-    failed: list[str] = []
-    for phase in (True, False):
-        now = [cell for cell in missing if (cell.kind == "train") is phase]
-        with ThreadPoolExecutor(options.jobs) as pool:
-            fine = list(pool.map(lambda cell: run_child(cell, folder, options), now))
-        failed += [cell.name for cell, good in zip(now, fine, strict=True) if not good]
-    return failed
-
-
-def render(folder: Path) -> None:
-    """Print the table; keep it, and the figure, beside the folder of results."""
+def render(parts: Mapping[str, Any], folder: Path) -> str:
     from _recall.figure import draw
     from _recall.report import report
 
-    parts = {c.name: json.loads(cell_file(c, folder).read_text()) for c in CELLS if cell_file(c, folder).exists()}
-    text = report(parts)
-    print("\n" + text)
-    folder.with_name(f"{folder.name}.md").write_text(text)
-    draw(parts, folder.with_name(f"{folder.name}.png"))
+    draw(dict(parts), folder.with_name(f"{folder.name}.png"))
+    return report(dict(parts))
 
 
-def main() -> int:
-    """Run what is missing and render."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", metavar="PATTERN", nargs="+", default=[], help="cells whose name holds one of these")
-    parser.add_argument("--force", action="store_true", help="run finished cells again")
-    parser.add_argument("--list", action="store_true", help="print the cells and whether they are finished")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes, into a temporary folder: a smoke test")
-    parser.add_argument("--jobs", type=int, default=1, help="cells at a time")
-    parser.add_argument("--output", type=Path, help="folder of the result files")
-    parser.add_argument("--cache", type=Path, help="folder of the trained weights")
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    scratch = Path(tempfile.mkdtemp()) if options.quick and not options.child else HERE
-    folder = options.output or (scratch / "recall" if options.quick else RESULTS)
-    options.cache = options.cache or (scratch / "cache" if options.quick else CACHE)
-    if options.child:
-        measure(next(c for c in CELLS if c.name == options.child), folder, options.cache, quick=options.quick)
-        return 0
-    cells = select(options.only)
-    if not cells:
-        parser.error(f"no cell matches {' '.join(options.only)!r}; see --list")
-    if options.list:
-        for cell in cells:
-            print(f"{cell.name:70} {'done' if cell_file(cell, folder).exists() else 'not run'}")
-        return 0
-    failed = run_all(cells, folder, options)
-    render(folder)
-    return 1 if failed else 0
+BENCHMARK = Benchmark(
+    Path(__file__), __doc__, CELLS, lambda cell, cache, quick: cell.call(cache, quick=quick), about, render,
+    first=lambda cell: cell.kind == "train",
+)  # fmt: skip
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(BENCHMARK.main())

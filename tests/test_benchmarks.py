@@ -140,3 +140,36 @@ def test_a_probe_finds_what_is_there_and_nothing_where_nothing_is() -> None:
     assert min(classify.probed(told, labels, train).values()) >= 110
     assert max(classify.probed(states, labels, train).values()) < 50
     assert max(classify.probed(np.ones((240, 5)), labels, train).values()) <= 40
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "cell", ["train_shapes_swa_s0", "shapes_swa_s0_one_2500", "scale_mag_1k", "ablation_depth_1_s0"]
+)
+def test_a_recall_cell_of_each_kind_runs_small_and_renders_with_gaps(cell: str, tmp_path: Path) -> None:
+    done = run("recall.py", "--quick", "--only", cell, "--output", str(tmp_path / "recall"))
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "recall" / f"{cell}.json").read_text())
+    assert record["command"] == f"python benchmarks/recall.py --only {cell} --quick"
+    assert {"setup", "seed", "arguments", "results", "environment"} <= set(record)
+    assert "| needles_s0_one_2m | not run |" in (tmp_path / "recall.md").read_text()
+    assert (tmp_path / "recall.png").stat().st_size > 5_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", ["recall.py", "sessions.py", "forecasting.py", "memory.py"])
+def test_every_benchmark_names_its_cells_once(script: str) -> None:
+    done = run(script, "--list")
+    assert done.returncode == 0, done.stderr
+    names = [line.split()[0] for line in done.stdout.splitlines()]
+    assert len(names) == len(set(names)) > 5
+
+
+@pytest.mark.skipif("TITANS_SEQ_DATA" not in os.environ, reason="needs the folder TITANS_SEQ_DATA")
+@pytest.mark.parametrize("cell", ["windowed_ETTh1_96_ridge_s0", "streaming_ETTh1_96_online_ridge_s0"])
+def test_a_forecasting_cell_scores_every_test_window(cell: str, tmp_path: Path) -> None:
+    done = run("forecasting.py", "--quick", "--only", cell, "--output", str(tmp_path / "forecasting"))
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "forecasting" / f"{cell}.json").read_text())["results"]
+    assert results["windows"] == 7 * (200 - 24 + 1)
+    assert 0 < results["mse"] < 10

@@ -1,0 +1,191 @@
+"""What a fitted forecaster carries of its series, and how it reads on and forecasts from there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+
+from titans_seq.adapters.forecasts import Forecasts, read_all, windowed_forecasts
+from titans_seq.adapters.linear import LinearMap
+from titans_seq.adapters.online import OnlineLinear
+from titans_seq.adapters.online_stream import OnlineStream
+from titans_seq.adapters.scaled import FloatArray, IntArray, ScaledPanel, fit_scaling
+from titans_seq.adapters.series import SeriesModel
+from titans_seq.adapters.stream import SeriesStream, StreamReader
+from titans_seq.adapters.tokens import LinearForecast
+from titans_seq.data import FrameFormat, Frequency, Panel, read_panel
+from titans_seq.estimators._combination import Combination
+from titans_seq.estimators._panels import continuing
+from titans_seq.estimators._settings import Settings
+
+
+class Carrying(BaseEstimator):
+    """The state of a forecaster: weights, scalings and streams of the series of `fit`, and reading on with them.
+
+    `TitansForecaster` sets the attributes in `fit`, and `load` does.
+    """
+
+    on_gap: str
+    id_col: str
+    time_col: str
+    target_col: str
+    linear_: LinearMap
+    frequency_: Frequency
+    ids_: list[str | int]
+    _settings: Settings
+    _format: FrameFormat
+    _combination: Combination
+    _model: SeriesModel
+    _stream: SeriesStream
+    _online: OnlineStream | None
+    _center: FloatArray
+    _scale: FloatArray
+    _group: IntArray
+    _origins: NDArray[Any]
+    _last_ds: NDArray[Any]
+
+    def _read_on(self, data: ScaledPanel) -> None:
+        """Read new rows of the series of `fit`, in its order."""
+        if self._online is not None:
+            self._online = self._online.read(data)
+            self.linear_ = self._online.online.linear
+        self._read_into_stream(data, self._stream)
+
+    def _start_online(self, data: ScaledPanel) -> OnlineStream | None:
+        """Begin the sums of the linear map, if it goes on learning."""
+        if not self._settings.online_linear:
+            return None
+        stream = OnlineStream.start(self.linear_, data, self._settings.patch_length)
+        self.linear_ = stream.online.linear
+        return stream
+
+    def _read_into_stream(self, data: ScaledPanel, stream: SeriesStream) -> None:
+        self._stream = read_all(self._reader, data, stream, rows_only=not self._reads_on)
+        self._last_ds = self.frequency_.advance(self._origins, self._stream.steps.numpy() - 1)
+
+    @property
+    def _reads_on(self) -> bool:
+        """Whether the network's state has to be carried at all."""
+        return self._settings.carry_state and self._combination.needs_network
+
+    def _following(self, X: Any) -> Panel:
+        """Rows that follow those read so far, as a panel of all series of `fit`, in its order."""
+        self._check_fitted()
+        return self._rows_after(*self._read_later(X))
+
+    def _rows_after(self, new: Panel, fmt: FrameFormat) -> Panel:
+        """The same of rows that were read into a panel; a gap before them is part of it."""
+        if fmt.time.timezone != self._format.time.timezone:
+            found, fitted = (zone or "no time zone" for zone in (fmt.time.timezone, self._format.time.timezone))
+            raise ValueError(f"column {self.time_col!r} is in {found}, fit had {fitted}; convert it first")
+        tail = self._tail_panel()
+        unknown = [i for i in new.ids if i not in set(tail.ids)]
+        if unknown:
+            raise ValueError(f"series {unknown[0]!r} was not in fit; predict(X) forecasts new series, fit learns them")
+        return tail.concat(continuing(tail, new, fmt), on_gap=self.on_gap).slice_rows(1, None)
+
+    def _tail_panel(self) -> Panel:
+        """The last row of every series, so that new rows can be checked against it."""
+        return self._kept_rows(np.arange(len(self.ids_)), 1)
+
+    def _kept_rows(self, which: IntArray, most: int | None = None) -> Panel:
+        """The last rows of series, as many as are kept, or at most ``most``."""
+        source = self._stream if self._online is None else self._online  # the map that learns keeps more of them
+        values, observed, steps = (np.asarray(x)[which] for x in (source.values, source.observed, source.steps))
+        kept = values.shape[1]
+        lengths = np.minimum(steps, kept if most is None else most)
+        inside = np.arange(kept) >= kept - lengths[:, None]
+        values = values * self._scale[which, None] + self._center[which, None]
+        return Panel(
+            np.where(observed, values, 0.0)[inside],
+            observed[inside],
+            np.concatenate([[0], np.cumsum(lengths)]),
+            tuple(self.ids_[i] for i in which),
+            self.frequency_.advance(self._last_ds[which], 1 - lengths),
+            self.frequency_,
+        )
+
+    def _forecast_now(self) -> Forecasts:
+        n = len(self.ids_)
+        which, cutoff = np.arange(n), self._stream.steps.numpy()
+        if self._reads_on or not self._combination.needs_network:
+            linear, correction = self._reader.forecast_now(self._stream, self._origins, torch.from_numpy(self._group))
+        else:
+            rows = self._settings.context_length
+            fresh = self._reader.start(n)
+            values, observed = self._stream.values[:, -rows:], self._stream.observed[:, -rows:]
+            origins = self.frequency_.advance(self._origins, cutoff - rows)
+            lengths = torch.full((n,), rows)
+            group = torch.from_numpy(self._group)
+            with torch.no_grad():
+                fresh, _ = self._reader.read(fresh, values, observed, lengths, origins, group)
+            linear, correction = self._reader.forecast_now(fresh, origins, group)
+        return Forecasts.collect(which, cutoff, linear, correction)
+
+    def _forecast_from(self, data: ScaledPanel) -> Forecasts:
+        which, ends = np.arange(data.panel.n_series), data.panel.lengths
+        if not self._reads_on:
+            return windowed_forecasts(self._reader, data, which, ends, rows=self._settings.context_length)
+        stream = read_all(self._reader, data, self._reader.start(len(which)))
+        linear, correction = self._reader.forecast_now(stream, data.panel.origins, torch.from_numpy(data.group))
+        return Forecasts.collect(which, ends, linear, correction)
+
+    @property
+    def _reader(self) -> StreamReader:
+        return StreamReader(self._model, LinearForecast(self.linear_), self.frequency_)
+
+    def _read_later(self, X: Any) -> tuple[Panel, FrameFormat]:
+        """Read data of the same kind as those of `fit`."""
+        return self._read(X, self.frequency_, dict(zip(self.ids_, self._origins, strict=True)))
+
+    def _read(
+        self, X: Any, frequency: Frequency | None = None, origins: dict[str | int, Any] | None = None
+    ) -> tuple[Panel, FrameFormat]:
+        return read_panel(
+            X,
+            id_col=self.id_col,
+            time_col=self.time_col,
+            target_col=self.target_col,
+            on_gap=self.on_gap,
+            frequency=frequency,
+            origins=origins,
+        )
+
+    def _known(self, panel: Panel | None) -> ScaledPanel:
+        """The series of `fit`, in its order, with new rows (or none needed)."""
+        return ScaledPanel(panel or self._tail_panel(), self._center, self._scale, self._group)
+
+    def _scaled(self, panel: Panel, history: IntArray) -> ScaledPanel:
+        """Other histories: known series keep their scaling, new ones get that of their first ``history`` rows."""
+        center, scale = fit_scaling(panel, history)
+        unseen = 0 if self.linear_.shared else len(self.linear_.weights)
+        group = np.full(panel.n_series, unseen, dtype=np.int64)
+        at = {name: i for i, name in enumerate(self.ids_)}
+        known = np.array([at.get(name, -1) for name in panel.ids], dtype=np.int64)
+        rows = np.flatnonzero(known >= 0)
+        center[rows], scale[rows], group[rows] = (a[known[rows]] for a in (self._center, self._scale, self._group))
+        return ScaledPanel(panel, center, scale, group)
+
+    def _online_for(self, panel: Panel) -> tuple[OnlineLinear, IntArray] | None:
+        """The map that goes on learning, and the rows of ``panel`` that it has learned from already."""
+        if self._online is None:
+            return None
+        known = np.zeros(panel.n_series, dtype=np.int64)
+        at = {name: i for i, name in enumerate(self.ids_)}
+        for i, name in enumerate(panel.ids):
+            if name in at:
+                begun = self.frequency_.steps_at_most(self._origins[at[name]], panel.origins[i : i + 1])[0]
+                known[i] = np.clip(self._online.counted[at[name]] - begun, 0, panel.lengths[i])
+        return self._online.online, known
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "_stream"):
+            raise NotFittedError("this TitansForecaster is not fitted yet; call fit first")
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_stream")
