@@ -159,3 +159,18 @@ def test_a_grid_search_chooses_by_the_score_and_fits_the_best_on_everything(make
     with pytest.raises(NotFittedError):
         clone(best).predict()
     assert clone(best).get_params() == best.get_params()
+
+
+def test_the_validation_score_is_the_error_of_the_rows_that_chose(make: Callable) -> None:
+    frame = hourly({"a": 260})
+    train, validation = frame[:200], frame[200:]
+    forecaster = make(max_epochs=0, carry_state=False).fit(train, validation=validation)
+    result = forecaster.backtest(frame, first_cutoff=200)
+    errors = (result.point - result.actual) / train.y.std(ddof=0)
+    assert forecaster.validation_score_ == pytest.approx(np.square(errors).mean(), rel=1e-5)
+
+
+def test_the_validation_score_is_kept_with_the_model(make: Callable, tmp_path) -> None:
+    forecaster = make(max_epochs=0).fit(hourly({"a": 260}))
+    forecaster.save(tmp_path / "model")
+    assert TitansForecaster.load(tmp_path / "model").validation_score_ == forecaster.validation_score_

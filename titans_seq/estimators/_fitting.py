@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -111,13 +112,16 @@ def _train(
     sampler, kind = _how_to_train(settings, data, train_end, batches)
     reader = StreamReader(model, forecast, data.panel.frequency)
 
-    linears: list[Any] = []  # the same in every epoch
+    @cache
+    def online() -> np.ndarray:
+        """Linear forecasts of a map that goes on learning: the same in every epoch."""
+        forecasts = validation_forecasts(reader, settings, data, train_end, MAX_EPOCH_WINDOWS)
+        return with_online_map(forecasts, settings, data, linear).linear
 
     def validate() -> float:
         forecasts = validation_forecasts(reader, settings, data, train_end, MAX_EPOCH_WINDOWS)
         if settings.online_linear:
-            linears[:] = linears or [with_online_map(forecasts, settings, data, linear).linear]
-            forecasts = replace(forecasts, linear=linears[0])
+            forecasts = replace(forecasts, linear=online())
         actual, observed = outcomes(data, forecasts, settings.horizon)
         return best_weight(actual - forecasts.linear, forecasts.shift, observed)[1]
 

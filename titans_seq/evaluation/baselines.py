@@ -60,7 +60,7 @@ def seasonal_naive(panel: Panel, series: ArrayLike, cutoffs: ArrayLike, horizon:
     """
     if season_length < 1:
         raise ValueError(f"season_length must be at least 1, got {season_length}")
-    which, cut = _checked(panel, series, cutoffs, horizon)
+    which, cut = checked_cutoffs(panel, series, cutoffs, horizon)
     forecast = np.empty((len(which), horizon))
     back = np.arange(horizon) % season_length - season_length
     for i in np.unique(which):
@@ -80,7 +80,7 @@ def drift(panel: Panel, series: ArrayLike, cutoffs: ArrayLike, horizon: int) -> 
     Arguments, result and errors as for `naive`, which it equals where only one value was observed
     (Hyndman & Athanasopoulos, Forecasting: Principles and Practice, 5.2).
     """
-    which, cut = _checked(panel, series, cutoffs, horizon)
+    which, cut = checked_cutoffs(panel, series, cutoffs, horizon)
     forecast = np.empty((len(which), horizon))
     for i in np.unique(which):
         rows = which == i
@@ -104,7 +104,16 @@ def _latest_observed(observed: BoolArray, season_length: int) -> IntArray:
     return latest.reshape(-1)[:n]
 
 
-def _checked(panel: Panel, series: ArrayLike, cutoffs: ArrayLike, horizon: int) -> tuple[IntArray, IntArray]:
+def checked_cutoffs(
+    panel: Panel, series: ArrayLike, cutoffs: ArrayLike, horizon: int, least: ArrayLike = 1, why: str = ""
+) -> tuple[IntArray, IntArray]:
+    """Return series and cut-offs as arrays (n,); ``least`` (n_series,) is each series' first one, and ``why`` says why.
+
+    Raises
+    ------
+    ValueError
+        If they are not flat and equally long, or lie outside their series.
+    """
     if horizon < 1:
         raise ValueError(f"horizon must be at least 1, got {horizon}")
     which, cut = np.asarray(series, dtype=np.int64), np.asarray(cutoffs, dtype=np.int64)
@@ -112,12 +121,12 @@ def _checked(panel: Panel, series: ArrayLike, cutoffs: ArrayLike, horizon: int) 
         raise ValueError(f"series and cutoffs must be flat and equally long, got {which.shape} and {cut.shape}")
     if len(which) and not 0 <= which.min() <= which.max() < panel.n_series:
         raise ValueError(f"series numbers must lie between 0 and {panel.n_series - 1}")
-    wrong = np.flatnonzero((cut < 1) | (cut > panel.lengths[which]))
+    first = np.broadcast_to(np.asarray(least, dtype=np.int64), (panel.n_series,))
+    wrong = np.flatnonzero((cut < first[which]) | (cut > panel.lengths[which]))
     if len(wrong):
-        i = int(which[wrong[0]])
-        raise ValueError(
-            f"series {panel.ids[i]!r}: cut-off {cut[wrong[0]]} must lie between 1 and its length {panel.lengths[i]}"
-        )
+        i, at = int(which[wrong[0]]), int(cut[wrong[0]])
+        bounds = f"between {first[i]}{why} and its length {panel.lengths[i]}"
+        raise ValueError(f"series {panel.ids[i]!r}: cut-off {at} must lie {bounds}")
     return which, cut
 
 

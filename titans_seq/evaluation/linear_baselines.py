@@ -9,6 +9,7 @@ from titans_seq.adapters.linear import LinearMap, fit_linear
 from titans_seq.adapters.online import OnlineLinear, online_forecasts
 from titans_seq.adapters.scaled import ScaledPanel, fit_scaling
 from titans_seq.data.panel import Panel
+from titans_seq.evaluation.baselines import checked_cutoffs
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -93,9 +94,12 @@ def _fitted(
     train_end: ArrayLike,
     fit_end: ArrayLike,
 ) -> tuple[LinearMap, ScaledPanel, IntArray, IntArray]:
-    which, cut = np.asarray(series, dtype=np.int64), np.asarray(cutoffs, dtype=np.int64)
     train, last = (np.broadcast_to(np.asarray(x, dtype=np.int64), (panel.n_series,)) for x in (train_end, fit_end))
-    _check(panel, which, cut, context_length, train, last)
+    if (train > last).any():
+        i = int(np.argmax(train > last))
+        raise ValueError(f"series {panel.ids[i]!r}: train_end {train[i]} lies after fit_end {last[i]}")
+    least = np.maximum(last, context_length)
+    which, cut = checked_cutoffs(panel, series, cutoffs, horizon, least, " (fit_end, context_length)")
     history = _first_rows(panel, last)
     center, scale = fit_scaling(history, train)
     linear = fit_linear(history, scale, center, train, context_length, horizon)
@@ -108,19 +112,3 @@ def _first_rows(panel: Panel, ends: IntArray) -> Panel:
     keep = np.arange(len(panel.values)) - np.repeat(panel.offsets[:-1], panel.lengths) < np.repeat(ends, panel.lengths)
     offsets = np.concatenate([[0], np.cumsum(np.minimum(ends, panel.lengths))])
     return Panel(panel.values[keep], panel.observed[keep], offsets, panel.ids, panel.origins, panel.frequency)
-
-
-def _check(panel: Panel, which: IntArray, cut: IntArray, context_length: int, train: IntArray, last: IntArray) -> None:
-    if which.ndim != 1 or which.shape != cut.shape:
-        raise ValueError(f"series and cutoffs must be flat and equally long, found {which.shape} and {cut.shape}")
-    if (train > last).any():
-        i = int(np.argmax(train > last))
-        raise ValueError(f"series {panel.ids[i]!r}: train_end {train[i]} lies after fit_end {last[i]}")
-    least = np.maximum(last[which], context_length)
-    wrong = np.flatnonzero((cut < least) | (cut > panel.lengths[which]))
-    if len(wrong):
-        i, at = int(which[wrong[0]]), int(wrong[0])
-        raise ValueError(
-            f"series {panel.ids[i]!r}: cut-off {cut[at]} must lie between {least[at]} (fit_end, context_length) and "
-            f"its length {panel.lengths[i]}"
-        )
