@@ -225,6 +225,6 @@ def _difference(more: list[float], less: list[float], form: str, times: float = 
 
 def _spread(shares: list[float]) -> str:
     if not shares:
-        return "not run"
+        return "-"
     mean = 100 * sum(shares) / len(shares)
     return f"{mean:.1f} ({100 * min(shares):.0f} to {100 * max(shares):.0f})" if len(shares) > 1 else f"{mean:.1f}"
