@@ -14,13 +14,13 @@ from titans_seq.adapters._linear_moments import Moments, solve_ridge
 from titans_seq.adapters._linear_targets import with_own_forecasts
 from titans_seq.adapters._linear_windows import Block, WindowReader, Windows
 from titans_seq.adapters.scaled import ScaledPanel
-from titans_seq.data.panel import Panel
 
 __all__ = ["OnlineLinear", "online_forecasts"]
 
 LARGEST = 1 << 26
 """Bytes of all sums beyond which a map does not go on learning: 64 MiB."""
 
+_WINDOWS_AT_ONCE = 4096
 _EVERY = int(np.iinfo(np.int64).max)
 
 
@@ -86,6 +86,13 @@ class OnlineLinear:
             for block in reader.blocks(part):
                 self.moments[number].add(block, self._targets(block, number))
 
+    def learn(self, data: ScaledPanel, before: IntArray, known: IntArray) -> None:
+        """Add windows as `add` does, and solve again if there were any."""
+        counted = self.n_windows
+        self.add(data, before, known)
+        if self.n_windows > counted:
+            self.solve()
+
     def solve(self) -> LinearMap:
         """Solve the ridge of all windows added; a map without windows stays as it was."""
         was = self.linear
@@ -119,39 +126,60 @@ def online_forecasts(
     cutoff: IntArray,
     *,
     before: IntArray | None = None,
+    position: IntArray | None = None,
     refresh: int = 1,
 ) -> FloatArray:
-    """Forecast from many cut-offs, each with a map that was solved from what was known by then.
+    """Forecast from many cut-offs, each with the map that was solved from what was known by then.
 
     Parameters
     ----------
     online : OnlineLinear
         With the windows that count from the start; it is left as it is.
     data : ScaledPanel
+        With the context of the windows that are to be learned.
     series, cutoff : int array (n,)
-        Series, and its row at which the forecast begins. A window of any series counts from the first cut-off
+        Series, and its row at which the forecast begins. A window of any series counts from the first solution
         on that is later, in time, than its last target.
     before : int array (n_series,), optional
         Windows whose targets end before this row of their series were added already. Default: none.
+    position : int array (n_series,), optional
+        Rows of each series' stream before the first of the data. The map is solved again whenever a stream has read
+        another ``refresh`` rows. Default: counted from the first cut-off.
     refresh : int, default 1
-        Steps of time between solutions: a map serves the cut-offs of as many steps.
 
     Returns
     -------
     float64 array (n, horizon)
         In scaled units.
     """
-    online, linear = online.copy(), online.linear
-    forecast = np.empty((len(series), linear.horizon))
-    before = np.zeros(data.panel.n_series, dtype=np.int64) if before is None else before
+    panel, online = data.panel, online.copy()
+    ahead = panel.frequency.steps_at_most(panel.origins.min(), panel.origins)
+    time = cutoff + ahead[series]
+    position = (ahead - time.min(initial=0)) % refresh if position is None else position
+    learned = np.zeros(panel.n_series, dtype=np.int64) if before is None else before
+    forecast = np.empty((len(series), online.linear.horizon))
+    order, waiting = np.argsort(time, kind="stable"), 0
     with threadpool_limits(limits=1, user_api="blas"):  # once: finding the libraries takes longer than a solution
-        for known, rows in _by_time(data.panel, series, cutoff, refresh):
-            online.add(data, before, known)
-            before = np.maximum(before, known)
-            values, observed = data.gather(series[rows], cutoff[rows] - linear.context_length, linear.context_length)
-            solved = with_mean_map(online.solve())
-            forecast[rows] = solved.predict(values.numpy(), observed.numpy(), data.group[series[rows]])
+        for begin in np.unique(time[order], return_index=True)[1]:
+            read = np.clip(time[order[begin]] - ahead, 0, panel.lengths)
+            whole = np.maximum(learned, (position + read) // refresh * refresh - position)
+            if (whole > learned).any():
+                _predict(forecast, online.linear, data, series, cutoff, order[waiting:begin])
+                online.learn(data, learned, whole)
+                waiting, learned = begin, whole
+        _predict(forecast, online.linear, data, series, cutoff, order[waiting:])
     return forecast
+
+
+def _predict(
+    forecast: FloatArray, linear: LinearMap, data: ScaledPanel, series: IntArray, cutoff: IntArray, rows: IntArray
+) -> None:
+    """Fill in the named rows of ``forecast``."""
+    now, length = with_mean_map(linear), linear.context_length
+    for at in range(0, len(rows), _WINDOWS_AT_ONCE):
+        some = rows[at : at + _WINDOWS_AT_ONCE]
+        values, observed = data.gather(series[some], cutoff[some] - length, length)
+        forecast[some] = now.predict(values.numpy(), observed.numpy(), data.group[series[some]])
 
 
 def with_mean_map(linear: LinearMap) -> LinearMap:
@@ -160,13 +188,3 @@ def with_mean_map(linear: LinearMap) -> LinearMap:
         return linear
     weights, bias = (np.concatenate([x, x.mean(0, keepdims=True)]) for x in (linear.weights, linear.bias))
     return LinearMap(weights, bias, linear.centring, linear.penalty, linear.validation_score)
-
-
-def _by_time(panel: Panel, series: IntArray, cutoff: IntArray, refresh: int) -> Iterator[tuple[IntArray, IntArray]]:
-    """Yield cut-offs of ``refresh`` steps of time together, in order, and the rows of each series known before."""
-    ahead = panel.frequency.steps_at_most(panel.origins.min(), panel.origins)
-    at = cutoff + ahead[series]
-    block = (at - at.min(initial=0)) // refresh
-    for number in np.unique(block):
-        rows = np.flatnonzero(block == number)
-        yield np.clip(at[rows].min() - ahead, 0, panel.lengths), rows

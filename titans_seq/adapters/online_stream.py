@@ -64,10 +64,7 @@ class OnlineStream:
         joined, first = self._joined(values.numpy(), observed.numpy(), new)
         online, steps = self.online.copy(), self.steps + new
         known = steps // self.patch_length * self.patch_length
-        before = online.n_windows
-        online.add(joined, np.maximum(self.counted - first, 0), np.maximum(known - first, 0))
-        if online.n_windows > before:
-            online.solve()
+        online.learn(joined, np.maximum(self.counted - first, 0), np.maximum(known - first, 0))
         kept = self.values.shape[1]
         last, seen = joined.gather(np.arange(len(new)), joined.panel.lengths - kept, kept)
         return replace(self, online=online, values=last.numpy(), observed=seen.numpy(), steps=steps)

@@ -53,8 +53,9 @@ def forecast_at(
     if online is None:
         return every
     carried, before = online
-    refresh = settings.patch_length
-    linear = online_forecasts(carried, data, every.series, every.cutoff, before=before, refresh=refresh)
+    linear = online_forecasts(
+        carried, data, every.series, every.cutoff, before=before, position=-start, refresh=settings.patch_length
+    )
     return replace(every, linear=linear.astype(np.float32))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from titans_seq.adapters.online_rows import with_map_of_the_moment
+from titans_seq.adapters.online import online_forecasts
 from titans_seq.adapters.row_forecasts import RowForecasts, along_stream, from_windows, serve
 from titans_seq.adapters.scaled import IntArray, ScaledPanel
 from titans_seq.adapters.stream import SeriesStream
@@ -182,11 +182,13 @@ def _read(forecaster: TitansForecaster, request: _Request) -> RowForecasts:
         found = from_windows(reader, data, position, request.skipped, network=network, surprise=asked)
     if forecaster._online is None:
         return found
-    learning = with_map_of_the_moment(
-        found.forecasts, forecaster._online.online, data, position=position, learned=request.learned,
-        patch_length=forecaster.patch_length_,
+    forecasts = found.forecasts
+    linear = online_forecasts(
+        forecaster._online.online, data, forecasts.series, forecasts.cutoff, before=request.learned,
+        position=position, refresh=forecaster.patch_length_,
     )  # fmt: skip
-    return replace(found, forecasts=learning)
+    steps = forecasts.linear.shape[1]
+    return replace(found, forecasts=replace(forecasts, linear=linear[:, :steps].astype(np.float32)))
 
 
 def _positions(request: _Request) -> IntArray:
