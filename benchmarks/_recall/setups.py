@@ -47,11 +47,12 @@ OVERWRITE = Setup(task_arguments={"n_needles": 4, "n_writes": 3, "n_decoys": 4})
 PHRASE = Setup(task_arguments={"n_needles": 8, "haystack": "phrase"})
 DNA = Setup(  # writing is free until motifs are known: priced from the start, it stops before they are
     "MotifPartners", {"n_motifs": 2, "motif_length": 20, "n_decoys": 8},
-    settings={"write_price": 2.0, "write_margin": 0.3, "free_steps": 100, "price_steps": 300},
-    curriculum=((104, 200), (192, 150), (512, 150), (1024, 150)), stem_width=24,
+    settings={"write_price": 2.0, "write_margin": 0.3, "free_steps": 250, "price_steps": 250},
+    curriculum=((104, 350), (192, 150), (512, 150), (1024, 150)), stem_width=24,
 )  # fmt: skip
 DNA_SHORT = replace(  # a million bases hold near copies of fourteen bases
     DNA, task_arguments={"n_motifs": 2, "motif_length": 14, "n_decoys": 8},
+    settings=DNA.settings | {"free_steps": 100, "price_steps": 300},
     curriculum=((80, 200), (192, 150), (512, 150), (1024, 150)), stem_width=18,
 )  # fmt: skip
 SHAPES = Setup(
