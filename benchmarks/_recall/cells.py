@@ -10,8 +10,8 @@ from .ablations import ABLATIONS, COLUMN, slug
 from .setups import SETUPS
 
 K = 1024
-MOTIF = {"n_motifs": 1, "motif_length": 20}  # as long as a primer
-SHORT_MOTIF = {"n_motifs": 1, "motif_length": 14}  # fourteen bases at random occur once in 268 million
+MOTIF = {"n_motifs": 1, "n_known": 2, "motif_length": 14}  # fourteen bases at random occur once in 268 million
+OF_FOUR = MOTIF | {"n_known": 4}
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _others() -> list[Cell]:
         *_score("shapes_swa", {"n_shapes": 1}, 2500, 100, label="one"),
         *_score("shapes_swa", {"n_shapes": 4}, 2500, 100, label="four"),
         *_score("dna", MOTIF, 16 * K, 60), *_score("dna", MOTIF, K * K, 60, parts=6),
-        *_score("dna_short", SHORT_MOTIF, 16 * K, 60), *_score("dna_short", SHORT_MOTIF, K * K, 20, parts=2),
+        *_score("dna_four", OF_FOUR, 16 * K, 60), *_score("dna_four", OF_FOUR, K * K, 20, parts=2),
         *_score("dna_swa", MOTIF, 16 * K, 60),
         *_score("hops", {"n_hops": 2, "n_chains": 4}, K, 200),
         *_score("hops", {"n_hops": 2, "n_chains": 4}, 16 * K, 40),

@@ -13,7 +13,7 @@ LINES = {
     "one needle": ("needles_s0_one_", "#0072B2", "o"),
     "eight needles": ("needles_s0_eight_", "#009E73", "s"),
     "last write, decoys": ("overwrite_s0_", "#CC79A7", "^"),
-    "motif in E. coli, 20 bases": ("dna_s0_", "#D55E00", "D"),
+    "motif in E. coli": ("dna_s0_", "#D55E00", "D"),
     "two hops": ("hops_s0_", "#E69F00", "v"),
     "one needle, attention": ("needles_attention_s0_one_", "#555555", "x"),
     "one needle, window only": ("needles_swa_s0_one_", "#999999", "+"),

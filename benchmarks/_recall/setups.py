@@ -46,14 +46,13 @@ PAIRS = Setup("Pairs", {"n_pairs": 8})
 OVERWRITE = Setup(task_arguments={"n_needles": 4, "n_writes": 3, "n_decoys": 4})
 PHRASE = Setup(task_arguments={"n_needles": 8, "haystack": "phrase"})
 DNA = Setup(  # writing is free until motifs are known: priced from the start, it stops before they are
-    "MotifPartners", {"n_motifs": 2, "motif_length": 20, "n_decoys": 8},
-    settings={"write_price": 2.0, "write_margin": 0.3, "free_steps": 250, "price_steps": 250},
-    curriculum=((104, 350), (192, 150), (512, 150), (1024, 150)), stem_width=24,
+    "MotifPartners", {"n_motifs": 2, "n_known": 2, "motif_length": 14, "n_decoys": 24},
+    settings={"write_price": 2.0, "write_margin": 0.3, "free_steps": 100, "price_steps": 300},
+    curriculum=((80, 200), (192, 150), (512, 200), (1024, 250)), stem_width=18,
 )  # fmt: skip
-DNA_SHORT = replace(  # a million bases hold near copies of fourteen bases
-    DNA, task_arguments={"n_motifs": 2, "motif_length": 14, "n_decoys": 8},
-    settings=DNA.settings | {"free_steps": 100, "price_steps": 300},
-    curriculum=((80, 200), (192, 150), (512, 150), (1024, 150)), stem_width=18,
+DNA_FOUR = replace(  # four motifs to look out for have twice as many near copies in a million bases
+    DNA, task_arguments={"n_motifs": 2, "n_known": 4, "motif_length": 14, "n_decoys": 8},
+    curriculum=((80, 200), (192, 150), (512, 150), (1024, 150)),
 )  # fmt: skip
 SHAPES = Setup(
     "Shapes", {"n_shapes": 4}, backbone={"chunk_size": 16}, settings={"tokens_per_step": 2048},
@@ -77,7 +76,7 @@ SETUPS: dict[str, Setup] = {
     "overwrite": OVERWRITE,
     "overwrite_swa": OVERWRITE.with_backbone(variant="swa"),
     "dna": DNA,
-    "dna_short": DNA_SHORT,
+    "dna_four": DNA_FOUR,
     "dna_swa": DNA.with_backbone(variant="swa"),
     "shapes": SHAPES,
     "shapes_swa": SHAPES.with_backbone(variant="swa"),
