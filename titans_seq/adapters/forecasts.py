@@ -207,11 +207,11 @@ class _Walk:
         if not len(rows):
             return []
         which, ahead = self.which[rows], torch.from_numpy(inside[columns])
-        values, observed = self.data.gather(which, (self.start + self.at)[rows], int(ahead.max()))
         device = self.stream.phase.device
+        read = gather_rows(self.data, which, (self.start + self.at)[rows], int(ahead.max()), device)
         ahead = ahead.to(device)
         stream = self.stream.select(torch.from_numpy(rows).to(device))
-        stream = stream.push(values.to(device), observed.to(device), ahead, ahead, self.reader.patching.patch_length)
+        stream = stream.push(*read, ahead, ahead, self.reader.patching.patch_length)
         linear, correction = self.reader.forecast_now(
             stream, self._origins(which, self.start[rows]), groups_of(self.reader, self.data, which),
             zero_memory=self.zero_memory,
@@ -247,10 +247,8 @@ def _keep_rows(reader: StreamReader, data: ScaledPanel, stream: SeriesStream) ->
     kept = stream.values.shape[1]
     lengths = data.panel.lengths
     fresh = np.minimum(lengths, kept)
-    values, observed = data.gather(np.arange(len(lengths)), lengths - fresh, int(fresh.max(initial=0)))
-    return stream.push(
-        values, observed, torch.from_numpy(fresh), torch.from_numpy(lengths), reader.patching.patch_length
-    )
+    rows = gather_rows(data, np.arange(len(lengths)), lengths - fresh, int(fresh.max(initial=0)), stream.phase.device)
+    return stream.push(*rows, torch.from_numpy(fresh), torch.from_numpy(lengths), reader.patching.patch_length)
 
 
 def read_rows(
@@ -270,21 +268,30 @@ def read_rows(
     Those outside a series are missing, or left out from the rows ``until`` on.
     """
     lengths = np.full(len(which), rows) if until is None else np.clip(until - start, 0, rows)
-    values, observed = data.gather(which, start, int(lengths.max(initial=0)))
     device = stream.phase.device
+    values, observed, covariates = gather_rows(data, which, start, int(lengths.max(initial=0)), device)
     first_row = data.panel.frequency.advance(data.panel.origins[which], start - stream.steps.cpu().numpy())
     with torch.no_grad():
         stream, reads = reader.read(
             stream,
-            values.to(device),
-            observed.to(device),
+            values,
+            observed,
             torch.from_numpy(lengths).to(device),
             first_row,
             groups_of(reader, data, which),
+            covariates=covariates,
             zero_memory=zero_memory,
             surprise=surprise,
         )
     return detach(stream), reads
+
+
+def gather_rows(
+    data: ScaledPanel, which: IntArray, start: IntArray, length: int, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Windows of values, of what was observed, and of covariates, on a device."""
+    values, observed = data.gather(which, start, length)
+    return values.to(device), observed.to(device), data.gather_covariates(which, start, length).to(device)
 
 
 def groups_of(reader: StreamReader, data: ScaledPanel, which: IntArray) -> Tensor:

@@ -216,6 +216,7 @@ def _linear_forecasts(reader: StreamReader, data: ScaledPanel, which: IntArray, 
     values, observed = (x.to(reader.linear.weights.device) for x in data.gather(which, end - rows, rows))
     linear = reader.linear(values.float(), observed, groups_of(reader, data, which))
     _, scale = trailing_statistics(values, observed, torch.full((len(which), 1), rows, device=values.device), rows)
+    linear = linear + torch.as_tensor(reader.linear.lags.forecast(data, which, end)).to(linear)
     nothing = torch.zeros_like(linear)
     return Forecasts.collect(which, end, linear, Correction(nothing, nothing, scale[:, 0]))
 

@@ -57,6 +57,10 @@ class ScaledPanel:
         scaled = (values - self.center[series, None]) / self.scale[series, None]
         return torch.from_numpy(np.where(observed, scaled, 0.0)), torch.from_numpy(observed)
 
+    def gather_covariates(self, series: IntArray, start: IntArray, length: int) -> Tensor:
+        """Windows of covariates, (n, length, n_features) float32; zeros outside the series."""
+        return torch.from_numpy(self.panel.gather_covariates(series, start, length)).float()
+
     def to_original(self, values: FloatArray, series: IntArray) -> FloatArray:
         """Undo the scaling of (n, …) values that belong to ``series`` (n,)."""
         shape = (-1,) + (1,) * (values.ndim - 1)

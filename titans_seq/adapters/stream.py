@@ -13,6 +13,8 @@ from titans_seq.adapters.tokens import LinearForecast, Tokens, make_tokens
 from titans_seq.data.frequency import Frequency
 from titans_seq.nn import BackboneState
 
+_OWN = ("hidden", "values", "observed", "covariates", "phase", "steps")
+
 
 @dataclass(frozen=True)
 class SeriesStream:
@@ -26,6 +28,8 @@ class SeriesStream:
         Output of the backbone at that patch.
     values, observed : Tensor, shape (n_series, context_length + patch_length), float64 and bool
         The last rows, scaled; older ones are gone.
+    covariates : Tensor, shape (n_series, context_length + patch_length, n_covariates), float32
+        Of the same rows.
     phase : Tensor of int64, shape (n_series,)
         Rows of each series that wait in an open patch.
     steps : Tensor of int64, shape (n_series,)
@@ -36,6 +40,7 @@ class SeriesStream:
     hidden: Tensor
     values: Tensor
     observed: Tensor
+    covariates: Tensor
     phase: Tensor
     steps: Tensor
 
@@ -46,25 +51,39 @@ class SeriesStream:
 
     def select(self, rows: Tensor) -> SeriesStream:
         """Return the streams of some series, in this order; one may be named more than once."""
-        own = {n: getattr(self, n)[rows] for n in ("hidden", "values", "observed", "phase", "steps")}
+        own = {n: getattr(self, n)[rows] for n in _OWN}
         return SeriesStream(backbone=self.backbone.select(rows), **own)
 
     def push(
-        self, values: Tensor, observed: Tensor, lengths: Tensor, advanced: Tensor, patch_length: int
+        self,
+        values: Tensor,
+        observed: Tensor,
+        covariates: Tensor | None,
+        lengths: Tensor,
+        advanced: Tensor,
+        patch_length: int,
     ) -> SeriesStream:
         """Move the kept rows on by ``lengths`` new ones, left-aligned, as the stream advances by ``advanced``."""
         columns = lengths[:, None] + torch.arange(self.values.shape[1], device=values.device)
+        beside = self.with_rows(covariates, values.shape[1])
         return replace(
             self,
             values=torch.cat([self.values, values.to(self.values)], 1).gather(1, columns),
             observed=torch.cat([self.observed, observed], 1).gather(1, columns),
+            covariates=beside.gather(1, columns.unsqueeze(-1).expand(-1, -1, beside.shape[2])),
             phase=(self.phase + advanced) % patch_length,
             steps=self.steps + advanced,
         )
 
+    def with_rows(self, covariates: Tensor | None, rows: int) -> Tensor:
+        """Return the covariates of the kept rows and of as many new ones; None: there are no covariates."""
+        if covariates is None:
+            covariates = self.covariates.new_zeros(self.n_series, rows, self.covariates.shape[2])
+        return torch.cat([self.covariates, covariates.to(self.covariates)], 1)
+
     def tensors(self) -> dict[str, Tensor]:
         """Return every tensor under a flat name, for saving."""
-        own = {f"stream.{n}": getattr(self, n) for n in ("hidden", "values", "observed", "phase", "steps")}
+        own = {f"stream.{n}": getattr(self, n) for n in _OWN}
         return own | {f"stream.backbone.{name}": x for name, x in self.backbone.tensors().items()}
 
     @staticmethod
@@ -72,7 +91,9 @@ class SeriesStream:
         """Rebuild from `tensors`."""
         prefix = "stream.backbone."
         backbone = {name.removeprefix(prefix): x for name, x in tensors.items() if name.startswith(prefix)}
-        own = {n: tensors[f"stream.{n}"] for n in ("hidden", "values", "observed", "phase", "steps")}
+        own = {n: tensors[f"stream.{n}"] for n in _OWN if f"stream.{n}" in tensors}
+        if "covariates" not in own:  # streams saved before there were covariates
+            own["covariates"] = torch.zeros(*own["values"].shape, 0)
         return SeriesStream(backbone=BackboneState.from_tensors(backbone), **own)
 
 
@@ -122,6 +143,7 @@ class StreamReader:
             hidden=weight.new_zeros(n_series, weight.shape[0]),
             values=torch.zeros(n_series, rows, dtype=torch.float64, device=weight.device),
             observed=torch.zeros(n_series, rows, dtype=torch.bool, device=weight.device),
+            covariates=torch.zeros(n_series, rows, self.patching.n_covariates, device=weight.device),
             phase=zeros,
             steps=zeros,
         )
@@ -135,6 +157,7 @@ class StreamReader:
         origins: object,
         group: Tensor,
         *,
+        covariates: Tensor | None = None,
         zero_memory: bool = False,
         surprise: bool = False,
     ) -> tuple[SeriesStream, Reads]:
@@ -150,6 +173,8 @@ class StreamReader:
             Timestamp of the first row of each series' stream.
         group : Tensor of int64, shape (n_series,)
             Group of each series in the linear map.
+        covariates : Tensor, shape (n_series, rows, n_covariates), optional
+            Of the new rows. Default: there are none, or all are 0.
         zero_memory : bool
             Ablation: what the memories return is replaced by zeros.
         surprise : bool
@@ -162,15 +187,16 @@ class StreamReader:
         p, kept = self.patching.patch_length, stream.values.shape[1]
         all_values = torch.cat([stream.values, values.to(torch.float64)], 1)
         all_observed = torch.cat([stream.observed, observed], 1)
+        beside = stream.with_rows(covariates, values.shape[1])
         counts = (stream.phase + lengths) // p
         n_tokens = int(counts.max())
         starts = (kept - stream.phase)[:, None] + p * torch.arange(n_tokens, device=values.device)
         ahead = stream.steps[:, None] + (starts + p - kept)
-        tokens = self._tokens(all_values, all_observed, starts, starts + p, ahead, origins, group)
+        tokens = self._tokens((all_values, all_observed, beside), starts, starts + p, ahead, origins, group)
         read = self.model.read_with_surprise if surprise else self.model.read
         hidden, backbone, *surprises = read(tokens, stream.backbone, lengths=counts, zero_memory=zero_memory)
         new = replace(
-            stream.push(values, observed, lengths, lengths, p),
+            stream.push(values, observed, covariates, lengths, lengths, p),
             backbone=backbone,
             hidden=_last(hidden, counts, stream.hidden),
         )
@@ -208,7 +234,8 @@ class StreamReader:
         end = (boundary + seen)[:, None]
         starts = torch.where(seen > 0, boundary, boundary - self.patching.patch_length)[:, None]
         steps = (stream.steps - stream.phase + seen)[:, None]
-        tokens = self._tokens(stream.values, stream.observed, starts, end, steps, origins, group)
+        rows = (stream.values, stream.observed, stream.covariates)
+        tokens = self._tokens(rows, starts, end, steps, origins, group)
         partial = (seen > 0).to(torch.int64)
         hidden = stream.hidden
         if bool(partial.any()):
@@ -219,14 +246,14 @@ class StreamReader:
 
     def _tokens(
         self,
-        values: Tensor,
-        observed: Tensor,
+        rows: tuple[Tensor, Tensor, Tensor],
         starts: Tensor,
         cutoffs: Tensor,
         steps: Tensor,
         origins: object,
         group: Tensor,
     ) -> Tokens:
+        values, observed, covariates = rows
         calendar = calendar_features(self.frequency, self.patching.periods, origins, steps.cpu().numpy())  # type: ignore[arg-type]
         return make_tokens(
             self.patching,
@@ -237,6 +264,7 @@ class StreamReader:
             starts,
             cutoffs,
             torch.from_numpy(calendar).to(values.device),
+            covariates,
         )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from titans_seq.adapters.lags import LaggedMap
 from titans_seq.adapters.linear import LinearMap, linear_predict_torch
 
 SCALE_FLOOR = 0.02
@@ -56,16 +57,19 @@ class Patching:
         Rows of the trailing window: look-back of the linear forecast and of the scaling.
     periods : tuple of str
         Calendar periods that are features of a token.
+    n_covariates : int
+        Features of each row beside its value, see `titans_seq.data.covariates`.
     """
 
     patch_length: int
     context_length: int
     periods: tuple[str, ...] = ()
+    n_covariates: int = 0
 
     @property
     def n_features(self) -> int:
-        """Width of a token before the encoder: values, mask, log scale, fill, calendar."""
-        return 2 * self.patch_length + 2 + 2 * len(self.periods)
+        """Width of a token before the encoder: values, mask, covariates, log scale, fill, calendar."""
+        return (2 + self.n_covariates) * self.patch_length + 2 + 2 * len(self.periods)
 
 
 class LinearForecast(nn.Module):
@@ -76,10 +80,13 @@ class LinearForecast(nn.Module):
     Parameters
     ----------
     linear : LinearMap
+    lags : LaggedMap, optional
+        What covariates add.
     """
 
-    def __init__(self, linear: LinearMap) -> None:
+    def __init__(self, linear: LinearMap, lags: LaggedMap | None = None) -> None:
         super().__init__()
+        self.lags = lags or LaggedMap()
         weights, bias = (torch.from_numpy(x).float() for x in (linear.weights, linear.bias))
         if not linear.shared:
             weights, bias = (torch.cat([x, x.mean(0, keepdim=True)]) for x in (weights, bias))
@@ -108,6 +115,7 @@ def make_tokens(
     starts: Tensor,
     cutoffs: Tensor,
     calendar: Tensor,
+    covariates: Tensor | None = None,
 ) -> Tokens:
     """Cut patches out of rows and describe each as the forecaster may see it at its cut-off.
 
@@ -124,6 +132,9 @@ def make_tokens(
         Column of each patch's first row, and column of the first row not yet seen; at most
         ``patch_length`` apart, closer for a partial patch.
     calendar : Tensor, shape (batch, tokens, 2 × periods)
+    covariates : Tensor, shape (batch, rows, n_covariates), optional
+        Of the same rows as ``values``. Those of a patch's rows before its cut-off are features of its token,
+        whether or not their values were observed; a token sees no others.
 
     Returns
     -------
@@ -131,18 +142,24 @@ def make_tokens(
     """
     level, scale = trailing_statistics(values, observed, cutoffs, patching.context_length)
     columns = starts.unsqueeze(-1) + torch.arange(patching.patch_length, device=values.device)
-    visible = _take(observed, columns) & (columns < cutoffs.unsqueeze(-1))
+    read = columns < cutoffs.unsqueeze(-1)
+    visible = _take(observed, columns) & read
     patch = (_take(values, columns) - level.unsqueeze(-1)) / scale.unsqueeze(-1)
     patch = torch.where(visible, patch, 0).clamp(-_CLIP, _CLIP)
     filled = (cutoffs - starts).to(values.dtype) / patching.patch_length
     # Not the level: what depends on where a series stands, and not on how it moves, fails when it drifts.
+    beside = covariates if covariates is not None and patching.n_covariates else None
     described = torch.stack([scale.log(), filled], -1)
     features = torch.cat([patch, visible.to(values.dtype), described], -1).float()
+    forecast = _linear_forecast(patching, linear, group, values, observed, cutoffs)
+    if beside is not None:
+        features = torch.cat([features, _covariate_patches(beside, columns, read)], -1)
+        forecast = forecast + linear.lags.forecast_torch(beside, cutoffs)
     return Tokens(
         features=torch.cat([features, calendar], -1),
         mask=visible.any(-1),
         scale=scale.float(),
-        linear=_linear_forecast(patching, linear, group, values, observed, cutoffs),
+        linear=forecast,
     )
 
 
@@ -179,6 +196,14 @@ def _take(x: Tensor, columns: Tensor) -> Tensor:
     """x[b, columns[b, …]]; columns past the end read the last one (they are never visible)."""
     flat = columns.flatten(1).clamp(0, x.shape[1] - 1)
     return x.gather(1, flat).view(columns.shape)
+
+
+def _covariate_patches(covariates: Tensor, columns: Tensor, read: Tensor) -> Tensor:
+    """Covariates of the rows read of every patch, (batch, tokens, patch_length × n_covariates)."""
+    flat = columns.flatten(1).clamp(0, covariates.shape[1] - 1)
+    rows = covariates.gather(1, flat.unsqueeze(-1).expand(-1, -1, covariates.shape[2]))
+    patches = rows.view(*columns.shape, covariates.shape[2])
+    return torch.where(read.unsqueeze(-1), patches, 0).clamp(-_CLIP, _CLIP).flatten(2).float()
 
 
 def _linear_forecast(

@@ -5,14 +5,17 @@ Importing this loads numpy; pandas, polars and narwhals are loaded when a frame 
 
 from titans_seq.data._entries import read_entries
 from titans_seq.data.catalog import dataset_card, list_datasets, load_dataset
+from titans_seq.data.covariates import Covariates
 from titans_seq.data.frames import FrameFormat, forecast_frame, read_panel, row_frame
 from titans_seq.data.frequency import Frequency, OffGridError
+from titans_seq.data.future import future_frame, read_future
 from titans_seq.data.genomes import load_genome
 from titans_seq.data.panel import Panel
 from titans_seq.data.rolling import RollingOrigin
 from titans_seq.data.splits import cutoffs, split_rows
 
 __all__ = [
+    "Covariates",
     "FrameFormat",
     "Frequency",
     "OffGridError",
@@ -21,10 +24,12 @@ __all__ = [
     "cutoffs",
     "dataset_card",
     "forecast_frame",
+    "future_frame",
     "list_datasets",
     "load_dataset",
     "load_genome",
     "read_entries",
+    "read_future",
     "read_panel",
     "row_frame",
     "split_rows",

@@ -151,3 +151,13 @@ def _id_format(column: Any) -> IdFormat:
     if hasattr(native, "cat"):
         return IdFormat("category", tuple(native.cat.categories.tolist()), bool(native.cat.ordered))
     return IdFormat(type_name(native.dtype))
+
+
+def is_categorical(column: Any) -> bool:
+    """Whether a column (a narwhals Series) holds categories: text, booleans or values of a categorical type."""
+    import narwhals as nw
+
+    if column.dtype in (nw.String, nw.Categorical, nw.Enum, nw.Boolean):
+        return True
+    found = (value for value in column.to_list() if value is not None) if column.dtype == nw.Object else iter(())
+    return isinstance(next(found, None), str | bool)

@@ -15,6 +15,7 @@ from titans_seq.data._format import FrameFormat
 from titans_seq.data._grid import Grid, RepeatedTimeError, Stamps, to_grid
 from titans_seq.data._periods import Origins
 from titans_seq.data._read_times import read_times
+from titans_seq.data.covariates import Covariates
 from titans_seq.data.frequency import Frequency
 from titans_seq.data.panel import Panel
 
@@ -29,6 +30,7 @@ class Reading:
     on_gap: str
     frequency: Frequency | None
     origins: Origins | None = None
+    covariates: Covariates = Covariates()
 
 
 def read_frame(data: Any, how: Reading) -> tuple[Panel, FrameFormat]:
@@ -143,7 +145,7 @@ def _read_long(frame: Any, how: Reading) -> tuple[Panel, FrameFormat]:
     offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(np.bincount(codes, minlength=len(ids)))])
     stamps = Stamps(ds[rows], offsets, ids, rows, time_format, how.time_col)
     grid = to_grid(stamps, how.frequency, how.on_gap)
-    panel = _fill(grid, values[rows], ids)
+    panel = _fill(grid, values[rows], ids, how.covariates.read(frame, codes, ids)[rows])
     refuse_all_missing(panel, how, f" of {how.target_col}")
     names = (how.id_col, how.time_col, how.target_col)
     backend = "polars" if frame.implementation.is_polars() else "pandas"
@@ -151,7 +153,8 @@ def _read_long(frame: Any, how: Reading) -> tuple[Panel, FrameFormat]:
 
 
 def _read_wide(frame: Any, times: Any, how: Reading) -> tuple[Panel, FrameFormat]:
-    ids = tuple(column for column in frame.columns if column != how.time_col)
+    beside = how.covariates.names()
+    ids = tuple(column for column in frame.columns if column != how.time_col and column not in beside)
     if not ids:
         raise ValueError(f"the frame has no column beside {how.time_col!r}; it needs one per series")
     values = np.stack([_wide_values(frame.get_column(name), name, how) for name in ids])
@@ -163,7 +166,8 @@ def _read_wide(frame: Any, times: Any, how: Reading) -> tuple[Panel, FrameFormat
     except RepeatedTimeError as error:
         hint = f"for a long frame pass id_col= (there is no column {how.id_col!r})"
         raise ValueError(f"{error}; {hint}") from None
-    panel = _fill(_repeat(shared, len(ids)), values.ravel(), ids)
+    features = np.tile(how.covariates.read(frame, np.zeros(len(ds), dtype=np.int64), None), (len(ids), 1))
+    panel = _fill(_repeat(shared, len(ids)), values.ravel(), ids, features)
     refuse_all_missing(panel, how, "")
     backend = "polars" if frame.implementation.is_polars() else "pandas"
     return panel, FrameFormat("wide", backend, how.id_col, str(times.name), how.target_col, time_format)
@@ -185,11 +189,11 @@ def _repeat(shared: Grid, n_series: int) -> Grid:
     return Grid(shared.frequency, np.repeat(shared.origins, n_series), starts, position)
 
 
-def _fill(grid: Grid, values: NDArray[np.float64], ids: tuple[str | int, ...]) -> Panel:
-    """Put the values on the grid; what no row fills is not observed."""
-    on_grid = np.full(grid.offsets[-1], np.nan)
-    on_grid[grid.position] = values
-    return Panel(*_split_missing(on_grid), grid.offsets, ids, grid.origins, grid.frequency)
+def _fill(grid: Grid, values: NDArray[np.float64], ids: tuple[str | int, ...], features: NDArray[np.float64]) -> Panel:
+    """Put the values and covariates on the grid; what no row fills is not observed, its covariates are 0."""
+    on_grid, covariates = np.full(grid.offsets[-1], np.nan), np.zeros((grid.offsets[-1], features.shape[1]))
+    on_grid[grid.position], covariates[grid.position] = values, features
+    return Panel(*_split_missing(on_grid), grid.offsets, ids, grid.origins, grid.frequency, covariates)
 
 
 def _split_missing(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

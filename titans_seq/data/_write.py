@@ -28,6 +28,11 @@ def write_long(
     return _frame(form.backend, {**named, **{name: values.ravel() for name, values in columns.items()}})
 
 
+def write_times(form: FrameFormat, ds: NDArray[Any], frequency: Frequency, columns: Mapping[str, Any]) -> Any:
+    """Return one row per time (rows,): time, then the columns."""
+    return _frame(form.backend, {form.time_col: form.time.native(ds, frequency, form.backend), **columns})
+
+
 def write_wide(
     form: FrameFormat,
     ids: Sequence[str | int],

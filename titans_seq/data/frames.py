@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from titans_seq.data._entries import as_entries, read_dataset
 from titans_seq.data._format import FrameFormat
 from titans_seq.data._periods import Origins
-from titans_seq.data._read import Reading, read_array, read_frame
+from titans_seq.data._read import Reading, is_frame, read_array, read_frame
 from titans_seq.data._write import write_array, write_long, write_row_array, write_rows, write_wide
+from titans_seq.data.covariates import Covariates
 from titans_seq.data.frequency import Frequency
 from titans_seq.data.panel import Panel
 
@@ -30,6 +31,7 @@ def read_panel(
     on_gap: str = "raise",
     frequency: Frequency | None = None,
     origins: Origins | None = None,
+    covariates: Covariates | None = None,
 ) -> tuple[Panel, FrameFormat]:
     """Read time series into a panel. The data are not changed.
 
@@ -52,6 +54,8 @@ def read_panel(
         values may be missing.
     origins : dict of id to timestamp, optional
         A row of each earlier series, on whose grid GluonTS periods are read; see `read_entries`.
+    covariates : Covariates, optional
+        Columns of a frame that are read beside the target. In a wide frame they belong to every series.
 
     Returns
     -------
@@ -76,7 +80,9 @@ def read_panel(
     """
     if on_gap not in ("raise", "mask"):
         raise ValueError(f"on_gap must be 'raise' or 'mask', got {on_gap!r}")
-    how = Reading(id_col, time_col, target_col, on_gap, frequency, origins)
+    how = Reading(id_col, time_col, target_col, on_gap, frequency, origins, covariates or Covariates())
+    if how.covariates.columns and not is_frame(data):
+        raise TypeError(f"covariates are columns of a frame; the data are {type(data).__name__}")
     if isinstance(data, np.ndarray):
         return read_array(data, how)
     if type(data).__module__.startswith("pandas.") and type(data).__name__ == "Series":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,8 @@ class Panel:
         Timestamp of each series' first row: datetime64[ns], or int64 when `frequency` counts integers.
     frequency : Frequency
         Step from each row to the next.
+    covariates : float64 array (total, n_features), optional
+        Features of every row beside its value; see `titans_seq.data.covariates`. Default: none.
 
     Raises
     ------
@@ -47,15 +49,20 @@ class Panel:
     ids: tuple[str | int, ...]
     origins: NDArray[Any]
     frequency: Frequency
+    covariates: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
 
     def __post_init__(self) -> None:
         n = len(self.ids)
+        if not self.covariates.shape[1]:
+            object.__setattr__(self, "covariates", np.zeros((len(self.values), 0)))
         if self.offsets.shape != (n + 1,) or self.origins.shape != (n,):
             raise ValueError(f"{n} ids need {n + 1} offsets and {n} origins")
         if self.offsets[0] != 0 or (np.diff(self.offsets) < 0).any():
             raise ValueError("offsets must begin at 0 and not decrease")
         if self.values.shape != (self.offsets[-1],) or self.observed.shape != self.values.shape:
             raise ValueError(f"offsets end at {self.offsets[-1]}; values and observed need that many entries")
+        if self.covariates.shape[0] != len(self.values) or not np.isfinite(self.covariates).all():
+            raise ValueError(f"covariates must be finite numbers, one row for each of {len(self.values)} values")
         if self.values[~self.observed].any():
             raise ValueError("values that are not observed must hold 0.0")
         if self.origins.dtype != (np.int64 if self.frequency.kind == "integer" else "datetime64[ns]"):
@@ -107,13 +114,25 @@ class Panel:
         observed : bool array (n, length)
             Rows outside the series come back as 0.0 and not observed.
         """
+        index, inside = self._window_rows(series, start, length)
+        if not len(self.values):
+            return np.zeros(index.shape), np.zeros(index.shape, dtype=bool)
+        return np.where(inside, self.values[index], 0.0), inside & self.observed[index]
+
+    def gather_covariates(self, series: Any, start: Any, length: int) -> FloatArray:
+        """Cut windows out of the covariates, (n, length, n_features); zeros for rows outside the series."""
+        index, inside = self._window_rows(series, start, length)
+        n_features = self.covariates.shape[1]
+        if not n_features or not len(self.values):
+            return np.zeros((*index.shape, n_features))
+        return np.where(inside[..., None], self.covariates[index], 0.0)
+
+    def _window_rows(self, series: Any, start: Any, length: int) -> tuple[Int64Array, BoolArray]:
+        """Entries of windows (n, length) in the arrays, 0 for those outside their series, and which are inside."""
         which = np.asarray(series, dtype=np.int64)
         rows = np.asarray(start, dtype=np.int64)[:, None] + np.arange(length)
         inside = (rows >= 0) & (rows < self.lengths[which][:, None])
-        index = np.where(inside, rows + self.offsets[which][:, None], 0)
-        if not len(self.values):
-            return np.zeros(rows.shape), np.zeros(rows.shape, dtype=bool)
-        return np.where(inside, self.values[index], 0.0), inside & self.observed[index]
+        return np.where(inside, rows + self.offsets[which][:, None], 0), inside
 
     def slice_rows(self, start: int | None, stop: int | None) -> Panel:
         """Return rows ``start:stop`` of every series, with Python's slice rules (None, negative, too far).
@@ -169,10 +188,11 @@ class Panel:
         total[which] += gaps + later.lengths
         offsets = _offsets(total)
         values, observed = np.zeros(offsets[-1]), np.zeros(offsets[-1], dtype=bool)
+        covariates = np.zeros((offsets[-1], self.covariates.shape[1]))
         for part, begin in ((self, offsets[:-1]), (later, offsets[which] + lengths[which] + gaps)):
             target = np.repeat(begin - part.offsets[:-1], part.lengths) + np.arange(len(part.values))
-            values[target], observed[target] = part.values, part.observed
-        return replace(self, values=values, observed=observed, offsets=offsets)
+            values[target], observed[target], covariates[target] = part.values, part.observed, part.covariates
+        return replace(self, values=values, observed=observed, offsets=offsets, covariates=covariates)
 
     def equals(self, other: Panel) -> bool:
         """Whether both hold the same series, values, missing entries and timestamps."""
@@ -181,7 +201,7 @@ class Panel:
             and self.frequency == other.frequency
             and all(
                 np.array_equal(getattr(self, name), getattr(other, name))
-                for name in ("values", "observed", "offsets", "origins")
+                for name in ("values", "observed", "offsets", "origins", "covariates")
             )
         )
 
@@ -195,6 +215,7 @@ class Panel:
             ids=tuple(self.ids[i] for i in which),
             origins=self.frequency.advance(self.origins[which], start),
             frequency=self.frequency,
+            covariates=self.covariates[index],
         )
 
     def _positions_of(self, later: Panel) -> Int64Array:

@@ -56,6 +56,7 @@ def forecast_at(
     linear = online_forecasts(
         carried, data, every.series, every.cutoff, before=before, position=-start, refresh=settings.patch_length
     )
+    linear = linear + reader.linear.lags.forecast(data, every.series, every.cutoff)
     return replace(every, linear=linear.astype(np.float32))
 
 

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
+from titans_seq.adapters.effects import CovariateEffect
 from titans_seq.adapters.forecasts import Forecasts, read_all, windowed_forecasts
+from titans_seq.adapters.lags import LaggedMap
 from titans_seq.adapters.linear import LinearMap
 from titans_seq.adapters.online import OnlineLinear
 from titans_seq.adapters.online_stream import OnlineStream
@@ -18,7 +20,7 @@ from titans_seq.adapters.scaled import FloatArray, IntArray, ScaledPanel, fit_sc
 from titans_seq.adapters.series import SeriesModel
 from titans_seq.adapters.stream import SeriesStream, StreamReader
 from titans_seq.adapters.tokens import LinearForecast
-from titans_seq.data import FrameFormat, Frequency, Panel, read_panel
+from titans_seq.data import Covariates, FrameFormat, Frequency, Panel, read_panel
 from titans_seq.estimators._combination import Combination
 from titans_seq.estimators._panels import continuing
 from titans_seq.estimators._settings import Settings
@@ -43,6 +45,9 @@ class Carrying(BaseEstimator):
     _model: SeriesModel
     _stream: SeriesStream
     _online: OnlineStream | None
+    _covariates: Covariates
+    _effect: CovariateEffect
+    _lags: LaggedMap
     _center: FloatArray
     _scale: FloatArray
     _group: IntArray
@@ -87,7 +92,9 @@ class Carrying(BaseEstimator):
         unknown = [i for i in new.ids if i not in set(tail.ids)]
         if unknown:
             raise ValueError(f"series {unknown[0]!r} was not in fit; predict(X) forecasts new series, fit learns them")
-        return tail.concat(continuing(tail, new, fmt), on_gap=self.on_gap).slice_rows(1, None)
+        places = self._places(new)
+        left = self._effect.take_out(continuing(tail, new, fmt), self._scale[places], places)
+        return tail.concat(left, on_gap=self.on_gap).slice_rows(1, None)
 
     def _tail_panel(self) -> Panel:
         """The last row of every series, so that new rows can be checked against it."""
@@ -101,6 +108,8 @@ class Carrying(BaseEstimator):
         lengths = np.minimum(steps, kept if most is None else most)
         inside = np.arange(kept) >= kept - lengths[:, None]
         values = values * self._scale[which, None] + self._center[which, None]
+        beside = self._stream.covariates[which].double().numpy()
+        beside = np.concatenate([np.zeros((len(which), kept - beside.shape[1], beside.shape[2])), beside], 1)
         return Panel(
             np.where(observed, values, 0.0)[inside],
             observed[inside],
@@ -108,6 +117,7 @@ class Carrying(BaseEstimator):
             tuple(self.ids_[i] for i in which),
             self.frequency_.advance(self._last_ds[which], 1 - lengths),
             self.frequency_,
+            beside[inside],
         )
 
     def _forecast_now(self) -> Forecasts:
@@ -123,7 +133,8 @@ class Carrying(BaseEstimator):
             lengths = torch.full((n,), rows)
             group = torch.from_numpy(self._group)
             with torch.no_grad():
-                fresh, _ = self._reader.read(fresh, values, observed, lengths, origins, group)
+                beside = self._stream.covariates[:, -rows:]
+                fresh, _ = self._reader.read(fresh, values, observed, lengths, origins, group, covariates=beside)
             linear, correction = self._reader.forecast_now(fresh, origins, group)
         return Forecasts.collect(which, cutoff, linear, correction)
 
@@ -137,14 +148,19 @@ class Carrying(BaseEstimator):
 
     @property
     def _reader(self) -> StreamReader:
-        return StreamReader(self._model, LinearForecast(self.linear_), self.frequency_)
+        return StreamReader(self._model, LinearForecast(self.linear_, self._lags), self.frequency_)
 
     def _read_later(self, X: Any) -> tuple[Panel, FrameFormat]:
         """Read data of the same kind as those of `fit`."""
-        return self._read(X, self.frequency_, dict(zip(self.ids_, self._origins, strict=True)))
+        origins = dict(zip(self.ids_, self._origins, strict=True))
+        return self._read(X, self._covariates, self.frequency_, origins)
 
     def _read(
-        self, X: Any, frequency: Frequency | None = None, origins: dict[str | int, Any] | None = None
+        self,
+        X: Any,
+        covariates: Covariates,
+        frequency: Frequency | None = None,
+        origins: dict[str | int, Any] | None = None,
     ) -> tuple[Panel, FrameFormat]:
         return read_panel(
             X,
@@ -154,6 +170,7 @@ class Carrying(BaseEstimator):
             on_gap=self.on_gap,
             frequency=frequency,
             origins=origins,
+            covariates=covariates,
         )
 
     def _known(self, panel: Panel | None) -> ScaledPanel:
@@ -161,15 +178,27 @@ class Carrying(BaseEstimator):
         return ScaledPanel(panel or self._tail_panel(), self._center, self._scale, self._group)
 
     def _scaled(self, panel: Panel, history: IntArray) -> ScaledPanel:
-        """Other histories: known series keep their scaling, new ones get that of their first ``history`` rows."""
+        """Other histories: known series keep their scaling, new ones get that of their first ``history`` rows.
+
+        The effect of covariates is taken out of them.
+        """
         center, scale = fit_scaling(panel, history)
         unseen = 0 if self.linear_.shared else len(self.linear_.weights)
         group = np.full(panel.n_series, unseen, dtype=np.int64)
-        at = {name: i for i, name in enumerate(self.ids_)}
-        known = np.array([at.get(name, -1) for name in panel.ids], dtype=np.int64)
+        known = self._places(panel)
         rows = np.flatnonzero(known >= 0)
         center[rows], scale[rows], group[rows] = (a[known[rows]] for a in (self._center, self._scale, self._group))
-        return ScaledPanel(panel, center, scale, group)
+        return ScaledPanel(self._effect.take_out(panel, scale, known), center, scale, group)
+
+    def _places(self, panel: Panel) -> IntArray:
+        """Place of each series in `fit`; -1 if it was not there."""
+        place = {name: i for i, name in enumerate(self.ids_)}
+        return np.array([place.get(name, -1) for name in panel.ids], dtype=np.int64)
+
+    def _effect_at(self, data: ScaledPanel, series: IntArray, start: IntArray, length: int) -> FloatArray:
+        """Effect of covariates on windows of rows, (n, length), in units of the data."""
+        covariates = data.panel.gather_covariates(series, start, length)
+        return self._effect.of(covariates, self._places(data.panel)[series]) * data.scale[series, None]
 
     def _online_for(self, panel: Panel) -> tuple[OnlineLinear, IntArray] | None:
         """The map that goes on learning, and the rows of ``panel`` that it has learned from already."""

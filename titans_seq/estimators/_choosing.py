@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from titans_seq.adapters.forecasts import Forecasts
+from titans_seq.adapters.lags import LaggedMap
 from titans_seq.adapters.linear import LinearMap
 from titans_seq.adapters.online import OnlineLinear, online_forecasts
 from titans_seq.adapters.scaled import IntArray, ScaledPanel
@@ -51,11 +52,14 @@ def goes_on_learning(
     return bool(online < once)
 
 
-def with_online_map(forecasts: Forecasts, settings: Settings, data: ScaledPanel, linear: LinearMap) -> Forecasts:
+def with_online_map(
+    forecasts: Forecasts, settings: Settings, data: ScaledPanel, linear: LinearMap, lags: LaggedMap
+) -> Forecasts:
     """Return validation forecasts whose linear part goes on learning from the first window on."""
     refresh = _refresh(settings, forecasts.cutoff)
     empty = OnlineLinear.empty(linear)
     found = online_forecasts(empty, data, forecasts.series, forecasts.cutoff, refresh=refresh)
+    found = found + lags.forecast(data, forecasts.series, forecasts.cutoff)
     return replace(forecasts, linear=found.astype(np.float32))
 
 

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from titans_seq.adapters._linear_windows import WindowReader
+from titans_seq.adapters.effects import CovariateEffect, fit_effect
 from titans_seq.adapters.forecasts import Forecasts, streaming_forecasts, windowed_forecasts
+from titans_seq.adapters.lags import LaggedMap, fit_lags
 from titans_seq.adapters.linear import LinearMap, fit_linear
-from titans_seq.adapters.scaled import IntArray, ScaledPanel, fit_scaling
+from titans_seq.adapters.scaled import FloatArray, IntArray, ScaledPanel, fit_scaling
 from titans_seq.adapters.series import SeriesModel
 from titans_seq.adapters.stream import StreamReader
 from titans_seq.adapters.tokens import LinearForecast
-from titans_seq.data import Panel
+from titans_seq.data import Covariates, Panel
 from titans_seq.estimators._choosing import goes_on_learning, with_online_map
 from titans_seq.estimators._combination import Combination, best_weight, choose
 from titans_seq.estimators._settings import Settings, resolve
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from titans_seq.training.pieces import PieceSampler
     from titans_seq.training.sampling import StretchSampler
 
+MAX_EFFECT_WINDOWS = 20_000
 MAX_VALIDATION_WINDOWS = 4096
 MAX_EPOCH_WINDOWS = 1024
 MAX_VALIDATION_SERIES = 256
@@ -44,9 +48,19 @@ class Fitted:
     model: SeriesModel
     combination: Combination
     training: TrainingResult | None
+    effect: CovariateEffect
+    lags: LaggedMap
 
 
-def fit(forecaster: TitansForecaster, panel: Panel, train_end: IntArray, *, refit: bool, seed: int) -> Fitted:
+def fit(
+    forecaster: TitansForecaster,
+    panel: Panel,
+    train_end: IntArray,
+    *,
+    covariates: Covariates,
+    refit: bool,
+    seed: int,
+) -> Fitted:
     """Fit linear map, network and combination.
 
     Parameters
@@ -56,6 +70,8 @@ def fit(forecaster: TitansForecaster, panel: Panel, train_end: IntArray, *, refi
     panel : Panel
         Training rows, followed by the rows that choose.
     train_end : int array (n_series,)
+    covariates : Covariates
+        Of the panel.
     refit : bool
         Whether the linear map is fitted again on all rows once everything was chosen.
     seed : int
@@ -65,20 +81,52 @@ def fit(forecaster: TitansForecaster, panel: Panel, train_end: IntArray, *, refi
     began = time.monotonic()
     settings = resolve(forecaster, panel, train_end)
     center, scale = fit_scaling(panel, train_end)
+    effect = _effect(settings, panel, train_end, center, scale, covariates)
+    panel = effect.take_out(panel, scale, np.arange(panel.n_series))
     linear = fit_linear(panel, scale, center, train_end, settings.context_length, settings.horizon)
     group = np.arange(panel.n_series) if not linear.shared else np.zeros(panel.n_series, dtype=np.int64)
     data = ScaledPanel(panel, center, scale, group)
     with seeded(seed):
         model = SeriesModel(settings.patching, settings.horizon, **settings.backbone)
         settings = replace(settings, online_linear=goes_on_learning(forecaster, settings, data, train_end, linear))
-        training = _train(forecaster, settings, data, train_end, linear, model, seed, began)
+        lags = _lags(settings, data, train_end, linear, covariates)
+        training = _train(forecaster, settings, data, train_end, linear, lags, model, seed, began)
     model.to("cpu").eval()
-    combination = _combine(settings, data, train_end, linear, model)
+    combination = _combine(settings, data, train_end, linear, lags, model)
     if refit:
         linear = fit_linear(panel, scale, center, panel.lengths, settings.context_length, settings.horizon)
         shared = np.zeros(panel.n_series, dtype=np.int64)
         data = data.with_groups(shared if linear.shared else np.arange(panel.n_series))
-    return Fitted(settings, data, linear, model, combination, training)
+    return Fitted(settings, data, linear, model, combination, training, effect, lags)
+
+
+def _lags(
+    settings: Settings, data: ScaledPanel, train_end: IntArray, linear: LinearMap, covariates: Covariates
+) -> LaggedMap:
+    """What the last rows of covariates add to the linear map."""
+    features = covariates.features_of("past", "future")
+    reader = WindowReader(data.panel, data.center, data.scale, settings.context_length, settings.horizon)
+    return fit_lags(reader, linear, train_end, features, max(settings.horizon, settings.patch_length))
+
+
+def _effect(
+    settings: Settings,
+    panel: Panel,
+    train_end: IntArray,
+    center: FloatArray,
+    scale: FloatArray,
+    covariates: Covariates,
+) -> CovariateEffect:
+    """Effect of the covariates that are known ahead."""
+    features = covariates.features_of("future")
+    if not features.any():
+        return CovariateEffect.none(features, features)
+
+    def fit_map(left: Panel) -> LinearMap:
+        lengths = (settings.context_length, settings.horizon)
+        return fit_linear(left, scale, center, train_end, *lengths, max_windows=MAX_EFFECT_WINDOWS)
+
+    return fit_effect(panel, scale, center, train_end, features, covariates.numeric, fit_map)
 
 
 def split_off_validation(panel: Panel, horizon: int, fraction: float) -> IntArray:
@@ -94,6 +142,7 @@ def _train(
     data: ScaledPanel,
     train_end: IntArray,
     linear: LinearMap,
+    lags: LaggedMap,
     model: SeriesModel,
     seed: int,
     began: float,
@@ -105,7 +154,7 @@ def _train(
         return None
     from titans_seq.training.fit import train
 
-    forecast = LinearForecast(linear)
+    forecast = LinearForecast(linear, lags)
     tokens = settings.sequence_length // settings.patch_length
     n_batches = int(np.clip(windows / (forecaster.batch_size * tokens), 10, 200))
     batches = {"tokens": tokens, "batch_size": forecaster.batch_size, "n_batches": n_batches, "seed": seed}
@@ -116,7 +165,7 @@ def _train(
     def online() -> np.ndarray:
         """Linear forecasts of a map that goes on learning: the same in every epoch."""
         forecasts = validation_forecasts(reader, settings, data, train_end, MAX_EPOCH_WINDOWS)
-        return with_online_map(forecasts, settings, data, linear).linear
+        return with_online_map(forecasts, settings, data, linear, lags).linear
 
     def validate() -> float:
         forecasts = validation_forecasts(reader, settings, data, train_end, MAX_EPOCH_WINDOWS)
@@ -166,16 +215,21 @@ def _how_to_train(
 
 
 def _combine(
-    settings: Settings, data: ScaledPanel, train_end: IntArray, linear: LinearMap, model: SeriesModel
+    settings: Settings,
+    data: ScaledPanel,
+    train_end: IntArray,
+    linear: LinearMap,
+    lags: LaggedMap,
+    model: SeriesModel,
 ) -> Combination:
-    reader = StreamReader(model, LinearForecast(linear), data.panel.frequency)
+    reader = StreamReader(model, LinearForecast(linear, lags), data.panel.frequency)
     forecasts = validation_forecasts(reader, settings, data, train_end, MAX_VALIDATION_WINDOWS)
     if not len(forecasts.series):  # nothing later to judge on: errors on the training rows are the best there is
         ends = np.maximum(data.panel.lengths - settings.horizon, 1)
         series, cutoff = validation_cutoffs(data.panel, np.maximum(ends // 2, 1), settings.horizon, MAX_EPOCH_WINDOWS)
         forecasts = windowed_forecasts(reader, data, series, cutoff, rows=settings.context_length)
     elif settings.online_linear:
-        forecasts = with_online_map(forecasts, settings, data, linear)
+        forecasts = with_online_map(forecasts, settings, data, linear, lags)
     actual, observed = outcomes(data, forecasts, settings.horizon)
     steps = min(settings.patch_length, settings.horizon)
     return choose(forecasts, actual, observed).judge_errors(

@@ -11,11 +11,13 @@ import numpy as np
 from torch import Tensor
 
 from titans_seq._version import __version__
+from titans_seq.adapters.effects import CovariateEffect
+from titans_seq.adapters.lags import LaggedMap
 from titans_seq.adapters.linear import LinearMap
 from titans_seq.adapters.online_stream import OnlineStream
 from titans_seq.adapters.series import SeriesModel
 from titans_seq.adapters.stream import SeriesStream
-from titans_seq.data import FrameFormat, Frequency
+from titans_seq.data import Covariates, FrameFormat, Frequency
 from titans_seq.estimators import _storage
 from titans_seq.estimators._combination import Combination
 from titans_seq.estimators._settings import NAME, Settings
@@ -39,6 +41,8 @@ def save(forecaster: TitansForecaster, path: str | os.PathLike[str]) -> None:
         "offsets": forecaster._combination.offsets,
         "usual": forecaster._combination.usual,
         "origins": forecaster._origins.astype(np.int64),
+        "effect": forecaster._effect.weights,
+        "lags": forecaster._lags.weights,
     }
     tensors |= _storage.as_tensors("own.", own)
     if forecaster._online is not None:
@@ -71,6 +75,8 @@ def _describe(forecaster: TitansForecaster) -> dict[str, Any]:
         "frequency": forecaster.frequency_.to_dict(),
         "frame": forecaster._format.to_dict(),
         "ids": forecaster.ids_,
+        "covariates": forecaster._covariates.to_dict(),
+        "lags_centred": forecaster._lags.centred,
         "network_weight": forecaster._combination.weight,
         "use_spread": forecaster._combination.use_spread,
         "validation_score": None if np.isnan(forecaster._combination.score) else forecaster._combination.score,
@@ -103,6 +109,12 @@ def _restore(kind: type[Forecaster], tensors: dict[str, Tensor], description: di
         chosen = replace(chosen, usual=own["usual"], alarm_level=float(description["alarm_level"]))
     forecaster._combination = chosen
     forecaster.linear_ = LinearMap.from_tensors({n: x.numpy() for n, x in _storage.part(tensors, "linear.").items()})
+    forecaster._covariates = Covariates.from_dict(description.get("covariates", []))
+    future = forecaster._covariates.features_of("future")
+    forecaster._effect = CovariateEffect.none(future, forecaster._covariates.numeric)
+    if "effect" in own:  # models saved before there were covariates have none
+        forecaster._effect = forecaster._effect.plus(own["effect"])
+    forecaster._lags = LaggedMap(own["lags"], description["lags_centred"]) if "lags" in own else LaggedMap()
     forecaster._online = None
     if settings.online_linear:
         sums = {name: x.numpy() for name, x in _storage.part(tensors, "online.").items()}

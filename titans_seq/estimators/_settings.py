@@ -12,6 +12,7 @@ import numpy as np
 from titans_seq.adapters.calendar import calendar_periods
 from titans_seq.adapters.tokens import Patching
 from titans_seq.data import Panel
+from titans_seq.data.covariates import check_roles
 
 if TYPE_CHECKING:
     from titans_seq.estimators.forecaster import TitansForecaster
@@ -41,6 +42,8 @@ class Settings:
     training_mode : {"sampled", "contiguous"}
     online_linear : bool
         Whether the linear map goes on learning.
+    n_covariates : int
+        Features of each row beside its value.
     """
 
     horizon: int
@@ -52,11 +55,12 @@ class Settings:
     backbone: dict[str, Any]
     training_mode: str = "sampled"
     online_linear: bool = False
+    n_covariates: int = 0
 
     @property
     def patching(self) -> Patching:
         """How rows become tokens."""
-        return Patching(self.patch_length, self.context_length, tuple(self.periods))
+        return Patching(self.patch_length, self.context_length, tuple(self.periods), self.n_covariates)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -92,6 +96,12 @@ def check_arguments(forecaster: TitansForecaster) -> None:
     if forecaster.max_minutes is not None:
         _check_real("max_minutes", forecaster.max_minutes, 0.0, np.inf)
     check_levels("quantile_levels", forecaster.quantile_levels)
+    if forecaster.roles is not None:
+        check_roles(forecaster.roles)
+        own = (forecaster.id_col, forecaster.time_col, forecaster.target_col)
+        taken = next((name for name in forecaster.roles if name in own), None)
+        if taken is not None:
+            raise ValueError(f"roles: {taken!r} is the column of ids, times or targets; it is no covariate")
 
 
 def check_levels(name: str, levels: Any) -> tuple[float, ...]:
@@ -146,6 +156,7 @@ def resolve(forecaster: TitansForecaster, panel: Panel, train_end: np.ndarray) -
         calendar_periods(panel.frequency, int(train_end.max())),
         backbone,
         forecaster.training_mode,
+        n_covariates=panel.covariates.shape[1],
     )
 
 

@@ -100,7 +100,7 @@ def _check(X: Any, start: str | None, threshold: float | None) -> None:
 def _carried(forecaster: TitansForecaster, new: Panel, fmt: FrameFormat) -> _Request:
     """Rows that continue what was read: each series goes on from its stream, a gap in between as missing."""
     after = forecaster._rows_after(new, fmt)
-    known = _places(forecaster, new)
+    known = forecaster._places(new)
     kept, stream = forecaster._kept_rows(known), forecaster._stream.select(torch.from_numpy(known))
     panel, steps, patch = kept.concat(after.select(known)), stream.steps.numpy(), forecaster.patch_length_
     position = steps - kept.lengths
@@ -111,7 +111,7 @@ def _carried(forecaster: TitansForecaster, new: Panel, fmt: FrameFormat) -> _Req
 
 def _fresh(forecaster: TitansForecaster, new: Panel) -> _Request:
     """Rows of which nothing was read before; a new series is scaled by the first ones, which are not judged."""
-    known = _places(forecaster, new)
+    known = forecaster._places(new)
     earliest = np.where(known < 0, forecaster.context_length_, forecaster.patch_length_)
     if (new.lengths <= earliest).all():
         i = int(np.argmax(new.lengths - earliest))
@@ -126,12 +126,6 @@ def _fresh(forecaster: TitansForecaster, new: Panel) -> _Request:
     return _Request(new, data, nothing, None, nothing, learned, earliest, known)
 
 
-def _places(forecaster: TitansForecaster, panel: Panel) -> IntArray:
-    """Place of each series in `fit`; -1 if it was not there."""
-    place = {name: i for i, name in enumerate(forecaster.ids_)}
-    return np.array([place.get(name, -1) for name in panel.ids], dtype=np.int64)
-
-
 def _judge(forecaster: TitansForecaster, request: _Request, level: float) -> dict[str, NDArray[Any]]:
     """Return the columns of the result, by row of ``request.data``."""
     found, panel = _read(forecaster, request), request.data.panel
@@ -143,12 +137,19 @@ def _judge(forecaster: TitansForecaster, request: _Request, level: float) -> dic
     memory[early & np.repeat(request.known < 0, panel.lengths)] = np.nan  # they set the scale it read with
     surprise = np.where(panel.observed, np.abs(panel.values - expected) / unit, np.nan)
     return {
-        NAME: expected,
+        NAME: expected + _effect(forecaster, request),
         "surprise": surprise,
         "memory_surprise": memory,
         "threshold": np.full(len(surprise), level),
         "anomaly": (surprise > level) & (position >= forecaster.context_length_),
     }
+
+
+def _effect(forecaster: TitansForecaster, request: _Request) -> FloatArray:
+    """Effect of covariates on every row, in units of the data."""
+    panel = request.data.panel
+    which = np.repeat(np.arange(panel.n_series), panel.lengths)
+    return forecaster._effect.of(panel.covariates, request.known[which]) * request.data.scale[which]
 
 
 def _forecasts(forecaster: TitansForecaster, request: _Request, found: RowForecasts) -> tuple[FloatArray, FloatArray]:
@@ -187,6 +188,7 @@ def _read(forecaster: TitansForecaster, request: _Request) -> RowForecasts:
         forecaster._online.online, data, forecasts.series, forecasts.cutoff, before=request.learned,
         position=position, refresh=forecaster.patch_length_,
     )  # fmt: skip
+    linear = linear + forecaster._lags.forecast(data, forecasts.series, forecasts.cutoff)
     steps = forecasts.linear.shape[1]
     return replace(found, forecasts=replace(forecasts, linear=linear[:, :steps].astype(np.float32)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -16,10 +16,11 @@ from sklearn.utils import check_random_state
 
 from titans_seq.adapters.forecasts import Forecasts
 from titans_seq.adapters.scaled import ScaledPanel, fit_scaling
-from titans_seq.data import FrameFormat, forecast_frame
+from titans_seq.data import Covariates, FrameFormat, forecast_frame, future_frame, read_future
 from titans_seq.estimators import _fitting, _persistence, _scoring, _surprise
 from titans_seq.estimators._backtesting import check_backtest, forecast_at, split_into_parts
 from titans_seq.estimators._carrying import Carrying
+from titans_seq.estimators._effects import named_effect
 from titans_seq.estimators._panels import check_lengths, continuing
 from titans_seq.estimators._settings import check_arguments, output_columns
 from titans_seq.estimators.backtest import BacktestResult
@@ -80,6 +81,12 @@ class TitansForecaster(Carrying):
         What to do about missing rows: refuse, or read them as missing values.
     id_col, time_col, target_col : str, default "unique_id", "ds", "y"
         Column names of long frames.
+    roles : dict of str to {"past", "future", "static"}, optional
+        Covariates: columns of the frame beside the target, and when they are known. "past": up to the last row read
+        (a measurement). "future": also for the rows to forecast (prices, promotions, weather forecasts, holidays);
+        `predict` then needs ``future=``. "static": one value per series (a region, a kind of shop). Text, booleans and
+        categorical columns are categories, everything else numbers; missing values count as the mean, or as no
+        category. In a frame without ``id_col`` they belong to every series. Default: no other column is read.
     device : str, default "auto"
         "auto" takes a GPU if there is one.
     precision : {"32", "bf16"}, default "32"
@@ -103,6 +110,10 @@ class TitansForecaster(Carrying):
         Per epoch: training loss, validation loss, seconds. Empty if the network was not trained.
     context_length_, patch_length_ : int
     frequency_ : Frequency
+    effect_ : dict of str to array
+        Effect of each covariate of role "future", in standard deviations of the target per standard deviation of the
+        covariate or per category: (n_series + 1, n_features), last for series that were not there, or (1, n_features).
+        Squares, where they help, are under the name with "²" behind. Empty if they do not help at all.
     ids_ : list
         Ids of the series, in the order of the output.
     validation_score_ : float
@@ -152,6 +163,7 @@ class TitansForecaster(Carrying):
         id_col: str = "unique_id",
         time_col: str = "ds",
         target_col: str = "y",
+        roles: Mapping[str, str] | None = None,
         device: str = "auto",
         precision: str = "32",
         random_state: int | np.random.RandomState | None = None,
@@ -186,6 +198,7 @@ class TitansForecaster(Carrying):
         self.id_col = id_col
         self.time_col = time_col
         self.target_col = target_col
+        self.roles = roles
         self.device = device
         self.precision = precision
         self.random_state = random_state
@@ -215,18 +228,21 @@ class TitansForecaster(Carrying):
         """
         check_arguments(self)
         began = time.monotonic()
-        panel, fmt = self._read(X)
+        covariates = Covariates.learn(X, self.roles or {})
+        panel, fmt = self._read(X, covariates)
         _, spread = fit_scaling(panel, panel.lengths)
         if validation is None:
             train_end = _fitting.split_off_validation(panel, self.horizon, self.validation_fraction)
         else:
             train_end = panel.lengths
-            later, _ = self._read(validation, panel.frequency, dict(zip(panel.ids, panel.origins, strict=True)))
+            origins = dict(zip(panel.ids, panel.origins, strict=True))
+            later, _ = self._read(validation, covariates, panel.frequency, origins)
             panel = panel.concat(continuing(panel, later, fmt), on_gap=self.on_gap)
         check_lengths(panel, train_end, self.horizon)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        fitted = _fitting.fit(self, panel, train_end, refit=validation is None, seed=seed)
+        fitted = _fitting.fit(self, panel, train_end, covariates=covariates, refit=validation is None, seed=seed)
         self._set_fitted(fitted, fmt, spread)
+        self._covariates, self._effect, self._lags = covariates, fitted.effect, fitted.lags
         self._online = self._start_online(fitted.data)
         self._read_into_stream(fitted.data, self._reader.start(panel.n_series))
         self._set_derived()
@@ -252,13 +268,19 @@ class TitansForecaster(Carrying):
         self.online_linear_ = self._settings.online_linear
         self.anomaly_threshold_ = self._combination.alarm_level
         self.context_length_, self.patch_length_ = self._settings.context_length, self._settings.patch_length
+        self.effect_ = named_effect(self._covariates, self._effect)
         self.n_parameters_ = self._model.n_parameters() + self.linear_.weights.size + self.linear_.bias.size
         self._last_ds = self.frequency_.advance(self._origins, self._stream.steps.numpy() - 1)
 
     # --- forecasting ---------------------------------------------------------------------------------------
 
     def predict(
-        self, X: Any = None, *, level: Iterable[float] | None = None, quantiles: Iterable[float] | None = None
+        self,
+        X: Any = None,
+        *,
+        future: Any = None,
+        level: Iterable[float] | None = None,
+        quantiles: Iterable[float] | None = None,
     ) -> Any:
         """Forecast the next ``horizon`` rows of every series.
 
@@ -267,6 +289,9 @@ class TitansForecaster(Carrying):
         X : frame, array or GluonTS dataset, optional
             Other histories to forecast from, of known or new series. Default: continue what was read in `fit`
             and `update`. The estimator is not changed either way.
+        future : frame, optional
+            Covariates of the rows to forecast: `make_future_frame` with its columns filled in, or any frame with
+            these columns and rows; others are not read. Needed if a covariate has the role "future".
         level : iterable of float, optional
             Prediction intervals in percent, at most 99: 80 gives columns ``-lo-80`` and ``-hi-80``.
         quantiles : iterable of float, optional
@@ -284,19 +309,22 @@ class TitansForecaster(Carrying):
         NotFittedError
             Before `fit`.
         ValueError
-            For levels outside their range, or data that can't be used.
+            For levels outside their range, data that can't be used, or covariates that are missing; the message names
+            series, row and column.
         """
         self._check_fitted()
         columns = output_columns(level, quantiles)
         if X is None:
-            ids, last, forecasts, data = self.ids_, self._last_ds, self._forecast_now(), self._known(None)
-            fmt = self._format
+            ids, last, fmt, data = self.ids_, self._last_ds, self._format, self._known(None)
         else:
             panel, fmt = self._read_later(X)
             data = self._scaled(panel, panel.lengths)
-            ids, last, forecasts = list(panel.ids), panel.last_ds, self._forecast_from(data)
+            ids, last = list(panel.ids), panel.last_ds
+        effect = self._effect_ahead(future, fmt, data, ids, last)
+        forecasts = self._forecast_now() if X is None else self._forecast_from(data)
         levels = tuple(sorted({q for q in columns.values() if q is not None}))
         point, spread = self._in_units(data, forecasts, levels)
+        point, spread = point + effect, spread + effect[..., None]
         out = {name: point if q is None else spread[..., levels.index(q)] for name, q in columns.items()}
         return forecast_frame(fmt, ids, last, self.frequency_, out)
 
@@ -308,6 +336,54 @@ class TitansForecaster(Carrying):
         if not levels:
             return point, np.zeros((*point.shape, 0))
         return point, data.to_original(self._combination.quantiles(forecasts, levels), forecasts.series)
+
+    def make_future_frame(self, X: Any = None) -> Any:
+        """Return a frame of the rows that `predict` will forecast, to be filled in and given to it as ``future=``.
+
+        Parameters
+        ----------
+        X : frame, optional
+            The histories that ``predict(X)`` will be given. Default: those read in `fit` and `update`.
+
+        Returns
+        -------
+        frame
+            In the library and form of the history: ids and times, and an empty column for each covariate of role
+            "future" (none without such).
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If the history was not a frame.
+        """
+        self._check_fitted()
+        ids, last, fmt = self.ids_, self._last_ds, self._format
+        if X is not None:
+            panel, fmt = self._read_later(X)
+            ids, last = list(panel.ids), panel.last_ds
+        if fmt.kind == "numpy":
+            raise ValueError("the history was an array, whose rows have no times; pass a frame to fit")
+        names = self._covariates.names("future")
+        return future_frame(fmt, ids, last, self.frequency_, self._settings.horizon, names)
+
+    def _effect_ahead(
+        self, future: Any, fmt: FrameFormat, data: ScaledPanel, ids: list[str | int], last: NDArray[Any]
+    ) -> NDArray[np.float64]:
+        """Effect of the covariates of the rows to forecast, (n, horizon), in units of the data."""
+        horizon, names = self._settings.horizon, self._covariates.names("future")
+        if not names:
+            if future is not None:
+                raise ValueError("future= is given, but no covariate has the role 'future'; see roles=")
+            return np.zeros((len(ids), horizon))
+        if future is None:
+            raise ValueError(
+                f"pass future= with {', '.join(map(repr, names))} of the {horizon} rows to forecast; "
+                "make_future_frame() returns a frame to fill in"
+            )
+        ahead = read_future(future, fmt, self._covariates, ids, last, self.frequency_, horizon)
+        return self._effect.of(ahead, self._places(data.panel)) * data.scale[:, None]
 
     def to_gluonts(
         self, *, num_samples: int | None = None, batch_size: int = 128, random_state: int | None = 0
@@ -455,19 +531,21 @@ class TitansForecaster(Carrying):
         forecasts = forecast_at(*where, online=online)
         actual, observed = data.gather(forecasts.series, forecasts.cutoff, self._settings.horizon)
         back = forecasts.series
+        effect = self._effect_at(data, back, forecasts.cutoff, self._settings.horizon)
         levels = tuple(self.quantile_levels)
         parts: dict[str, NDArray[np.float64]] = {}
         if components:
             zeroed = replace(forecast_at(*where, zero_memory=True), linear=forecasts.linear)
             parts = split_into_parts(self._combination, data, forecasts, zeroed)
+            parts = {name: part + effect for name, part in parts.items()}
         return BacktestResult(
             panel=panel,
             series=back,
             cutoff=forecasts.cutoff,
-            actual=data.to_original(actual.numpy(), back),
+            actual=data.to_original(actual.numpy(), back) + effect,
             observed=observed.numpy(),
-            point=data.to_original(self._combination.point(forecasts), back),
-            quantiles=data.to_original(self._combination.quantiles(forecasts, levels), back),
+            point=data.to_original(self._combination.point(forecasts), back) + effect,
+            quantiles=data.to_original(self._combination.quantiles(forecasts, levels), back) + effect[..., None],
             quantile_levels=levels,
             components=parts,
         )

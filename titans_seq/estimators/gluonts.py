@@ -70,6 +70,10 @@ class TitansPredictor(Predictor):
             raise ValueError(
                 "fit read integer times, but GluonTS entries have dates; fit on a frame with dates or GluonTS entries"
             )
+        if forecaster._covariates.columns:
+            raise ValueError(
+                "the forecaster reads covariates (roles=), which a GluonTS predictor is not given; fit one without"
+            )
         super().__init__(prediction_length=forecaster._settings.horizon)
         # `fit` and `update` put new parts in place of old ones, so a shallow copy stays as it is.
         self.forecaster = copy.copy(forecaster)

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from titans_seq.adapters.forecasts import gather_rows
 from titans_seq.adapters.scaled import ScaledPanel
 from titans_seq.adapters.stream import StreamReader, detach
 from titans_seq.adapters.symbols import StreamModel, SymbolModel
@@ -96,9 +97,10 @@ class SeriesFeed:
     def read(self, start: int, stop: int) -> None:
         """Let the model read patches ``start`` to ``stop``."""
         data, which, rows = self.data, self.which, self.reader.patching.patch_length
-        values, observed = data.gather(which, np.full(len(which), start * rows), (stop - start) * rows)
+        begin, n_rows = np.full(len(which), start * rows), (stop - start) * rows
+        values, observed, covariates = gather_rows(data, which, begin, n_rows, self.device)
         lengths = torch.from_numpy(np.clip(self.lengths - start, 0, stop - start) * rows)
         group, origins = data.groups(which), data.panel.origins[which]
-        values, observed, lengths, group = (x.to(self.device) for x in (values, observed, lengths, group))
-        stream, _ = self.reader.read(self.stream, values, observed, lengths, origins, group)
+        lengths, group = lengths.to(self.device), group.to(self.device)
+        stream, _ = self.reader.read(self.stream, values, observed, lengths, origins, group, covariates=covariates)
         self.stream = detach(stream)

@@ -91,6 +91,7 @@ class SeriesTraining(pl.LightningModule):
             batch.starts,
             batch.cutoffs,
             batch.calendar,
+            batch.covariates,
         )
 
     def _pinball(self, error: Tensor, spread: Tensor, weight: Tensor) -> Tensor:

@@ -146,6 +146,7 @@ class PieceSampler(IterableDataset[SeriesPieces]):
         return SeriesPieces(
             values,
             observed,
+            self.data.gather_covariates(series, start - length, rows),
             torch.from_numpy(starts),
             torch.from_numpy(cutoffs),
             torch.from_numpy(calendar),

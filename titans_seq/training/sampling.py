@@ -24,6 +24,7 @@ class Stretch:
     Attributes
     ----------
     values, observed : Tensor, shape (batch, context_length + rows + horizon), float64 and bool
+    covariates : Tensor, shape (batch, context_length + rows + horizon, n_covariates)
     starts, cutoffs : Tensor of int64, shape (batch, tokens)
         Columns of each patch's first row and of the first row not seen.
     calendar : Tensor, shape (batch, tokens, 2 × periods)
@@ -34,6 +35,7 @@ class Stretch:
 
     values: Tensor
     observed: Tensor
+    covariates: Tensor
     starts: Tensor
     cutoffs: Tensor
     calendar: Tensor
@@ -130,6 +132,7 @@ class StretchSampler(IterableDataset[Stretch]):
         return Stretch(
             values,
             observed,
+            self.data.gather_covariates(series, start - length, values.shape[1]),
             torch.from_numpy(starts),
             torch.from_numpy(cutoffs),
             torch.from_numpy(calendar),

@@ -1,0 +1,99 @@
+"""Covariates of the rows to forecast."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from titans_seq.data import Covariates, FrameFormat, Panel, future_frame, read_future, read_panel
+
+HORIZON = 3
+ROLES = {"x": "future", "m": "past"}
+
+
+def history(n: int = 8, ids: str = "ab") -> pd.DataFrame:
+    parts = [
+        pd.DataFrame(
+            {"unique_id": name, "ds": pd.date_range("2024-01-01", periods=n, freq="D"), "y": 1.0 * i,
+             "x": np.arange(n) + 10.0 * i, "m": 0.5}
+        )
+        for i, name in enumerate(ids)
+    ]  # fmt: skip
+    return pd.concat(parts, ignore_index=True)
+
+
+def read_history(data: object = None) -> tuple[Panel, FrameFormat, Covariates]:
+    data = history() if data is None else data
+    covariates = Covariates.learn(data, ROLES)
+    return *read_panel(data, covariates=covariates), covariates
+
+
+def ahead(future: object, data: object = None) -> np.ndarray:
+    panel, form, covariates = read_history(data)
+    return read_future(future, form, covariates, panel.ids, panel.last_ds, panel.frequency, HORIZON)
+
+
+def rows() -> pd.DataFrame:
+    panel, form, _ = read_history()
+    frame = future_frame(form, panel.ids, panel.last_ds, panel.frequency, HORIZON, ["x"])
+    return frame.assign(x=np.arange(6.0))
+
+
+def test_the_frame_to_fill_in_holds_the_rows_to_forecast() -> None:
+    frame = rows()
+    assert list(frame.columns) == ["unique_id", "ds", "x"]
+    assert frame["ds"].tolist() == 2 * pd.date_range("2024-01-09", periods=3, freq="D").tolist()
+
+
+def test_features_are_those_of_the_history_and_other_roles_are_zero() -> None:
+    _, _, covariates = read_history()
+    column = covariates.columns[0]
+    found = ahead(rows())
+    assert found.shape == (2, HORIZON, 2)
+    np.testing.assert_allclose(found[..., 0] * column.scale + column.center, [[0, 1, 2], [3, 4, 5]])
+    assert not found[..., 1].any()
+
+
+def test_order_of_rows_other_rows_and_library_do_not_matter() -> None:
+    expected = ahead(rows())
+    more = pd.concat([history()[["unique_id", "ds", "x", "y"]], rows()])
+    np.testing.assert_array_equal(ahead(more), expected)
+    np.testing.assert_array_equal(ahead(rows().sort_values(["ds", "unique_id"])), expected)
+    np.testing.assert_array_equal(ahead(pl.from_pandas(rows())), expected)
+    other = rows().iloc[:HORIZON].assign(unique_id="other")
+    np.testing.assert_array_equal(ahead(pd.concat([other, rows()])), expected)
+
+
+def test_a_wide_frame_needs_no_ids() -> None:
+    wide = history(ids="a").drop(columns="unique_id")
+    panel, form, covariates = read_history(wide)
+    frame = future_frame(form, panel.ids, panel.last_ds, panel.frequency, HORIZON, ["x"])
+    assert list(frame.columns) == ["ds", "x"]
+    found = read_future(frame.assign(x=1.0), form, covariates, panel.ids, panel.last_ds, panel.frequency, HORIZON)
+    assert found.shape == (1, HORIZON, 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f.drop(columns="x"), "future= has no column 'x'"),
+        (lambda f: f.drop(columns="unique_id"), "future= has no column 'unique_id'"),
+        (lambda f: f.iloc[:-1], r"rows of series 'b' from 2024-01-09 to 2024-01-11, 3 in all"),
+        (lambda f: f.iloc[1:], r"rows of series 'a' from 2024-01-09"),
+        (lambda f: f[f["unique_id"] == "a"], r"rows of series 'b'"),
+        (lambda f: f.assign(x=[1.0, np.nan, 1, 1, 1, 1]), r"future=, row 1: 'x' is missing"),
+        (lambda f: f.drop(index=1), r"series 'a'.*2024-01-10|2024-01-10.*missing|1 row is missing"),
+        (lambda f: f.assign(ds=f["ds"].dt.tz_localize("UTC")), r"is in UTC, fit had no time zone"),
+        (lambda f: f.assign(ds=f["ds"] + pd.Timedelta("6h")), r"series 'a'"),
+    ],
+)
+def test_errors_say_which_row_or_column_is_missing(change: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ahead(change(rows()))  # type: ignore[operator]
+
+
+def test_what_is_no_frame_is_refused() -> None:
+    with pytest.raises(TypeError, match="must be a pandas or polars DataFrame, found ndarray"):
+        ahead(np.zeros((2, 3)))

@@ -1,0 +1,230 @@
+"""Covariates: columns that are known of every row beside the target, as numbers a model can read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from titans_seq.data._calendar import Int64Array
+from titans_seq.data._columns import is_categorical, read_values
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+ROLES = ("past", "future", "static")
+MOST_CATEGORIES = 64
+"""Categories of one column with a feature of their own: the most frequent ones."""
+
+
+@dataclass(frozen=True)
+class CovariateColumn:
+    """How one column becomes features.
+
+    Attributes
+    ----------
+    name : str
+    role : {"past", "future", "static"}
+    categories : tuple of str or bool, or None
+        One feature each, 1 where a row is of that category; None for a numeric column, which is one feature:
+        (value - center) / scale. Missing values, and categories not among these, give zeros.
+    center, scale : float
+    """
+
+    name: str
+    role: str
+    categories: tuple[Any, ...] | None = None
+    center: float = 0.0
+    scale: float = 1.0
+
+    @property
+    def n_features(self) -> int:
+        """Features of the column."""
+        return 1 if self.categories is None else len(self.categories)
+
+
+@dataclass(frozen=True)
+class Covariates:
+    """How the covariates of a frame become features, learned from one frame and used on others.
+
+    Attributes
+    ----------
+    columns : tuple of CovariateColumn
+    """
+
+    columns: tuple[CovariateColumn, ...] = ()
+
+    @classmethod
+    def learn(cls, data: Any, roles: Mapping[str, str]) -> Covariates:
+        """Look at the columns of a frame.
+
+        Parameters
+        ----------
+        data : pandas or polars DataFrame
+        roles : dict of column to {"past", "future", "static"}
+
+        Raises
+        ------
+        TypeError, ValueError
+            Data without columns, a column that is not there, roles there are not.
+        """
+        check_roles(roles)
+        if not roles:
+            return cls()
+        frame = _open(data)
+        return cls(tuple(_learn_column(_column(frame, name), name, role) for name, role in roles.items()))
+
+    @property
+    def n_features(self) -> int:
+        """Features of all columns."""
+        return sum(column.n_features for column in self.columns)
+
+    def has(self, *roles: str) -> bool:
+        """Whether any column has one of these roles."""
+        return any(column.role in roles for column in self.columns)
+
+    def features_of(self, *roles: str) -> BoolArray:
+        """Which features belong to columns of these roles, (n_features,)."""
+        return np.repeat([c.role in roles for c in self.columns], [c.n_features for c in self.columns]).astype(bool)
+
+    @property
+    def numeric(self) -> BoolArray:
+        """Which features are numbers, not categories, (n_features,)."""
+        return np.repeat([c.categories is None for c in self.columns], [c.n_features for c in self.columns]).astype(
+            bool
+        )
+
+    def names(self, *roles: str) -> list[str]:
+        """Columns of these roles; of all without any."""
+        return [column.name for column in self.columns if not roles or column.role in roles]
+
+    def read(self, frame: Any, codes: Int64Array, ids: Sequence[Any] | None, *roles: str) -> FloatArray:
+        """Read the columns of a frame as features.
+
+        Parameters
+        ----------
+        frame : narwhals DataFrame
+        codes : int array (rows,)
+            Series of each row, for messages and to check that static columns are constant.
+        ids : sequence, or None
+            Names of the series; None where the frame has one row per time.
+        *roles
+            Those that are read; the features of others are 0. Default: all.
+
+        Returns
+        -------
+        float64 array (rows, n_features)
+            Always finite.
+        """
+
+        def place(row: int) -> str:
+            return f"row {row}" if ids is None else f"series {ids[codes[row]]!r}, row {row}"
+
+        parts = [np.zeros((len(codes), 0))]
+        for column in self.columns:
+            if roles and column.role not in roles:
+                parts.append(np.zeros((len(codes), column.n_features)))
+                continue
+            native = _column(frame, column.name)
+            if column.role == "static":
+                _refuse_changes(native, codes, place)
+            parts.append(_features(native, column, place))
+        return np.concatenate(parts, axis=1)
+
+    def to_dict(self) -> list[dict[str, Any]]:
+        """Return a JSON-able list; `from_dict` is its inverse."""
+        return [asdict(column) for column in self.columns]
+
+    @classmethod
+    def from_dict(cls, columns: Sequence[Mapping[str, Any]]) -> Covariates:
+        """Rebuild what `to_dict` returned."""
+        return cls(
+            tuple(
+                CovariateColumn(**{**c, "categories": None if c["categories"] is None else tuple(c["categories"])})
+                for c in columns
+            )
+        )
+
+
+def check_roles(roles: Any) -> None:
+    """Raise a TypeError or ValueError for anything but a dict of columns and roles."""
+    if not isinstance(roles, Mapping):
+        raise TypeError(f"roles must be a dict of column names and roles, found {roles!r}")
+    for name, role in roles.items():
+        if not isinstance(name, str):
+            raise TypeError(f"roles: column names are text, found {name!r}")
+        if role not in ROLES:
+            raise ValueError(
+                f"roles: {name!r} has role {role!r}; it must be 'past' (known up to now), 'future' (known for the rows "
+                "to forecast, too) or 'static' (one value per series)"
+            )
+
+
+def _open(data: Any) -> Any:
+    from titans_seq.data._read import is_frame, open_frame
+
+    if not is_frame(data):
+        raise TypeError(
+            f"covariates are columns of a pandas or polars DataFrame; the data are {type(data).__name__}: "
+            "pass a frame, or no roles="
+        )
+    return open_frame(data)
+
+
+def _column(frame: Any, name: str) -> Any:
+    if name in frame.columns:
+        return frame.get_column(name)
+    near = get_close_matches(name, [str(column) for column in frame.columns], n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"the frame has no column {name!r}, to which roles= gives a role{hint}")
+
+
+def _learn_column(column: Any, name: str, role: str) -> CovariateColumn:
+    if is_categorical(column):
+        counts = _objects(column).value_counts()
+        frequent = sorted(counts.index, key=lambda value: (-counts[value], str(value)))[:MOST_CATEGORIES]
+        if not frequent:
+            raise ValueError(f"column {name!r} is empty; leave it out of roles=")
+        return CovariateColumn(name, role, tuple(sorted(frequent, key=str)))
+    values = read_values(column, lambda row: f"row {row}")
+    values = values[~np.isnan(values)]
+    if not len(values):
+        raise ValueError(f"column {name!r} holds no value; leave it out of roles=")
+    center, spread = float(values.mean()), float(values.std())
+    constant = spread <= 1e-12 * max(abs(center), 1e-300)
+    return CovariateColumn(name, role, None, center, 1.0 if constant else spread)
+
+
+def _features(column: Any, how: CovariateColumn, place: Any) -> FloatArray:
+    """Features (rows, n_features) of one column."""
+    if how.categories is None:
+        values = read_values(column, place)
+        return np.nan_to_num((values - how.center) / how.scale, nan=0.0)[:, None]
+    which = _objects(how.categories).reset_index().set_index(0)["index"].reindex(_objects(column), fill_value=-1)
+    return np.asarray(which.to_numpy()[:, None] == np.arange(len(how.categories)), dtype=np.float64)
+
+
+def _refuse_changes(column: Any, codes: Int64Array, place: Any) -> None:
+    """Raise a ValueError where a static column changes within a series."""
+    import pandas as pd
+
+    kinds, _ = pd.factorize(_objects(column))
+    first = np.unique(codes, return_index=True)[1][codes] if len(codes) else codes
+    if (kinds != kinds[first]).any():
+        row = int(np.argmax(kinds != kinds[first]))
+        values = column.to_list()
+        raise ValueError(
+            f"{place(row)}: static column {column.name!r} is {values[row]!r}, in row {first[row]} it was "
+            f"{values[first[row]]!r}; correct it, or give the column the role 'past' or 'future'"
+        )
+
+
+def _objects(values: Any) -> Any:
+    """Values as a pandas Series of Python objects, None and NaN alike missing."""
+    import pandas as pd
+
+    return pd.Series(list(values) if isinstance(values, tuple) else values.to_list(), dtype=object)
