@@ -37,15 +37,19 @@ class Growing:
         self.names += names.data
         self.n_records += len(at)
 
-    def previous_begin(self, begins: Int64Array) -> Int64Array:
-        """Return where the record before each of `begins` begins, -1 before the first."""
-        last = self._begins[-1][-1] if self.n_records else -1
-        return np.append(last, begins)[:-1]
+    @property
+    def last_begin(self) -> int:
+        """Where the last record begins, -1 before the first."""
+        return int(self._begins[-1][-1]) if self.n_records else -1
 
     def last_name(self) -> str:
         """Return the name of the record begun last."""
-        length = int(self._name_lengths[-1][-1]) if self.n_records else 0
-        return self.names[len(self.names) - length :].decode("utf-8", "replace")
+        return self.name(self.n_records - 1)
+
+    def name(self, i: int) -> str:
+        """Return the name of record i."""
+        offsets = offsets_of(np.concatenate(self._name_lengths))
+        return self.names[offsets[i] : offsets[i + 1]].decode("utf-8", "replace")
 
     def finish(self) -> Sequences:
         """Return what was read."""

@@ -13,7 +13,7 @@ from titans_seq.data.sequences.sequences import Sequences
 
 KmerArray = NDArray[np.uint64]
 
-MOST_KMERS = 30_000_000
+MOST_KMERS = 20_000_000
 """K-mers that are compared; of more a random share is, the same ones in every sequence (FracMinHash)."""
 
 _ROWS = 512

@@ -25,7 +25,7 @@ def encode_texts(texts: Sequence[str], place: Callable[[int], str]) -> tuple[Cod
     """
     lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
     if not lengths.all():
-        raise ValueError(f"{place(int(np.argmin(lengths)))}: no bases; remove it or complete it")
+        raise ValueError(f"{place(int(np.argmin(lengths)))}: no bases; complete or remove it")
     codes = ENCODE[np.frombuffer("".join(texts).encode("ascii", "replace"), dtype=np.uint8)]
     if len(codes) and codes.max() >= SKIPPED:
         at = int(np.argmax(codes >= SKIPPED))

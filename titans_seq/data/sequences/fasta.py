@@ -101,7 +101,7 @@ class _Fasta:
             self._read(self._carry + b"\n")
         if not self.found.n_records:
             raise ValueError(f"{self.name}: no FASTA record; a record begins with a line '>id'")
-        self._refuse_empty(np.array([len(self.found.codes)]), np.zeros(0, dtype=np.int64))
+        self._refuse_empty(self.found.last_begin, np.array([len(self.found.codes)]), np.zeros(0, dtype=np.int64))
         return self.found.finish()
 
     def _read(self, data: bytes) -> None:
@@ -122,7 +122,6 @@ class _Fasta:
         lines = self.line + np.searchsorted(newlines, headers)
         self._refuse_leading(kept, headers, newlines)
         self._refuse_letters(raw, codes, headers, newlines)
-        self._refuse_empty(len(self.found.codes) + before, lines)
         self._begin(raw, headers, ends, len(self.found.codes) + before, lines)
         self.found.add_bases(codes[kept])
         self.line += len(newlines)
@@ -143,7 +142,9 @@ class _Fasta:
         if len(lone) and (raw[stops[lone] + 1] != ord("\n")).any():
             i = lone[np.argmax(raw[stops[lone] + 1] != ord("\n"))]
             raise ValueError(f"{self.name}: line {lines[i]}: lines end in a bare CR; convert them to LF")
+        previous = self.found.last_begin
         self.found.begin(at, take_pieces(raw, begins, stops - begins), stops - begins)
+        self._refuse_empty(previous, at, lines)
         self._header_line = int(lines[-1])
 
     def _refuse_leading(self, kept: Int64Array, headers: Int64Array, newlines: Int64Array) -> None:
@@ -171,16 +172,15 @@ class _Fasta:
         line = raw[headers[-1] + 1 :].tobytes().partition(b"\n")[0].split()
         return line[0].decode("utf-8", "replace") if line else ""
 
-    def _refuse_empty(self, begins: Int64Array, lines: Int64Array) -> None:
-        """Refuse the record before each of `begins` if it has no bases."""
-        previous = self.found.previous_begin(begins)
-        empty = np.flatnonzero(previous == begins)
+    def _refuse_empty(self, previous: int, begins: Int64Array, lines: Int64Array) -> None:
+        """Refuse the record before each of `begins` if it has no bases; the first of them begins at `previous`."""
+        empty = np.flatnonzero(np.append(previous, begins[:-1]) == begins)
         if not len(empty):
             return
         i = int(empty[0])
-        record = self.found.n_records + i
-        line = int(lines[i - 1]) if i else self._header_line
-        raise ValueError(f"{self.name}: record {record}, line {line}: no bases; remove the record or complete it")
+        record = self.found.n_records - len(lines) + i
+        line, name = int(lines[i - 1]) if i else self._header_line, self.found.name(record - 1)
+        raise ValueError(f"{self.name}: record {record} {name!r}, line {line}: no bases; complete or remove the record")
 
 
 def _encode_bodies(raw: Bytes, headers: Int64Array, ends: Int64Array) -> Bytes:

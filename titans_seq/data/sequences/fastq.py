@@ -93,7 +93,7 @@ class _Fastq:
         else:
             raise self._fault("the file ends before the '+' line; fetch it again")
         if len(self.found.codes) == before:
-            raise self._fault("no bases; remove the record or complete it")
+            raise self._fault("no bases; complete or remove the record")
         return len(self.found.codes) - before
 
     def _qualities(self, letters: int) -> None:

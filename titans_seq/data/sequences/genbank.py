@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -82,23 +81,23 @@ def _refuse_undefined(record: Any) -> None:
         raise ValueError(f"{record.id!r} has no bases, only a length; fetch it with its sequence") from None
 
 
-class _Lines(io.TextIOBase):
-    """Text of a stream; counts the lines read."""
+class _Lines:
+    """Text of a stream, as much as Biopython asks of a file; counts the lines read."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace")
+        self._stream = stream
         self.count = 0
 
-    def readline(self, size: int = -1) -> str:  # type: ignore[override]
-        line = self._text.readline()
+    def readline(self) -> str:
+        line = self._stream.readline()
         self.count += bool(line)
-        return line
+        return line.decode("utf-8-sig" if self.count == 1 else "utf-8", "replace").replace("\r\n", "\n")
 
-    def __next__(self) -> str:  # type: ignore[override]
-        line = self.readline()
-        if not line:
-            raise StopIteration
-        return line
+    def read(self, size: int = -1) -> str:
+        return self._stream.read(size).decode("utf-8", "replace")
 
-    def read(self, size: int | None = -1) -> str:
-        return self._text.read(size)
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.readline, "")
+
+    def __next__(self) -> str:
+        return next(iter(self))
