@@ -42,9 +42,11 @@ def number(kmer):
     return sum("ACGT".index(base) << 2 * i for i, base in enumerate(reversed(kmer)))
 
 
-@given(STRINGS, st.integers(4, 31))
-def test_kmers_are_those_of_a_loop(strings, k):
-    kmers, owners = canonical_kmers(read_sequences(strings), k)
+@given(STRINGS, st.integers(4, 31), st.sampled_from([1, 3, 20, 10_000]))
+def test_kmers_are_those_of_a_loop(strings, k, bases_at_a_time):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_kmers, "_BASES", bases_at_a_time)
+        kmers, owners = canonical_kmers(read_sequences(strings), k)
     expected = [(i, number(kmer)) for i, bases in enumerate(strings) for kmer in kmers_of(bases, k)]
     assert list(zip(owners.tolist(), kmers.tolist(), strict=True)) == expected
 

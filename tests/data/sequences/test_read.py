@@ -35,6 +35,18 @@ def test_strings_come_in_any_container(kind):
     assert list(found.ids) == ["0", "1"]
 
 
+def test_a_narrower_alphabet_refuses_other_letters():
+    assert read_sequences(["ACn"], alphabet="acgtn").to_strings() == ["ACn"]
+    assert read_sequences(["ACgt"], alphabet="acgt").to_strings() == ["ACgt"]
+    for strings, alphabet, message in (
+        (["ACGT", "ACrN"], "acgtn", "sequence 1 '1': 'r' at position 2 is not in alphabet 'acgtn'"),
+        (["N"], "acgt", "sequence 0 '0': 'N' at position 0 is not in alphabet 'acgt'"),
+        (["A"], "rna", "alphabet must be 'dna', 'acgtn' or 'acgt', got 'rna'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            read_sequences(strings, alphabet=alphabet)
+
+
 def test_biopython_objects_come_alone_or_many():
     assert read_sequences(Seq("ACgu")).to_strings() == ["ACgt"]
     assert read_sequences([Seq("AC"), "GT"]).to_strings() == ["AC", "GT"]

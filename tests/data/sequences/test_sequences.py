@@ -7,7 +7,7 @@ import pytest
 from Bio.Seq import reverse_complement
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.model_selection import KFold
+from sklearn.model_selection import KFold, train_test_split
 
 from titans_seq.data import Sequences, read_sequences
 
@@ -107,6 +107,9 @@ def test_a_splitter_of_scikit_learn_splits_sequences():
     train, test = next(KFold(2).split(found))
     assert found[test].to_strings() == ["A", "CC"]
     assert found[train].to_strings() == ["GGG", "TTTT"]
+    kept, held, labels, _ = train_test_split(found, [1, 2, 3, 4], random_state=0)
+    assert [len(bases) for bases in kept] == labels
+    assert sorted([*kept, *held]) == sorted(found)
 
 
 @pytest.mark.parametrize(

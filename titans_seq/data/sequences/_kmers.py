@@ -16,6 +16,9 @@ KmerArray = NDArray[np.uint64]
 MOST_KMERS = 20_000_000
 """K-mers that are compared; of more a random share is, the same ones in every sequence (FracMinHash)."""
 
+_BASES = 4_000_000
+"""Bases whose k-mers are numbered at a time."""
+
 _ROWS = 512
 """Sequences compared with all others at a time."""
 
@@ -24,7 +27,8 @@ def canonical_kmers(sequences: Sequences, k: int) -> tuple[KmerArray, Int64Array
     """Return the k-mers of all sequences and the sequence each is from.
 
     A k-mer and its reverse complement are one number, the smaller of the two with two bits a base. Case does not
-    matter; k-mers with N or another ambiguous code are left out.
+    matter; k-mers with N or another ambiguous code are left out, and a random share where there are more than
+    `MOST_KMERS` bases.
 
     Returns
     -------
@@ -38,15 +42,24 @@ def canonical_kmers(sequences: Sequences, k: int) -> tuple[KmerArray, Int64Array
     """
     if not 4 <= k <= 31:
         raise ValueError(f"k must be from 4 to 31, got {k}")
-    codes = sequences.codes & np.uint8(15)
-    if len(codes) < k:
-        return np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.int64)
+    share = min(1.0, MOST_KMERS / max(1, len(sequences.codes)))
+    found = [(np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.int64))]
+    for begin in range(0, len(sequences.codes) - k + 1, _BASES):
+        found.append(_sample(*_kmers_from(sequences, k, begin), share))
+    kmers, owners = (np.concatenate(part) for part in zip(*found, strict=True))
+    return kmers, owners
+
+
+def _kmers_from(sequences: Sequences, k: int, begin: int) -> tuple[KmerArray, Int64Array]:
+    """Return the k-mers that begin at one of the next `_BASES` bases, and their sequences."""
+    codes = sequences.codes[begin : begin + _BASES + k - 1] & np.uint8(15)
     wrong = np.append(0, np.cumsum(codes > 3, dtype=np.int64))
-    owners = np.repeat(np.arange(len(sequences)), sequences.lengths)[: len(codes) - k + 1]
-    room = sequences.offsets[1:][owners] - np.arange(len(owners)) >= k
+    at = begin + np.arange(len(codes) - k + 1)
+    owners = np.searchsorted(sequences.offsets, at, side="right") - 1
+    room = sequences.offsets[owners + 1] - at >= k
     whole = np.flatnonzero(room & (wrong[k:] == wrong[:-k]))
     forward = _windows(codes, k)[whole]
-    # Complementing a window's numbers and reading them backwards is a window of the reversed array.
+    # The opposite strand of a window is a window of the opposite strand, counted from the other end.
     backward = _windows(COMPLEMENT[codes[::-1]], k)[len(codes) - k - whole]
     return np.minimum(forward, backward), owners[whole]
 
@@ -69,7 +82,7 @@ def kmer_table(sequences: Sequences, k: int) -> Any:
     """Return which sequence has which k-mer: a scipy CSR matrix (n sequences, n different k-mers) of ones, int32."""
     from scipy.sparse import csr_matrix
 
-    kmers, owners = _sample(*canonical_kmers(sequences, k))
+    kmers, owners = canonical_kmers(sequences, k)
     _, columns = np.unique(kmers, return_inverse=True)
     shape = (len(sequences), int(columns.max()) + 1 if len(columns) else 0)
     table = csr_matrix((np.ones(len(columns), dtype=np.int32), (owners, columns)), shape=shape)
@@ -77,11 +90,10 @@ def kmer_table(sequences: Sequences, k: int) -> Any:
     return table
 
 
-def _sample(kmers: KmerArray, owners: Int64Array) -> tuple[KmerArray, Int64Array]:
-    """Leave out a random share of the k-mers where there are more than `MOST_KMERS`."""
-    if len(kmers) <= MOST_KMERS:
+def _sample(kmers: KmerArray, owners: Int64Array, share: float) -> tuple[KmerArray, Int64Array]:
+    """Keep a share of all k-mers there are: the same ones in every sequence."""
+    if share == 1:
         return kmers, owners
-    share = MOST_KMERS / len(kmers)
     kept = _mix(kmers) < np.uint64(share * 2**64)
     return kmers[kept], owners[kept]
 

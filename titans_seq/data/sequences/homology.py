@@ -18,8 +18,8 @@ def homology_groups(sequences: Sequences, k: int = 16, threshold: float = 0.2) -
 
     Two sequences are linked if they share `threshold` or more of the different k-mers of the one that has fewer, on
     either strand; a group is everything that is linked, also through others (single linkage). All pairs are
-    compared; of more than 20 million k-mers a random share stands for all. Sequences that are equal, or each
-    other's reverse complement, are always in one group; shorter than k they are in no other.
+    compared; of more than 20 million bases a random share of the k-mers stands for all. Sequences that are equal, or
+    each other's reverse complement, are always in one group; shorter than k they are in no other.
 
     Parameters
     ----------

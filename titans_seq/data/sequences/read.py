@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from titans_seq.data._read import is_frame
 from titans_seq.data.sequences._files import BrokenGzipError, open_bytes
 from titans_seq.data.sequences._names import Names
 from titans_seq.data.sequences._ragged import offsets_of
 from titans_seq.data.sequences._texts import encode_texts
+from titans_seq.data.sequences.alphabet import LETTERS, SOFT_MASKED, to_text
 from titans_seq.data.sequences.fasta import read_fasta
 from titans_seq.data.sequences.fastq import read_fastq
 from titans_seq.data.sequences.genbank import from_records, read_genbank
@@ -20,11 +23,19 @@ from titans_seq.data.sequences.tables import read_frame, read_table
 _READERS = {b">": read_fasta, b"@": read_fastq, b"LOCUS": read_genbank}
 """Readers by the beginning of a file."""
 
+_ALPHABETS = {"dna": len(LETTERS), "acgtn": 5, "acgt": 4}
+"""Number of codes in each alphabet, the first ones."""
+
 _TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 
 
 def read_sequences(
-    data: Any, *, sequence_col: str | None = None, id_col: str | None = None, soft_mask: str = "keep"
+    data: Any,
+    *,
+    sequence_col: str | None = None,
+    id_col: str | None = None,
+    soft_mask: str = "keep",
+    alphabet: str = "dna",
 ) -> Sequences:
     """Read DNA sequences from whatever holds them.
 
@@ -42,6 +53,8 @@ def read_sequences(
         Column with the ids; default "id" if there is one. Without ids the sequences are "0", "1", ...
     soft_mask : {"keep", "fold", "mask"}, default "keep"
         Lower-case letters are kept as a flag of the base, folded into upper case, or replaced by N.
+    alphabet : {"dna", "acgtn", "acgt"}, default "dna"
+        Letters that may occur: all IUPAC codes, or those named only.
 
     Returns
     -------
@@ -66,10 +79,28 @@ def read_sequences(
     """
     if soft_mask not in ("keep", "fold", "mask"):
         raise ValueError(f"soft_mask must be 'keep', 'fold' or 'mask', got {soft_mask!r}")
+    if alphabet not in _ALPHABETS:
+        raise ValueError(f"alphabet must be 'dna', 'acgtn' or 'acgt', got {alphabet!r}")
     found = _read(data, sequence_col, id_col)
+    _refuse_others(found, alphabet)
     if soft_mask == "keep":
         return found
     return found.fold() if soft_mask == "fold" else found.hard_mask()
+
+
+def _refuse_others(found: Sequences, alphabet: str) -> None:
+    """Refuse letters outside a narrower alphabet than IUPAC's."""
+    if alphabet == "dna":
+        return
+    wrong = (found.codes & np.uint8(SOFT_MASKED - 1)) >= _ALPHABETS[alphabet]
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        i = int(np.searchsorted(found.offsets, at, side="right")) - 1
+        place = at - int(found.offsets[i])
+        letter = to_text(found.codes[at : at + 1])
+        raise ValueError(
+            f"sequence {i} {found.ids[i]!r}: {letter!r} at position {place} is not in alphabet {alphabet!r}"
+        )
 
 
 def _read(data: Any, sequence_col: str | None, id_col: str | None) -> Sequences:
