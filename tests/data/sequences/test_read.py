@@ -99,7 +99,7 @@ def test_a_fault_of_a_frame_is_named_by_its_row(fault, build):
         read_sequences(build(columns))
 
 
-@pytest.mark.parametrize(("name", "mark"), [("x.csv", ","), ("x.tsv", "\t"), ("x.csv.gz", ","), ("x.tsv.gz", "\t")])
+@pytest.mark.parametrize(("name", "mark"), [("x.csv", ","), ("x.tsv", "\t"), ("x.csv.gz", ","), ("X.TSV.gz", "\t")])
 def test_tables_are_read_as_text(tmp_path, name, mark):
     text = "id,sequence\r\nNA,ACn\r\n007,N\r\n".replace(",", mark).encode()
     (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith("gz") else text)

@@ -36,7 +36,7 @@ def read_table(path: Path, sequence_col: str | None, id_col: str | None) -> Sequ
     """Read a CSV or TSV file with a header line, .gz or not; errors name the file, the row (from 0) and the line."""
     import pandas as pd
 
-    separator = "\t" if path.name.removesuffix(".gz").endswith((".tsv", ".bed")) else ","
+    separator = "\t" if path.name.lower().removesuffix(".gz").endswith(".tsv") else ","
     try:
         with open_bytes(path) as stream:
             frame = pd.read_csv(stream, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
