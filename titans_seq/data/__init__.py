@@ -1,6 +1,6 @@
-"""Data in and out: frames, panels, frequencies and splits.
+"""Data in and out: frames, panels, frequencies, DNA sequences and splits.
 
-Importing this loads numpy; pandas, polars and narwhals are loaded when a frame is read.
+Importing this loads numpy; pandas, polars and narwhals are loaded when a frame is read, Biopython with GenBank.
 """
 
 from titans_seq.data._entries import read_entries
@@ -12,25 +12,55 @@ from titans_seq.data.future import future_frame, read_future
 from titans_seq.data.genomes import load_genome
 from titans_seq.data.panel import Panel
 from titans_seq.data.rolling import RollingOrigin
+from titans_seq.data.sequences import (
+    Genome,
+    Interval,
+    LeakReport,
+    Sequences,
+    Variant,
+    check_reference,
+    homology_groups,
+    leak_report,
+    read_bed,
+    read_sequences,
+    read_vcf,
+    split_by_chromosome,
+    split_by_homology,
+    write_fasta,
+)
 from titans_seq.data.splits import cutoffs, split_rows
 
 __all__ = [
     "Covariates",
     "FrameFormat",
     "Frequency",
+    "Genome",
+    "Interval",
+    "LeakReport",
     "OffGridError",
     "Panel",
     "RollingOrigin",
+    "Sequences",
+    "Variant",
+    "check_reference",
     "cutoffs",
     "dataset_card",
     "forecast_frame",
     "future_frame",
+    "homology_groups",
+    "leak_report",
     "list_datasets",
     "load_dataset",
     "load_genome",
+    "read_bed",
     "read_entries",
     "read_future",
     "read_panel",
+    "read_sequences",
+    "read_vcf",
     "row_frame",
+    "split_by_chromosome",
+    "split_by_homology",
     "split_rows",
+    "write_fasta",
 ]

@@ -6,6 +6,7 @@ import io
 
 from titans_seq.data._fetch import read_content
 from titans_seq.data.catalog import dataset_card, dataset_file
+from titans_seq.data.sequences.fasta import read_fasta
 
 
 def load_genome(name: str) -> dict[str, str]:
@@ -19,7 +20,7 @@ def load_genome(name: str) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Bases by record: the first word of its title. Letters and their case are those of the file.
+        Bases by record: the first word of its title. Their case is that of the file; U is read as T.
 
     Raises
     ------
@@ -36,7 +37,5 @@ def load_genome(name: str) -> dict[str, str]:
     card = dataset_card(name)
     if not card.is_genome:
         raise ValueError(f"dataset {name!r} is a table, not a genome: use load_dataset({name!r})")
-    from Bio.SeqIO.FastaIO import SimpleFastaParser
-
-    text = read_content(dataset_file(card), card.sha256).decode("ascii")
-    return {title.split(maxsplit=1)[0]: bases for title, bases in SimpleFastaParser(io.StringIO(text))}
+    found = read_fasta(io.BytesIO(read_content(dataset_file(card), card.sha256)), name)
+    return dict(zip(found.ids, found, strict=True))

@@ -1,0 +1,103 @@
+"""GenBank and SeqRecords, with their features, by Biopython."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from titans_seq.data.sequences._ragged import offsets_of
+from titans_seq.data.sequences._texts import encode_texts
+from titans_seq.data.sequences.sequences import Sequences
+
+
+def read_genbank(stream: BinaryIO, name: str) -> Sequences:
+    """Read GenBank from a stream of bytes.
+
+    Parameters
+    ----------
+    stream : binary file
+    name : str
+        Of the file, for messages.
+
+    Returns
+    -------
+    Sequences
+        With `features`. Ids are accessions with version; bases are upper case, as Biopython gives them.
+
+    Raises
+    ------
+    ValueError
+        What Biopython cannot read, a record without bases or of another length than its LOCUS line says: with
+        file, record (from 1) and line (from 1).
+    """
+    from Bio import BiopythonParserWarning, SeqIO
+
+    lines = _Lines(stream)
+    records: list[Any] = []
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "Expected sequence length", BiopythonParserWarning)
+            warnings.filterwarnings("error", "Premature end", BiopythonParserWarning)
+            for record in SeqIO.parse(lines, "genbank"):
+                _refuse_undefined(record)
+                records.append(record)
+    except (ValueError, AssertionError, BiopythonParserWarning) as error:
+        after = f" (after {records[-1].id!r})" if records else ""
+        reason = " ".join(str(error).split()) or "it cannot be parsed"
+        raise ValueError(f"{name}: record {len(records) + 1}{after}, line {lines.count}: {reason}") from None
+    if not records:
+        raise ValueError(f"{name}: no GenBank record; a record begins with LOCUS and ends with //")
+    return from_records(records, lambda i: f"{name}: record {i + 1} {records[i].id!r}")
+
+
+def from_records(records: Iterable[Any], place: Any) -> Sequences:
+    """Return the bases, ids, qualities and features of Bio.SeqRecord.SeqRecord objects.
+
+    Qualities are kept if every record has ``letter_annotations["phred_quality"]``; `place` names a record by its
+    index in a message.
+    """
+    found = list(records)
+    codes, lengths = encode_texts([str(record.seq) for record in found], place)
+    grades = [record.letter_annotations.get("phred_quality") for record in found]
+    graded = bool(grades) and all(grade is not None for grade in grades)
+    return Sequences(
+        codes,
+        offsets_of(lengths),
+        [str(record.id) for record in found],  # type: ignore[arg-type]
+        np.concatenate([np.asarray(grade, dtype=np.uint8) for grade in grades]) if graded else None,
+        tuple(tuple(record.features) for record in found),
+    )
+
+
+def _refuse_undefined(record: Any) -> None:
+    from Bio.Seq import UndefinedSequenceError
+
+    try:
+        bytes(record.seq[:1])
+    except UndefinedSequenceError:
+        raise ValueError(f"{record.id!r} has no bases, only a length; fetch it with its sequence") from None
+
+
+class _Lines:
+    """Text of a stream, as much as Biopython asks of a file; counts the lines read."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.count = 0
+
+    def readline(self) -> str:
+        line = self._stream.readline()
+        self.count += bool(line)
+        return line.decode("utf-8-sig" if self.count == 1 else "utf-8", "replace").replace("\r\n", "\n")
+
+    def read(self, size: int = -1) -> str:
+        return self._stream.read(size).decode("utf-8", "replace")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.readline, "")
+
+    def __next__(self) -> str:
+        return next(iter(self))

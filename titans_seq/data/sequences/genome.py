@@ -1,0 +1,193 @@
+"""A reference genome: bases by chromosome and interval."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from titans_seq.data._calendar import Int64Array
+from titans_seq.data.sequences._names import Names
+from titans_seq.data.sequences._ragged import offsets_of
+from titans_seq.data.sequences.alphabet import COMPLEMENT, UNKNOWN, CodeArray, to_text
+from titans_seq.data.sequences.coordinates import Interval
+from titans_seq.data.sequences.read import read_sequences
+from titans_seq.data.sequences.sequences import Sequences
+
+
+class Genome:
+    """Chromosomes by name, one byte a base in memory.
+
+    Names are matched with or without ``chr``: ``1`` finds ``chr1``, ``MT`` and ``M`` find ``chrM``, and the other way
+    round; a name that is there as it is written always wins.
+
+    Parameters
+    ----------
+    data : path or Sequences
+        What `read_sequences` takes; ids must differ.
+
+    Raises
+    ------
+    ValueError
+        Two records of one id; what `read_sequences` refuses.
+
+    Examples
+    --------
+    >>> genome = Genome(Sequences.of({"chr1": "ACGTT"}))
+    >>> genome.fetch("1", 1, 4), genome.fetch("1", 3, 7, strand="-")
+    ('CGT', 'NNAA')
+    """
+
+    def __init__(self, data: str | Path | Sequences | Any) -> None:
+        self.sequences = read_sequences(data)
+        self._places = {name: i for i, name in reversed(list(enumerate(self.sequences.ids)))}
+        if len(self._places) < len(self.sequences):
+            twice = next(name for i, name in enumerate(self.sequences.ids) if self._places[name] != i)
+            raise ValueError(f"the genome has two records {twice!r}; names of chromosomes must differ")
+
+    def __repr__(self) -> str:
+        return f"<Genome of {len(self.sequences)} chromosomes, {len(self.sequences.codes):,} bases>"
+
+    @property
+    def names(self) -> Names:
+        """Names of the chromosomes, in the order of the file."""
+        return self.sequences.ids
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """Bases of each chromosome."""
+        return dict(zip(self.names, self.sequences.lengths.tolist(), strict=True))
+
+    def length_of(self, chrom: str) -> int:
+        """Return the bases of one chromosome."""
+        return len(self._codes_of(chrom))
+
+    def find(self, chrom: str) -> str | None:
+        """Return this genome's name of a chromosome, None if it has none."""
+        return next((name for name in _spellings(chrom) if name in self._places), None)
+
+    def resolve(self, chrom: str) -> str:
+        """Return this genome's name of a chromosome; ValueError with both names if it has none."""
+        found = self.find(chrom)
+        if found is None:
+            raise ValueError(f"no chromosome {chrom!r}; the genome has {_listed(self.names)}")
+        return found
+
+    def fetch(self, chrom: str, start: int, end: int, strand: str = "+", pad: str = "N") -> str:
+        """Return bases of one interval, 0-based and half-open.
+
+        Parameters
+        ----------
+        chrom : str
+        start, end : int
+            May reach past the chromosome's ends.
+        strand : {"+", "-"}, default "+"
+            "-" gives the reverse complement.
+        pad : {"N", "drop", "raise"}, default "N"
+            What to do with places outside the chromosome: fill in N, leave them out (what is returned is
+            shorter), or refuse.
+
+        Raises
+        ------
+        ValueError
+            An unknown chromosome, an interval without bases, one outside with ``pad="raise"``.
+        """
+        interval = Interval(chrom, start, end, strand)
+        if pad == "drop":
+            start, end = max(start, 0), min(end, self.length_of(chrom))
+            return self.fetch(chrom, start, end, strand) if start < end else ""
+        return to_text(self.codes(interval, pad))
+
+    def codes(self, interval: Interval, pad: str = "N") -> CodeArray:
+        """Return the codes of one interval, shape (length,); `pad` is "N" or "raise"."""
+        _check_pad(pad)
+        chromosome = self._codes_of(interval.chrom)
+        low, high = max(interval.start, 0), min(interval.end, len(chromosome))
+        if pad == "raise" and (low, high) != (interval.start, interval.end):
+            raise ValueError(f"{interval} reaches past {interval.chrom} of {len(chromosome)} bases")
+        inside = chromosome[low:high] if low < high else chromosome[:0]
+        before = min(max(-interval.start, 0), len(interval))
+        after = len(interval) - before - len(inside)
+        found = np.pad(inside, (before, after), constant_values=UNKNOWN)
+        return COMPLEMENT[found[::-1]] if interval.strand == "-" else found
+
+    def windows(self, intervals: Iterable[Interval], pad: str = "N") -> tuple[Sequences, Int64Array]:
+        """Return the bases of many intervals.
+
+        Parameters
+        ----------
+        intervals : iterable of Interval
+            Of any lengths.
+        pad : {"N", "drop", "raise"}, default "N"
+            What to do with windows that reach past an end of their chromosome: fill in N, drop the windows, or
+            refuse. The first two are said once, with their number, as a UserWarning.
+
+        Returns
+        -------
+        sequences : Sequences
+            Ids are the names of the intervals, or their regions where they have none.
+        kept : int64 array (n,)
+            Which intervals these are, to choose labels with.
+
+        Raises
+        ------
+        ValueError
+            An unknown chromosome (with the names on both sides), no interval left, one that reaches past an end
+            with ``pad="raise"``.
+        """
+        _check_pad(pad)
+        asked = list(intervals)
+        self._check_names([interval.chrom for interval in asked])
+        lengths = self.lengths
+        ends = np.array([lengths[self.resolve(interval.chrom)] for interval in asked], dtype=np.int64)
+        bounds = np.array([(interval.start, interval.end) for interval in asked], dtype=np.int64).reshape(-1, 2)
+        past = (bounds[:, 0] < 0) | (bounds[:, 1] > ends)
+        kept = np.flatnonzero(~past) if pad == "drop" else np.arange(len(asked))
+        if not len(kept):
+            raise ValueError("no window is left: there are none, or all of them reach past an end of their chromosome")
+        if past.any():
+            _tell(asked, past, ends, pad)
+        chosen = [asked[i] for i in kept]
+        pieces = [self.codes(interval) for interval in chosen]
+        sizes = np.array([len(piece) for piece in pieces], dtype=np.int64)
+        names = Names.of(interval.name or str(interval) for interval in chosen)
+        return Sequences(np.concatenate(pieces), offsets_of(sizes), names), kept
+
+    def _codes_of(self, chrom: str) -> CodeArray:
+        return self.sequences.codes_of(self._places[self.resolve(chrom)])
+
+    def _check_names(self, chroms: Sequence[str]) -> None:
+        unknown = [chrom for chrom in dict.fromkeys(chroms) if self.find(chrom) is None]
+        if unknown:
+            raise ValueError(f"the genome has {_listed(self.names)}, but not {_listed(unknown)}")
+
+
+def _spellings(chrom: str) -> list[str]:
+    """Return the names a chromosome may have, the one given first."""
+    bare = chrom[3:] if chrom[:3].lower() == "chr" else chrom
+    others = ["M", "MT"] if bare.upper() in ("M", "MT") else [bare]
+    return [chrom, *(prefix + name for name in others for prefix in ("chr", "", "Chr"))]
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(map(repr, names[:5]))
+    return f"{shown}, ... ({len(names)} names)" if len(names) > 5 else shown
+
+
+def _check_pad(pad: str) -> None:
+    if pad not in ("N", "drop", "raise"):
+        raise ValueError(f"pad must be 'N', 'drop' or 'raise', got {pad!r}")
+
+
+def _tell(asked: list[Interval], past: Any, ends: Int64Array, pad: str) -> None:
+    """Refuse windows that reach past an end, or say how many were padded or dropped."""
+    first = int(np.argmax(past))
+    count = f"{past.sum()} of {len(past)} windows"
+    where = f"the first is {asked[first]}, window {first}, of a chromosome of {ends[first]} bases"
+    if pad == "raise":
+        raise ValueError(f"{count} reach past an end of their chromosome; {where}; use pad='N' or 'drop'")
+    done = "were padded with N" if pad == "N" else "were dropped"
+    warnings.warn(f"{count} reach past an end of their chromosome and {done}; {where}", UserWarning, stacklevel=3)

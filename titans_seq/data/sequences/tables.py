@@ -1,0 +1,97 @@
+"""Sequences in a column of a frame, or of a CSV or TSV file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from titans_seq.data._read import open_frame
+from titans_seq.data.sequences._files import BrokenGzipError, open_bytes
+from titans_seq.data.sequences._names import Names
+from titans_seq.data.sequences._ragged import offsets_of
+from titans_seq.data.sequences._texts import encode_texts
+from titans_seq.data.sequences.sequences import Sequences
+
+_USUAL_NAMES = ("sequence", "seq")
+
+Place = Callable[[int], str]
+
+
+def read_frame(data: Any, sequence_col: str | None, id_col: str | None) -> Sequences:
+    """Read a pandas or polars frame; columns as `read_sequences` has them.
+
+    Raises
+    ------
+    ValueError
+        No such column, a missing sequence, a letter that is no IUPAC code: with the row (from 0).
+    TypeError
+        A column that holds no text.
+    """
+    return _read(data, sequence_col, id_col, lambda row: f"row {row}", "the frame")
+
+
+def read_table(path: Path, sequence_col: str | None, id_col: str | None) -> Sequences:
+    """Read a CSV or TSV file with a header line, .gz or not; errors name the file, the row (from 0) and the line."""
+    import pandas as pd
+
+    separator = "\t" if path.name.lower().removesuffix(".gz").endswith(".tsv") else ","
+    try:
+        with open_bytes(path) as stream:
+            frame = pd.read_csv(stream, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except BrokenGzipError as error:
+        raise ValueError(f"{path}: {error}") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
+    return _read(frame, sequence_col, id_col, lambda row: f"{path}: row {row}, line {row + 2}", str(path))
+
+
+def _read(data: Any, sequence_col: str | None, id_col: str | None, place: Place, what: str) -> Sequences:
+    frame = open_frame(data)
+    if not len(frame):
+        raise ValueError(f"{what} has no rows; it needs at least one sequence")
+    column = frame.get_column(_sequence_column(frame, sequence_col, what))
+    texts = _texts(column, place)
+    codes, lengths = encode_texts(texts, lambda row: f"{place(row)}, column {column.name!r}")
+    return Sequences(codes, offsets_of(lengths), _ids(frame, id_col, what, place))
+
+
+def _sequence_column(frame: Any, wanted: str | None, what: str) -> str:
+    if wanted is not None:
+        return _column(frame, wanted, "sequence_col", what)
+    usual = [name for name in frame.columns if str(name).lower() in _USUAL_NAMES]
+    if len(usual) == 1:
+        return usual[0]
+    if len(frame.columns) == 1:
+        return frame.columns[0]
+    listed = ", ".join(map(str, frame.columns[:8])) + (", ..." if len(frame.columns) > 8 else "")
+    raise ValueError(f"{what} has no column 'sequence' (it has {listed}); pass sequence_col=")
+
+
+def _column(frame: Any, wanted: str, argument: str, what: str) -> str:
+    if wanted in frame.columns:
+        return wanted
+    near = get_close_matches(wanted, list(map(str, frame.columns)), n=1, cutoff=0.5)
+    hint = f"; did you mean {argument}={near[0]!r}?" if near else ""
+    raise ValueError(f"{what} has no column {wanted!r}{hint}")
+
+
+def _texts(column: Any, place: Place) -> list[str]:
+    texts = column.to_list()
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            if text is None or text != text:
+                raise ValueError(f"{place(row)}: {column.name} is missing; drop the row or complete it")
+            raise TypeError(f"{place(row)}: {column.name} {text!r} is {type(text).__name__}; sequences must be text")
+    return texts
+
+
+def _ids(frame: Any, wanted: str | None, what: str, place: Place) -> Names:
+    if wanted is None and "id" not in frame.columns:
+        return Names.of(map(str, range(len(frame))))
+    column = frame.get_column(_column(frame, wanted or "id", "id_col", what))
+    missing = column.is_null().to_numpy()
+    if missing.any():
+        raise ValueError(f"{place(int(missing.argmax()))}: {column.name} is missing; name the sequence")
+    return Names.of(map(str, column.to_list()))

@@ -1,0 +1,227 @@
+"""VCF and tables of variants, and their check against a genome."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from titans_seq.data._read import is_frame, open_frame
+from titans_seq.data.sequences.alphabet import MIXTURE, UNKNOWN, to_codes, to_text
+from titans_seq.data.sequences.bed import text_lines
+from titans_seq.data.sequences.coordinates import Variant
+from titans_seq.data.sequences.genome import Genome
+
+_SEQUENCE = re.compile("[ACGTUNRYSWKMBDHVacgtunryswkmbdhv]+")
+
+_COLUMNS = ("chrom", "pos", "ref", "alt")
+
+
+def read_vcf(data: Any) -> list[Variant]:
+    """Read variants, one for each alternative allele.
+
+    Parameters
+    ----------
+    data : path, frame or iterable
+        - path of a VCF file, .gz or not;
+        - pandas or polars frame with the columns chrom, pos, ref, alt and perhaps id, in any case ("#CHROM" too);
+        - tuples (chrom, pos, ref, alt), or `Variant` objects.
+        Positions in all of them but `Variant` are 1-based, as VCF has them.
+
+    Returns
+    -------
+    list of Variant
+        In order. Alleles that are no bases (``<DEL>``, ``*``, break-ends) are left out and their number is said
+        once, as a UserWarning; rows without an alternative (``.``) are left out.
+
+    Raises
+    ------
+    FileNotFoundError
+        The path does not exist.
+    ValueError
+        A row that is no variant, with file and line (from 1), or the row (from 0); no variants at all.
+    TypeError
+        Data of another kind.
+    """
+    skipped: list[str] = []
+    found = [variant for row in _rows(data) for variant in _alleles(row, skipped)]
+    if skipped:
+        warnings.warn(
+            f"{len(skipped)} alternative alleles that are no bases were left out; the first is {skipped[0]}",
+            UserWarning,
+            stacklevel=2,
+        )
+    if not found:
+        raise ValueError("no variants: there are no rows, or none with an alternative allele of bases")
+    return found
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """A variant whose reference allele is not what the genome has: `found`, "" if it lies outside."""
+
+    variant: Variant
+    found: str
+    reason: str
+
+    def __str__(self) -> str:
+        at = f"{self.variant.source}: " if self.variant.source else ""
+        return f"{at}{self.variant}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class ReferenceCheck:
+    """Outcome of `check_reference`.
+
+    Attributes
+    ----------
+    kept : list of int
+        Places of the variants whose reference allele is the genome's.
+    mismatches : list of Mismatch
+        The others.
+    """
+
+    kept: list[int]
+    mismatches: list[Mismatch]
+
+
+def check_reference(genome: Genome, variants: Iterable[Variant], on_mismatch: str = "raise") -> ReferenceCheck:
+    """Compare the reference alleles of variants with a genome.
+
+    Case does not matter. Where the genome has an ambiguous base (R, Y, ... but not N), VCF asks for one of the bases
+    it stands for; any of them fits.
+
+    Parameters
+    ----------
+    genome : Genome
+    variants : iterable of Variant
+    on_mismatch : {"raise", "skip"}, default "raise"
+        Refuse, or leave such variants out and say their number once, as a UserWarning. A chromosome that the
+        genome does not have and a place past its end are mismatches too.
+
+    Raises
+    ------
+    ValueError
+        With ``"raise"``: how many do not fit, and the first of them.
+    """
+    if on_mismatch not in ("raise", "skip"):
+        raise ValueError(f"on_mismatch must be 'raise' or 'skip', got {on_mismatch!r}")
+    asked = list(variants)
+    outcomes = [_compare(genome, variant) for variant in asked]
+    wrong = [outcome for outcome in outcomes if outcome is not None]
+    if wrong:
+        listed = "; ".join(map(str, wrong[:3])) + ("; ..." if len(wrong) > 3 else "")
+        what = f"{len(wrong)} of {len(asked)} variants do not fit the genome: {listed}"
+        if on_mismatch == "raise":
+            raise ValueError(f"{what}; use the genome they were called on, or on_mismatch='skip'")
+        warnings.warn(f"{what}; they are left out", UserWarning, stacklevel=2)
+    return ReferenceCheck([i for i, outcome in enumerate(outcomes) if outcome is None], wrong)
+
+
+def _compare(genome: Genome, variant: Variant) -> Mismatch | None:
+    chrom = genome.find(variant.chrom)
+    if chrom is None:
+        return Mismatch(variant, "", f"the genome has no chromosome {variant.chrom!r}")
+    length = genome.length_of(chrom)
+    if variant.end > length:
+        return Mismatch(variant, "", f"past the end of {chrom} of {length} bases")
+    there, asked = genome.codes(variant.interval) & np.uint8(15), to_codes(variant.ref)
+    # One base of what an ambiguous code stands for fits; N stands for a base nobody knows.
+    fits = (there == asked) | ((MIXTURE[there] * MIXTURE[asked]).sum(-1) > 0) & (asked < 4) & (there != UNKNOWN)
+    found = to_text(there)
+    return None if fits.all() else Mismatch(variant, found, f"the genome has {found}")
+
+
+@dataclass(frozen=True)
+class _Row:
+    place: str
+    chrom: str
+    pos: Any
+    id: str
+    ref: str
+    alt: str
+
+
+def _alleles(row: _Row | Variant, skipped: list[str]) -> Iterator[Variant]:
+    if isinstance(row, Variant):
+        yield row
+        return
+    for alt in row.alt.split(","):
+        if alt in (".", ""):
+            continue
+        if not _SEQUENCE.fullmatch(alt) and re.fullmatch(r"<.+>|\*|.*[\[\]].*|\.[A-Za-z]+|[A-Za-z]+\.", alt):
+            skipped.append(f"{row.place}: {alt}")
+            continue
+        try:
+            pos = _position(row.pos)
+            yield Variant.from_vcf(row.chrom, pos, row.ref, alt, "" if row.id == "." else row.id, row.place)
+        except ValueError as error:
+            raise ValueError(f"{row.place}: {error}") from None
+
+
+def _position(value: Any) -> int:
+    try:
+        number = int(value)
+    except (TypeError, ValueError):
+        number = None
+    if number is None or isinstance(value, bool) or (not isinstance(value, str) and number != value):
+        raise ValueError(f"pos must be a whole number, got {value!r}")
+    return number
+
+
+def _rows(data: Any) -> Iterator[_Row | Variant]:
+    if isinstance(data, str | Path):
+        return _file_rows(Path(data))
+    if is_frame(data):
+        return _frame_rows(data)
+    if not isinstance(data, Iterable):
+        raise TypeError(f"variants must be a path, a frame or tuples (chrom, pos, ref, alt), got {type(data).__name__}")
+    return _tuple_rows(data)
+
+
+def _file_rows(path: Path) -> Iterator[_Row]:
+    for number, line in text_lines(path):
+        if not line.strip() or line.startswith("#"):
+            continue
+        fields = line.split("\t")
+        place = f"{path}: line {number}"
+        if len(fields) < 5:
+            raise ValueError(f"{place}: a VCF row has tabs between CHROM, POS, ID, REF and ALT, got {line[:60]!r}")
+        yield _Row(place, *fields[:5])
+
+
+def _frame_rows(data: Any) -> Iterator[_Row]:
+    frame = open_frame(data)
+    names = {str(name).lower().lstrip("#"): name for name in frame.columns}
+    absent = [name for name in _COLUMNS if name not in names]
+    if absent:
+        listed = ", ".join(map(str, frame.columns[:8]))
+        raise ValueError(f"the frame has no column {absent[0]!r} (it has {listed}); variants need chrom, pos, ref, alt")
+    wanted = [frame.get_column(names[name]).to_list() for name in _COLUMNS]
+    ids = frame.get_column(names["id"]).to_list() if "id" in names else [""] * len(frame)
+    for row, (chrom, pos, ref, alt, name) in enumerate(zip(*wanted, ids, strict=True)):
+        yield _named_row(f"row {row}", chrom, pos, ref, alt, "" if name is None or name != name else str(name))
+
+
+def _tuple_rows(data: Iterable[Any]) -> Iterator[_Row | Variant]:
+    for i, item in enumerate(data):
+        if isinstance(item, Variant):
+            yield item
+        elif isinstance(item, str) or not hasattr(item, "__len__") or len(item) != 4:
+            raise TypeError(f"variant {i} must be a Variant or (chrom, pos, ref, alt), got {item!r}")
+        else:
+            yield _named_row(f"variant {i}", *item)
+
+
+def _named_row(place: str, chrom: Any, pos: Any, ref: Any, alt: Any, name: str = "") -> _Row:
+    for column, value in (("ref", ref), ("alt", alt)):
+        if not isinstance(value, str):
+            raise ValueError(f"{place}: {column} must be text, got {value!r}")
+    if not isinstance(chrom, str | int) or isinstance(chrom, bool):
+        raise ValueError(f"{place}: chrom must be text or a number, got {chrom!r}")
+    return _Row(place, str(chrom), pos, name, ref, alt)
