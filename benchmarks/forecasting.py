@@ -28,7 +28,7 @@ def render(parts: Mapping[str, Any], folder: Path) -> str:
     return report(dict(parts))
 
 
-BENCHMARK = Benchmark(Path(__file__), __doc__, CELLS, lambda cell, _, quick: cell.call(quick=quick), about, render)
+BENCHMARK = Benchmark(Path(__file__), __doc__, CELLS, lambda cell, cache, quick: cell.call(cache, quick=quick), about, render)
 
 
 if __name__ == "__main__":
