@@ -16,7 +16,7 @@ from .sets import PATCH, Split, load
 
 CONTEXT, SEQUENCE, EPOCHS = 336, 2048, 4
 """Rows the linear map looks back on; rows of a training sequence; epochs."""
-WIDTHS = {"mag": 32, "mal": 32, "lmm": 34, "swa": 40}
+WIDTHS = {"mag": 32, "mal": 32, "lmm": 36, "swa": 42}
 """Of about as many parameters. Attention sees 16 patches of 16 rows per layer: 512 rows in two."""
 
 

@@ -9,7 +9,6 @@ from statistics import median
 from typing import Any
 from unittest import mock
 
-
 from titans_seq import TitansForecaster
 from titans_seq.adapters.stream import StreamReader
 
