@@ -86,8 +86,8 @@ def build(name: str, horizon: int, length: int, n_series: int, seed: int, stride
     quick, minutes = options.pop("quick", False), options.pop("minutes", FIT_MINUTES)
     limit = Budget(3.0 if quick else 60 * minutes, stride, PATIENCE)
     given = {
-        "learning_rate": RATE, "max_steps": 20 if quick else MOST_STEPS, "val_check_steps": 10 if quick else CHECK_EVERY,
-        "num_lr_decays": -1, "loss": MSE(), "random_seed": seed + 1,
+        "learning_rate": RATE, "num_lr_decays": -1, "loss": MSE(), "random_seed": seed + 1,
+        "max_steps": 20 if quick else MOST_STEPS, "val_check_steps": 10 if quick else CHECK_EVERY,
     }  # fmt: skip
     trainer = {
         "accelerator": "cpu", "devices": 1, "logger": False, "enable_progress_bar": False,

@@ -170,8 +170,8 @@ def ablation(parts: Parts) -> list[str]:
         )
     head = ("variant", "validation", "test MSE", "memory zeroed", "weight", "parameters of the network", "fit, CPU s")
     note = (
-        "ETTm1, horizon 96, training sequences of 2,048 rows, 4 epochs, the state carried through everything; the linear "
-        "map fitted once. θ = 0: trained and tested with a memory that never writes. `swa` sees 512 rows."
+        "ETTm1, horizon 96, training sequences of 2,048 rows, 4 epochs, the state carried through everything; the "
+        "linear map fitted once. θ = 0: trained and tested with a memory that never writes. `swa` sees 512 rows."
     )
     return [note, "", *table(head, rows)]
 
