@@ -212,10 +212,11 @@ def test_a_peer_scores_the_same_windows(model: str, tmp_path: Path) -> None:
 @needs_data
 @needs_peers
 @pytest.mark.slow
-def test_a_backtest_reads_every_row_once(tmp_path: Path) -> None:
+def test_a_backtest_reads_every_row_once_and_looks_ahead_once_per_cut_off(tmp_path: Path) -> None:
     results = forecasting_cell("speed_ETTm1_96_backtest_s0", tmp_path)
     read = results["read"]
-    assert read["rows_read"] == results["rows"] - read["rows_before_the_first_patch"]
+    assert read["rows_read"] == read["rows_to_the_last_cutoff"] - read["rows_before_the_first_patch"]
+    assert read["peeks"] == results["cutoffs"] - read["cutoffs_at_the_end_of_a_patch"]
     assert set(results["times_as_fast"]) == {"PatchTST", "NHITS"}
 
 

@@ -40,7 +40,12 @@ def measure(cell: Cell, *, quick: bool) -> dict[str, Any]:
         "rows": rows, "cutoffs": cutoffs, "look_back": length, "cpu_seconds": medians, "every": seconds,
         "times_as_fast": {name: medians[name] / medians["ours"] for name in PEERS},
         "online_linear": bool(forecaster.online_linear_), "n_parameters": int(forecaster.n_parameters_),
-        "read": count | {"rows_before_the_first_patch": first % 16, "cutoffs_at_the_end_of_a_patch": -(-cutoffs // 16)},
+        "read": count
+        | {
+            "rows_before_the_first_patch": first % 16,
+            "rows_to_the_last_cutoff": rows - cell.horizon,
+            "cutoffs_at_the_end_of_a_patch": -(-cutoffs // 16),
+        },
     }  # fmt: skip
 
 

@@ -30,7 +30,7 @@ class Tokens:
     scale : Tensor, shape (batch, tokens), float32
         Standard deviation of the rows in the trailing window (floored), in units of the scaled series.
     linear : Tensor, shape (batch, tokens, horizon), float32
-        Closed-form forecast from each cut-off, in units of the scaled series.
+        Closed-form forecast from each cut-off, in units of the scaled series; of no steps if it was not asked for.
     """
 
     features: Tensor
@@ -101,7 +101,7 @@ class LinearForecast(nn.Module):
 
 def make_tokens(
     patching: Patching,
-    linear: LinearForecast,
+    linear: LinearForecast | None,
     group: Tensor,
     values: Tensor,
     observed: Tensor,
@@ -114,8 +114,8 @@ def make_tokens(
     Parameters
     ----------
     patching : Patching
-    linear : LinearForecast
-        Fitted on the scaled series.
+    linear : LinearForecast or None
+        Fitted on the scaled series. None: the tokens are to be read only, and nothing is forecast from them.
     group : Tensor of int64, shape (batch,)
         Group of each series in ``linear``.
     values, observed : Tensor, shape (batch, rows), float64 and bool
@@ -142,7 +142,11 @@ def make_tokens(
         features=torch.cat([features, calendar], -1),
         mask=visible.any(-1),
         scale=scale.float(),
-        linear=_linear_forecast(patching, linear, group, values, observed, cutoffs),
+        linear=(
+            scale.new_zeros(*cutoffs.shape, 0, dtype=torch.float32)
+            if linear is None
+            else _linear_forecast(patching, linear, group, values, observed, cutoffs)
+        ),
     )
 
 

@@ -123,7 +123,7 @@ class Carrying(BaseEstimator):
             lengths = torch.full((n,), rows)
             group = torch.from_numpy(self._group)
             with torch.no_grad():
-                fresh, _ = self._reader.read(fresh, values, observed, lengths, origins, group)
+                fresh, _ = self._reader.read(fresh, values, observed, lengths, origins, group, forecast=False)
             linear, correction = self._reader.forecast_now(fresh, origins, group)
         return Forecasts.collect(which, cutoff, linear, correction)
 
