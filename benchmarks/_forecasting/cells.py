@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 ETT = ("ETTh1", "ETTh2", "ETTm1", "ETTm2")
 SETS = (*ETT, "exchange_rate", "national_illness")
 LONG, SHORT = (96, 192, 336, 720), (24, 36, 48, 60)
+M4, M4_HORIZON = "m4_hourly", 48
+NEURAL = ("PatchTST", "iTransformer", "NHITS", "DLinear")
+STATISTICAL = ("AutoETS", "AutoTheta")
+SEEDS = range(3)
+ABLATED = ("mag", "mal", "lmm", "swa", "mag_frozen", "mal_frozen", "lmm_frozen")
 
 
 @dataclass(frozen=True)
@@ -16,11 +22,12 @@ class Cell:
 
     Attributes
     ----------
-    name : str
-        Also the name of its file.
     data, model : str
+        ``_96`` behind the model: with a look-back of 96 rows.
     horizon, seed : int
-    mode : {"windowed", "streaming"}
+    mode : str
+        "choose": look-back by validation. "windowed", "streaming": the long-horizon protocol. "official": that of
+        the competition. "ablation": memory and its controls. "speed": backtests.
     options : dict
         Of the model.
     """
@@ -34,31 +41,66 @@ class Cell:
 
     @property
     def name(self) -> str:
+        """Also the name of its file."""
         return f"{self.mode}_{self.data}_{self.horizon}_{self.model}_s{self.seed}"
 
-    def call(self, *, quick: bool) -> dict[str, Any]:
+    def call(self, cache: Path, *, quick: bool) -> dict[str, Any]:
         """Run it here and return its results."""
+        if self.mode == "official":
+            from . import official
+
+            return official.measure(self, cache, quick=quick)
+        if self.mode == "ablation":
+            from . import ablation
+
+            return ablation.measure(self, quick=quick)
+        if self.mode == "speed":
+            from . import speed
+
+            return speed.measure(self, quick=quick)
         from . import measure
 
-        return measure.measure(self, quick=quick)
+        return measure.measure(self, cache, quick=quick)
 
 
-def _horizons(data: str) -> tuple[int, ...]:
+def horizons(data: str) -> tuple[int, ...]:
+    """Of the protocol."""
     return SHORT if data == "national_illness" else LONG
 
 
-def _all() -> list[Cell]:
-    cells = []
-    for data in SETS:
-        for horizon in _horizons(data):
-            cells += [Cell(data, horizon, model, "windowed") for model in ("naive", "seasonal_naive", "ridge")]
-            if data in ETT:
-                cells.append(Cell(data, horizon, "ridge_96", "windowed", options={"context_length": 96}))
-            cells += [Cell(data, horizon, "mag", "windowed", seed) for seed in range(3)]
-    for data in ETT:
-        cells.append(Cell(data, 96, "online_ridge", "streaming"))
-        cells += [Cell(data, 96, "mag", "streaming", seed) for seed in range(3)]
+def _windowed(data: str, horizon: int) -> list[Cell]:
+    cells = [Cell(data, horizon, "ridge", "choose")]
+    cells += [Cell(data, horizon, model, "windowed") for model in ("naive", "seasonal_naive", "ridge")]
+    cells += [Cell(data, horizon, model, "windowed", seed) for model in ("mag", *NEURAL) for seed in SEEDS]
+    if data in ETT:
+        options = {"context_length": 96}
+        cells.append(Cell(data, horizon, "ridge_96", "windowed", options=options))
+        short = [f"{model}_96" for model in ("mag", *NEURAL)]
+        cells += [Cell(data, horizon, model, "windowed", seed, options) for model in short for seed in SEEDS]
     return cells
+
+
+def _streaming(data: str) -> list[Cell]:
+    return [
+        Cell(data, 96, "online_ridge", "streaming"),
+        *(Cell(data, 96, "mag", "streaming", seed) for seed in SEEDS),
+    ]
+
+
+def _official() -> list[Cell]:
+    """iTransformer forecasts series that stand side by side; these do not."""
+    once = ("choose", "naive2", "seasonal_naive", "ridge", *STATISTICAL)
+    learned = ("mag", *(model for model in NEURAL if model != "iTransformer"))
+    cells = [Cell(M4, M4_HORIZON, model, "official") for model in once]
+    return cells + [Cell(M4, M4_HORIZON, model, "official", seed) for model in learned for seed in SEEDS]
+
+
+def _all() -> list[Cell]:
+    cells = [cell for data in SETS for horizon in horizons(data) for cell in _windowed(data, horizon)]
+    cells += [cell for data in ETT for cell in _streaming(data)]
+    cells += _official()
+    cells += [Cell("ETTm1", 96, model, "ablation", seed) for model in ABLATED for seed in SEEDS]
+    return [*cells, Cell("ETTm1", 96, "backtest", "speed")]
 
 
 CELLS: tuple[Cell, ...] = tuple(_all())

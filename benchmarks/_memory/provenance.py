@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 ROOT = Path(__file__).parents[2]
-PEERS = ("titans-pytorch", "tensordict", "flash-linear-attention")
+PEERS = ("titans-pytorch", "tensordict", "flash-linear-attention", "neuralforecast", "statsforecast")
 
 
 def provenance() -> dict[str, Any]:

@@ -107,9 +107,8 @@ def read_windows(
     """Do what `windowed_forecasts` does, batch by batch: yields the forecasts, and what was seen on the way."""
     for at in range(0, max(len(series), 1), batch_size):
         which, end = series[at : at + batch_size], cutoff[at : at + batch_size]
-        stream, reads = read_rows(
-            reader, data, reader.start(len(which)), which, end - rows, rows, zero_memory, surprise=surprise
-        )
+        where = (reader, data, reader.start(len(which)), which, end - rows, rows)
+        stream, reads = read_rows(*where, zero_memory, surprise=surprise, forecast=False)
         first_row = data.panel.frequency.advance(data.panel.origins[which], end - rows)
         linear, correction = reader.forecast_now(
             stream, first_row, groups_of(reader, data, which), zero_memory=zero_memory
@@ -123,6 +122,7 @@ def streaming_forecasts(
     *,
     start: IntArray,
     first: IntArray,
+    until: IntArray | None = None,
     stride: int | None = None,
     piece: int = 128,
     batch_size: int = 64,
@@ -138,6 +138,8 @@ def streaming_forecasts(
         Row at which reading begins.
     first : int array (n_series,)
         First cut-off; whole patches after ``start`` where there is a ``stride``.
+    until : int array (n_series,), optional
+        Last cut-off, where reading ends. Default: the end of the series.
     stride : int, optional
         Rows between cut-offs. Default: the end of every complete patch is one. A cut-off inside a patch is forecast
         by a copy of the state that reads the rows of the open patch and is not kept.
@@ -149,8 +151,9 @@ def streaming_forecasts(
         Ablation: what the memories return is replaced by zeros.
     """
     p, parts = reader.patching.patch_length, [Forecasts.none(reader.model.horizon)]
-    for which in batches(np.arange(data.panel.n_series), batch_size):
-        walk = _Walk(reader, data, which, start[which], zero_memory)
+    ends = data.panel.lengths if until is None else until
+    for which in batches(np.flatnonzero(ends >= first), batch_size):
+        walk = _Walk(reader, data, which, start[which], ends[which], zero_memory)
         if stride is not None and stride % p:
             bulk = int((first - start)[which].min()) // p * p
             parts += walk.read(bulk, piece * p, first[which])
@@ -171,11 +174,11 @@ class _Walk:
     data: ScaledPanel
     which: IntArray
     start: IntArray
+    ends: IntArray
     zero_memory: bool
 
     def __post_init__(self) -> None:
         self.stream = self.reader.start(len(self.which))
-        self.ends = self.data.panel.lengths[self.which]
         self.rows, self.at = int((self.ends - self.start).max(initial=0)), 0
 
     def read(self, until: int, step: int, first: IntArray) -> list[Forecasts]:
@@ -239,7 +242,7 @@ def read_all(
     which, ends = np.arange(data.panel.n_series), data.panel.lengths
     step = piece * reader.patching.patch_length
     for at in range(0, int(ends.max(initial=0)), step):
-        stream, _ = read_rows(reader, data, stream, which, np.full(len(which), at), step, False, until=ends)
+        stream, _ = read_rows(reader, data, stream, which, np.full(len(which), at), step, until=ends, forecast=False)
     return stream
 
 
@@ -262,6 +265,7 @@ def read_rows(
     until: IntArray | None = None,
     *,
     surprise: bool = False,
+    forecast: bool = True,
 ) -> tuple[SeriesStream, Reads]:
     """Let streams read ``rows`` rows of the series ``which`` from their rows ``start`` on.
 
@@ -282,6 +286,7 @@ def read_rows(
             covariates=covariates,
             zero_memory=zero_memory,
             surprise=surprise,
+            forecast=forecast,
         )
     return detach(stream), reads
 

@@ -160,6 +160,7 @@ class StreamReader:
         covariates: Tensor | None = None,
         zero_memory: bool = False,
         surprise: bool = False,
+        forecast: bool = True,
     ) -> tuple[SeriesStream, Reads]:
         """Read new rows, left-aligned, ``lengths`` of them for each series.
 
@@ -179,6 +180,8 @@ class StreamReader:
             Ablation: what the memories return is replaced by zeros.
         surprise : bool
             Also say how far the memories were from each patch; the variant must have a memory.
+        forecast : bool
+            Whether the tokens are to hold the linear forecast from each patch, which can cost more than reading.
 
         Returns
         -------
@@ -192,7 +195,8 @@ class StreamReader:
         n_tokens = int(counts.max())
         starts = (kept - stream.phase)[:, None] + p * torch.arange(n_tokens, device=values.device)
         ahead = stream.steps[:, None] + (starts + p - kept)
-        tokens = self._tokens((all_values, all_observed, beside), starts, starts + p, ahead, origins, group)
+        rows = (all_values, all_observed, beside)
+        tokens = self._tokens(rows, starts, starts + p, ahead, origins, group, forecast)
         read = self.model.read_with_surprise if surprise else self.model.read
         hidden, backbone, *surprises = read(tokens, stream.backbone, lengths=counts, zero_memory=zero_memory)
         new = replace(
@@ -252,12 +256,13 @@ class StreamReader:
         steps: Tensor,
         origins: object,
         group: Tensor,
+        forecast: bool = True,
     ) -> Tokens:
         values, observed, covariates = rows
         calendar = calendar_features(self.frequency, self.patching.periods, origins, steps.cpu().numpy())  # type: ignore[arg-type]
         return make_tokens(
             self.patching,
-            self.linear,
+            self.linear if forecast else None,
             group,
             values,
             observed,

@@ -31,7 +31,7 @@ class Tokens:
     scale : Tensor, shape (batch, tokens), float32
         Standard deviation of the rows in the trailing window (floored), in units of the scaled series.
     linear : Tensor, shape (batch, tokens, horizon), float32
-        Closed-form forecast from each cut-off, in units of the scaled series.
+        Closed-form forecast from each cut-off, in units of the scaled series; of no steps if it was not asked for.
     """
 
     features: Tensor
@@ -108,7 +108,7 @@ class LinearForecast(nn.Module):
 
 def make_tokens(
     patching: Patching,
-    linear: LinearForecast,
+    linear: LinearForecast | None,
     group: Tensor,
     values: Tensor,
     observed: Tensor,
@@ -122,8 +122,8 @@ def make_tokens(
     Parameters
     ----------
     patching : Patching
-    linear : LinearForecast
-        Fitted on the scaled series.
+    linear : LinearForecast or None
+        Fitted on the scaled series. None: the tokens are to be read only, and nothing is forecast from them.
     group : Tensor of int64, shape (batch,)
         Group of each series in ``linear``.
     values, observed : Tensor, shape (batch, rows), float64 and bool
@@ -151,9 +151,12 @@ def make_tokens(
     beside = covariates if covariates is not None and patching.n_covariates else None
     described = torch.stack([scale.log(), filled], -1)
     features = torch.cat([patch, visible.to(values.dtype), described], -1).float()
-    forecast = _linear_forecast(patching, linear, group, values, observed, cutoffs)
+    forecast = scale.new_zeros(*cutoffs.shape, 0, dtype=torch.float32)
+    if linear is not None:
+        forecast = _linear_forecast(patching, linear, group, values, observed, cutoffs)
     if beside is not None:
         features = torch.cat([features, _covariate_patches(beside, columns, read)], -1)
+    if beside is not None and linear is not None:
         forecast = forecast + linear.lags.forecast_torch(beside, cutoffs)
     return Tokens(
         features=torch.cat([features, calendar], -1),

@@ -48,8 +48,9 @@ def forecast_at(
     # Patches are laid so that the first cut-off is a patch boundary.
     start = np.full(data.panel.n_series, first_cutoff % settings.patch_length)
     first = np.full(data.panel.n_series, first_cutoff)
-    every = streaming_forecasts(reader, data, start=start, first=first, stride=stride, zero_memory=zero_memory)
-    every = every.take(np.flatnonzero(every.cutoff <= last[every.series]))
+    every = streaming_forecasts(
+        reader, data, start=start, first=first, until=last, stride=stride, zero_memory=zero_memory
+    )
     if online is None:
         return every
     carried, before = online

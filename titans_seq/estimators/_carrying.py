@@ -133,8 +133,10 @@ class Carrying(BaseEstimator):
             lengths = torch.full((n,), rows)
             group = torch.from_numpy(self._group)
             with torch.no_grad():
-                beside = self._stream.covariates[:, -rows:]
-                fresh, _ = self._reader.read(fresh, values, observed, lengths, origins, group, covariates=beside)
+                fresh, _ = self._reader.read(
+                    fresh, values, observed, lengths, origins, group,
+                    covariates=self._stream.covariates[:, -rows:], forecast=False,
+                )  # fmt: skip
             linear, correction = self._reader.forecast_now(fresh, origins, group)
         return Forecasts.collect(which, cutoff, linear, correction)
 
