@@ -63,7 +63,7 @@ class LaggedMap:
         columns = cutoffs.unsqueeze(-1) - self.rows + torch.arange(self.rows, device=covariates.device)
         flat = columns.flatten(1).clamp(0, covariates.shape[1] - 1).unsqueeze(-1)
         windows = covariates.gather(1, flat.expand(-1, -1, covariates.shape[2]))
-        windows = windows.view(*columns.shape, -1) * (columns >= 0).unsqueeze(-1)
+        windows = windows.view(*columns.shape, covariates.shape[2]) * (columns >= 0).unsqueeze(-1)
         if self.centred:
             windows = windows - windows.mean(-2, keepdim=True)
         return windows.flatten(-2) @ torch.from_numpy(self._flat).to(windows)
