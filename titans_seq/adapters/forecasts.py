@@ -17,6 +17,8 @@ from titans_seq.adapters.stream import Reads, SeriesStream, StreamReader, detach
 
 Float32Array = NDArray[np.float32]
 
+_PEEKS_AT_ONCE = 1024
+
 
 @dataclass(frozen=True)
 class Forecasts:
@@ -166,6 +168,16 @@ def streaming_forecasts(
     return found.take(np.flatnonzero((found.cutoff - first[found.series]) % stride == 0))
 
 
+@dataclass(frozen=True)
+class _Peeks:
+    """Streams that read on into a patch and are not kept, and the cut-offs they stand at."""
+
+    stream: SeriesStream
+    which: IntArray
+    origins: NDArray[Any]
+    cutoff: IntArray
+
+
 @dataclass
 class _Walk:
     """A pass over a batch of series; the stream it carries is after the rows read so far."""
@@ -195,14 +207,17 @@ class _Walk:
 
     def read_with_peeks(self, first: IntArray, stride: int) -> list[Forecasts]:
         """Read on to the end, patch by patch, and forecast also from the cut-offs inside each."""
-        p, parts = self.reader.patching.patch_length, []
+        p, parts, peeks = self.reader.patching.patch_length, [], []
         while self.at < self.rows:
-            parts += self._peeks(first, stride)
+            peeks += self._peeks(first, stride)
             parts += self.read(min(self.at + p, self.rows), p, first)
+            if sum(len(peek.which) for peek in peeks) >= _PEEKS_AT_ONCE or self.at == self.rows:
+                parts += self._forecasts(peeks)
+                peeks = []
         return parts
 
-    def _peeks(self, first: IntArray, stride: int) -> list[Forecasts]:
-        """Forecasts from the cut-offs within the next patch."""
+    def _peeks(self, first: IntArray, stride: int) -> list[_Peeks]:
+        """Copies of the streams that have read on to the cut-offs within the next patch."""
         inside = np.arange(1, self.reader.patching.patch_length)
         cutoff = (self.start + self.at)[:, None] + inside
         wanted = (cutoff > first[:, None]) & (cutoff <= self.ends[:, None]) & ((cutoff - first[:, None]) % stride == 0)
@@ -215,11 +230,20 @@ class _Walk:
         ahead = ahead.to(device)
         stream = self.stream.select(torch.from_numpy(rows).to(device))
         stream = stream.push(*read, ahead, ahead, self.reader.patching.patch_length)
+        return [_Peeks(stream, which, self._origins(which, self.start[rows]), cutoff[rows, columns])]
+
+    def _forecasts(self, peeks: list[_Peeks]) -> list[Forecasts]:
+        """Forecast from all of them at once: a call costs more than the rows in it."""
+        if not peeks:
+            return []
+        which, origins, cutoff = (
+            np.concatenate([getattr(p, n) for p in peeks]) for n in ("which", "origins", "cutoff")
+        )
         linear, correction = self.reader.forecast_now(
-            stream, self._origins(which, self.start[rows]), groups_of(self.reader, self.data, which),
+            SeriesStream.stack([p.stream for p in peeks]), origins, groups_of(self.reader, self.data, which),
             zero_memory=self.zero_memory,
         )  # fmt: skip
-        return [Forecasts.collect(which, cutoff[rows, columns], linear, correction)]
+        return [Forecasts.collect(which, cutoff, linear, correction)]
 
     def _origins(self, which: IntArray, start: IntArray) -> NDArray[Any]:
         return self.data.panel.frequency.advance(self.data.panel.origins[which], start)

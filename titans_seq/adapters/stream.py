@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -53,6 +54,12 @@ class SeriesStream:
         """Return the streams of some series, in this order; one may be named more than once."""
         own = {n: getattr(self, n)[rows] for n in _OWN}
         return SeriesStream(backbone=self.backbone.select(rows), **own)
+
+    @staticmethod
+    def stack(streams: Sequence[SeriesStream]) -> SeriesStream:
+        """Return the streams of several batches as one."""
+        own = {n: torch.cat([getattr(s, n) for s in streams]) for n in _OWN}
+        return SeriesStream(backbone=BackboneState.stack([s.backbone for s in streams]), **own)
 
     def push(
         self,
