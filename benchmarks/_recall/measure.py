@@ -79,7 +79,7 @@ def ablation(cell: Cell, cache: Path, *, quick: bool) -> dict[str, Any]:
     model, history = models.train(setup, cell.seed, quick=quick, change=change)
     trained, found = time.process_time() - began, {}
     for name, length, n_needles, trials in ABLATION_TESTS:
-        if "attention" in cell.setup and length > ATTENTION_REACH:
+        if cell.setup.startswith("attention") and length > ATTENTION_REACH:
             continue
         task = recall.Needles(**setup.task_arguments | {"n_needles": n_needles})
         n = 1 if quick else trials
