@@ -10,7 +10,7 @@ import numpy as np
 
 from titans_seq.adapters._linear_fill import Centring, FloatArray, has_intercept, window_level
 from titans_seq.adapters._linear_moments import Moments, Solution, moments_of, ridge_path, squared_error
-from titans_seq.adapters._linear_targets import InterpolatedTargets, complete_windows, count_observed_targets
+from titans_seq.adapters._linear_targets import InterpolatedTargets
 from titans_seq.adapters._linear_windows import WindowReader, Windows
 
 MOST_WEIGHTS = 1 << 25
@@ -43,16 +43,16 @@ def select(
 ) -> list[Choice]:
     """Score every centring, sharing and penalty, and return each (centring, sharing) at its best, best first.
 
-    Scores are mean squared errors in scaled units over all observed targets of the validation windows.
+    Scores are mean squared errors in scaled units over all targets used of the validation windows, by their weights.
     With nothing to fit or to score, the only choice is the strongest penalty on the last value (score inf).
     """
     if not len(train) or not len(validation):
         centring: Centring = "last" if "last" in centrings else centrings[0]
         return [Choice(centring, True, max(penalties), math.inf)]
-    if not complete_windows(reader, validation).all():
+    if not reader.complete(validation).all():
         validation = validation.thin(MOST_GAPPY)
     totals = _Search(reader, penalties, centrings).run(train, validation)
-    count = count_observed_targets(reader, validation)
+    count = reader.target_weight(validation)
     choices = []
     for (centring, shared), errors in totals.items():
         best = int(errors.argmin())
@@ -77,7 +77,7 @@ class _Search:
     def run(self, train: Windows, validation: Windows) -> dict[tuple[Centring, bool], FloatArray]:
         """Return the summed squared errors (n_penalties,) of each (centring, shared)."""
         targets = InterpolatedTargets(self.reader, train)
-        complete = complete_windows(self.reader, validation)
+        complete = self.reader.complete(validation)
         judged, gappy = validation.take(complete), validation.take(~complete)
         if not per_series_is_feasible(self.reader.panel.n_series, self.reader.context_length, self.reader.horizon):
             shared = self._errors(moments_of(self.reader, train, targets), moments_of(self.reader, judged), gappy)
@@ -116,7 +116,8 @@ class _Search:
         errors = np.zeros(len(path))
         for block in self.reader.blocks(gappy):
             level = window_level(block.inputs, block.inputs_observed, centring)[:, None]
+            counts = block.target_weights
             for p, (weights, mean_x, mean_y) in enumerate(path):
                 forecast = level + mean_y + (block.inputs - level - mean_x) @ weights
-                errors[p] += float(((forecast - block.targets)[block.targets_observed] ** 2).sum())
+                errors[p] += float(np.vdot(counts, np.square(forecast - block.targets)))
         return errors

@@ -53,6 +53,7 @@ def fit_linear(
     penalties: Sequence[float] = PENALTIES,
     centrings: Sequence[Centring] = CENTRINGS,
     max_windows: int = 200_000,
+    weight: FloatArray | None = None,
 ) -> LinearMap:
     """Fit the ridge from window to horizon, its variant chosen on validation windows.
 
@@ -79,6 +80,11 @@ def fit_linear(
     centrings : sequence of {"none", "last", "mean"}, default all
     max_windows : int, default 200,000
         At most this many training and this many validation windows are read, spread evenly.
+    weight : float array (total,), optional
+        What each row of the panel counts as a target, in the fit and in the score; at least 0. A row of weight 0 is
+        read and never a target. λ is then the penalty x the sum of the windows' weights, the largest of their
+        targets' each, so that doubling all weights changes nothing and a series of weight 2 is one that is there
+        twice. Default: all alike.
 
     Returns
     -------
@@ -107,6 +113,7 @@ def fit_linear(
         _checked_scale(scale, panel),
         int(context_length),
         int(horizon),
+        weight,
     )
     end = _per_series("train_end", train_end, panel).astype(np.int64)
     train = reader.between(np.zeros_like(end), end - horizon, max_windows)

@@ -12,12 +12,12 @@ import torch
 
 from titans_seq.adapters.forecasts import Forecasts, streaming_forecasts, windowed_forecasts
 from titans_seq.adapters.linear import LinearMap, fit_linear
-from titans_seq.adapters.scaled import IntArray, ScaledPanel, fit_scaling
+from titans_seq.adapters.scaled import FloatArray, IntArray, ScaledPanel, fit_scaling
 from titans_seq.adapters.series import SeriesModel
 from titans_seq.adapters.stream import StreamReader
 from titans_seq.adapters.tokens import LinearForecast
 from titans_seq.data import Panel
-from titans_seq.estimators._choosing import goes_on_learning, with_online_map
+from titans_seq.estimators._choosing import goes_on_learning, outcomes, with_online_map
 from titans_seq.estimators._combination import Combination, best_weight, choose
 from titans_seq.estimators._settings import Settings, resolve
 
@@ -46,7 +46,15 @@ class Fitted:
     training: TrainingResult | None
 
 
-def fit(forecaster: TitansForecaster, panel: Panel, train_end: IntArray, *, refit: bool, seed: int) -> Fitted:
+def fit(
+    forecaster: TitansForecaster,
+    panel: Panel,
+    train_end: IntArray,
+    *,
+    refit: bool,
+    seed: int,
+    weight: FloatArray | None = None,
+) -> Fitted:
     """Fit linear map, network and combination.
 
     Parameters
@@ -59,15 +67,17 @@ def fit(forecaster: TitansForecaster, panel: Panel, train_end: IntArray, *, refi
     refit : bool
         Whether the linear map is fitted again on all rows once everything was chosen.
     seed : int
+    weight : float array (total,), optional
+        What each row of the panel counts as a target; see `titans_seq.estimators._weighting`.
     """
     from titans_seq.training.fit import seeded
 
     began = time.monotonic()
     settings = resolve(forecaster, panel, train_end)
     center, scale = fit_scaling(panel, train_end)
-    linear = fit_linear(panel, scale, center, train_end, settings.context_length, settings.horizon)
+    linear = fit_linear(panel, scale, center, train_end, settings.context_length, settings.horizon, weight=weight)
     group = np.arange(panel.n_series) if not linear.shared else np.zeros(panel.n_series, dtype=np.int64)
-    data = ScaledPanel(panel, center, scale, group)
+    data = ScaledPanel(panel, center, scale, group, weight)
     with seeded(seed):
         model = SeriesModel(settings.patching, settings.horizon, **settings.backbone)
         settings = replace(settings, online_linear=goes_on_learning(forecaster, settings, data, train_end, linear))
@@ -75,7 +85,8 @@ def fit(forecaster: TitansForecaster, panel: Panel, train_end: IntArray, *, refi
     model.to("cpu").eval()
     combination = _combine(settings, data, train_end, linear, model)
     if refit:
-        linear = fit_linear(panel, scale, center, panel.lengths, settings.context_length, settings.horizon)
+        rows = panel.lengths
+        linear = fit_linear(panel, scale, center, rows, settings.context_length, settings.horizon, weight=weight)
         shared = np.zeros(panel.n_series, dtype=np.int64)
         data = data.with_groups(shared if linear.shared else np.arange(panel.n_series))
     return Fitted(settings, data, linear, model, combination, training)
@@ -99,7 +110,8 @@ def _train(
     began: float,
 ) -> TrainingResult | None:
     """Train the network where there is enough to train and to choose on; None where there is not."""
-    windows = int(np.maximum(train_end - settings.horizon - settings.patch_length, 0).sum())
+    counted = data.mean_weight(train_end) > 0
+    windows = int(np.maximum(train_end - settings.horizon - settings.patch_length, 0)[counted].sum())
     series, _ = validation_cutoffs(data.panel, train_end, settings.horizon, MAX_EPOCH_WINDOWS)
     if forecaster.max_epochs == 0 or windows < _FEWEST_WINDOWS or not len(series):
         return None
@@ -122,8 +134,8 @@ def _train(
         forecasts = validation_forecasts(reader, settings, data, train_end, MAX_EPOCH_WINDOWS)
         if settings.online_linear:
             forecasts = replace(forecasts, linear=online())
-        actual, observed = outcomes(data, forecasts, settings.horizon)
-        return best_weight(actual - forecasts.linear, forecasts.shift, observed)[1]
+        actual, observed, counts = outcomes(data, forecasts.series, forecasts.cutoff, settings.horizon)
+        return best_weight(actual - forecasts.linear, forecasts.shift, observed, counts)[1]
 
     # What is still to come: the linear map once more, the choice of the combination, and reading everything.
     spent = time.monotonic() - began
@@ -176,9 +188,9 @@ def _combine(
         forecasts = windowed_forecasts(reader, data, series, cutoff, rows=settings.context_length)
     elif settings.online_linear:
         forecasts = with_online_map(forecasts, settings, data, linear)
-    actual, observed = outcomes(data, forecasts, settings.horizon)
+    actual, observed, counts = outcomes(data, forecasts.series, forecasts.cutoff, settings.horizon)
     steps = min(settings.patch_length, settings.horizon)
-    return choose(forecasts, actual, observed).judge_errors(
+    return choose(forecasts, actual, observed, counts).judge_errors(
         forecasts, actual, observed, n_series=data.panel.n_series, steps=steps
     )
 
@@ -191,8 +203,9 @@ def validation_forecasts(
         series, cutoff = validation_cutoffs(data.panel, train_end, settings.horizon, most)
         return windowed_forecasts(reader, data, series, cutoff, rows=settings.context_length)
     p = settings.patch_length
-    some = _evenly(np.flatnonzero(data.panel.lengths - settings.horizon >= train_end), MAX_VALIDATION_SERIES)
-    part = ScaledPanel(data.panel.select(some), data.center[some], data.scale[some], data.group[some])
+    judged = (data.panel.lengths - settings.horizon >= train_end) & _has_targets(data, train_end)
+    some = _evenly(np.flatnonzero(judged), MAX_VALIDATION_SERIES)
+    part = data.select(some)
     # As much is read before as a training sequence holds: with the state carried, everything.
     history = train_end[some]
     if settings.training_mode == "sampled":
@@ -204,6 +217,16 @@ def validation_forecasts(
     return Forecasts(some[kept.series], kept.cutoff, kept.linear, kept.shift, kept.log_spread, kept.scale)
 
 
+def _has_targets(data: ScaledPanel, train_end: IntArray) -> np.ndarray:
+    """Whether a row that chooses counts, (n_series,); all True where none of any series does."""
+    if data.weight is None:
+        return np.ones(data.panel.n_series, dtype=bool)
+    later = np.arange(len(data.weight)) >= np.repeat(data.panel.offsets[:-1] + train_end, data.panel.lengths)
+    which = np.repeat(np.arange(data.panel.n_series), data.panel.lengths)
+    found = np.bincount(which[later], data.weight[later], minlength=data.panel.n_series) > 0
+    return found if found.any() else ~found
+
+
 def validation_cutoffs(panel: Panel, train_end: IntArray, horizon: int, most: int) -> tuple[IntArray, IntArray]:
     """At most ``most`` (series, cut-off) pairs, spread evenly over all from ``train_end`` on."""
     counts = np.maximum(panel.lengths - horizon - train_end + 1, 0)
@@ -212,12 +235,6 @@ def validation_cutoffs(panel: Panel, train_end: IntArray, horizon: int, most: in
     series = np.searchsorted(ends, chosen, side="right")
     cutoff = train_end[series] + chosen - (ends - counts)[series]
     return series.astype(np.int64), cutoff.astype(np.int64)
-
-
-def outcomes(data: ScaledPanel, forecasts: Forecasts, horizon: int) -> tuple[np.ndarray, np.ndarray]:
-    """What happened after each cut-off, scaled units, and where it was observed."""
-    actual, observed = data.gather(forecasts.series, forecasts.cutoff, horizon)
-    return actual.numpy(), observed.numpy()
 
 
 def _evenly(items: IntArray, most: int) -> IntArray:

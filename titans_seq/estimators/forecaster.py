@@ -22,6 +22,7 @@ from titans_seq.estimators._backtesting import check_backtest, forecast_at, spli
 from titans_seq.estimators._carrying import Carrying
 from titans_seq.estimators._panels import check_lengths, continuing
 from titans_seq.estimators._settings import check_arguments, output_columns
+from titans_seq.estimators._weighting import row_weights
 from titans_seq.estimators.backtest import BacktestResult
 
 if TYPE_CHECKING:
@@ -193,7 +194,7 @@ class TitansForecaster(Carrying):
 
     # --- fitting -------------------------------------------------------------------------------------------
 
-    def fit(self, X: Any, y: None = None, *, validation: Any = None) -> Self:
+    def fit(self, X: Any, y: None = None, *, validation: Any = None, sample_weight: Any = None) -> Self:
         """Fit on a frame (pandas or polars), an array (n_series, time) or a GluonTS dataset, then read all of it.
 
         Parameters
@@ -207,6 +208,13 @@ class TitansForecaster(Carrying):
         validation : frame, array or GluonTS dataset, optional
             Rows that continue ``X``. They choose, and are read, but no weight is fitted to them. Default: the
             last ``validation_fraction`` of ``X`` chooses, and the linear map is then fitted on everything.
+        sample_weight : str, dict or array, optional
+            What rows count as targets: in the linear map, in the training of the network, and in everything that is
+            chosen on validation rows. Numbers of at least 0, of which only the ratios matter. A column name of a long
+            frame (also of ``validation``): one for each row. A dict or pandas Series of id to weight: one for each
+            series, 1 for those not named. An array (n_series,): one for each series, in their order; an array of
+            the shape of an array ``X``: one for each row. A row of weight 0 is never a target, but is read like any
+            other. Default: all count alike.
 
         Raises
         ------
@@ -224,8 +232,9 @@ class TitansForecaster(Carrying):
             later, _ = self._read(validation, panel.frequency, dict(zip(panel.ids, panel.origins, strict=True)))
             panel = panel.concat(continuing(panel, later, fmt), on_gap=self.on_gap)
         check_lengths(panel, train_end, self.horizon)
+        weight = row_weights(self, sample_weight, X, validation, panel, train_end)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        fitted = _fitting.fit(self, panel, train_end, refit=validation is None, seed=seed)
+        fitted = _fitting.fit(self, panel, train_end, refit=validation is None, seed=seed, weight=weight)
         self._set_fitted(fitted, fmt, spread)
         self._online = self._start_online(fitted.data)
         self._read_into_stream(fitted.data, self._reader.start(panel.n_series))
