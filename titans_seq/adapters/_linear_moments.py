@@ -39,6 +39,8 @@ class CentredMoments:
 
     def about(self, mean_x: FloatArray, mean_y: FloatArray) -> tuple[FloatArray, FloatArray, float]:
         """Return the sums of x xᵀ, x yᵀ and y² after subtracting `mean_x` and `mean_y`."""
+        if not mean_x.any() and not mean_y.any():
+            return self.xx, self.xy, self.yy
         rest = self.x - self.n * mean_x
         xx = self.xx - np.outer(self.x, mean_x) - np.outer(mean_x, rest)
         xy = self.xy - np.outer(self.x, mean_y) - np.outer(mean_x, self.y - self.n * mean_y)
@@ -134,16 +136,31 @@ def ridge_path(moments: CentredMoments, penalties: Sequence[float], *, intercept
     list of (weights (L, H), mean_x (L,), mean_y (H,)), one for each penalty
         The map is ``mean_y + (x - mean_x) @ weights``.
     """
+    path, vectors, mean_x, mean_y = _rotated_path(moments, penalties, intercept)
+    return [(vectors @ rotated, mean_x, mean_y) for rotated in path]
+
+
+def path_errors(
+    fit: CentredMoments, judge: CentredMoments, penalties: Sequence[float], *, intercept: bool
+) -> FloatArray:
+    """Return the `squared_error` on ``judge`` of every solution of the `ridge_path` of ``fit``, (n_penalties,)."""
+    path, vectors, mean_x, mean_y = _rotated_path(fit, penalties, intercept)
+    xx, xy, yy = judge.about(mean_x, mean_y)
+    inner, cross = vectors.T @ xx @ vectors, vectors.T @ xy
+    return np.einsum("plh,plh->p", path, inner @ path - 2.0 * cross) + yy
+
+
+def _rotated_path(
+    moments: CentredMoments, penalties: Sequence[float], intercept: bool
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Weights (n_penalties, L, H) in the basis of eigenvectors (L, L), which come next; mean_x and mean_y."""
     n = moments.n if moments.n > 0 else 1.0
     share = 1.0 / n if intercept else 0.0
     mean_x, mean_y = moments.x * share, moments.y * share
     xx, xy, _ = moments.about(mean_x, mean_y)
     eigenvalues, vectors = np.linalg.eigh(xx)
-    rotated = vectors.T @ xy
-    return [
-        (vectors @ (rotated / (np.maximum(eigenvalues, 0.0) + penalty * n)[:, None]), mean_x, mean_y)
-        for penalty in penalties
-    ]
+    shrink = np.maximum(eigenvalues, 0.0) + n * np.asarray(penalties)[:, None]
+    return (vectors.T @ xy) / shrink[..., None], vectors, mean_x, mean_y
 
 
 def solve_ridge(moments: CentredMoments, penalty: float, *, intercept: bool) -> tuple[FloatArray, FloatArray]:

@@ -110,6 +110,9 @@ class Panel:
         which = np.asarray(series, dtype=np.int64)
         rows = np.asarray(start, dtype=np.int64)[:, None] + np.arange(length)
         inside = (rows >= 0) & (rows < self.lengths[which][:, None])
+        if inside.all():
+            rows += self.offsets[which][:, None]
+            return self.values[rows], self.observed[rows]
         index = np.where(inside, rows + self.offsets[which][:, None], 0)
         if not len(self.values):
             return np.zeros(rows.shape), np.zeros(rows.shape, dtype=bool)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from titans_seq.adapters.forecasts import Forecasts, streaming_forecasts, windowed_forecasts
-from titans_seq.adapters.linear import LinearMap, fit_linear
+from titans_seq.adapters.linear import LinearMap, fit_linear, fit_linear_toward
 from titans_seq.adapters.scaled import FloatArray, IntArray, ScaledPanel, fit_scaling
 from titans_seq.adapters.series import SeriesModel
 from titans_seq.adapters.stream import StreamReader
@@ -20,6 +20,7 @@ from titans_seq.data import Panel
 from titans_seq.estimators._choosing import goes_on_learning, outcomes, with_online_map
 from titans_seq.estimators._combination import Combination, best_weight, choose
 from titans_seq.estimators._settings import Settings, resolve
+from titans_seq.estimators._starting import Start
 
 if TYPE_CHECKING:
     from titans_seq.estimators.forecaster import TitansForecaster
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 MAX_VALIDATION_WINDOWS = 4096
 MAX_EPOCH_WINDOWS = 1024
 MAX_VALIDATION_SERIES = 256
+MAX_EPOCH_BATCHES = 50
+"""Batches of an epoch: beyond some 50,000 windows an epoch is a sample of them, 20 epochs are 1,000 steps."""
 _FEWEST_WINDOWS = 64
 
 
@@ -54,6 +57,7 @@ def fit(
     refit: bool,
     seed: int,
     weight: FloatArray | None = None,
+    start: Start | None = None,
 ) -> Fitted:
     """Fit linear map, network and combination.
 
@@ -69,24 +73,43 @@ def fit(
     seed : int
     weight : float array (total,), optional
         What each row of the panel counts as a target; see `titans_seq.estimators._weighting`.
+    start : Start, optional
+        Earlier forecaster to start from.
     """
     from titans_seq.training.fit import seeded
 
     began = time.monotonic()
-    settings = resolve(forecaster, panel, train_end)
+    settings = resolve(forecaster, panel, train_end) if start is None else start.settings_for(forecaster, panel)
     center, scale = fit_scaling(panel, train_end)
-    linear = fit_linear(panel, scale, center, train_end, settings.context_length, settings.horizon, weight=weight)
+    given = (panel, scale, center, train_end)
+    linear = fit_linear(*given, settings.context_length, settings.horizon, weight=weight)
+    # A map that is drawn towards another one can't go on learning: its sums know nothing of the other.
+    toward = None
+    if start is not None and forecaster.online_linear is not True:
+        toward = fit_linear_toward(start.linear, *given, weight=weight)
+        toward = toward if toward.validation_score <= linear.validation_score else None
+    linear = linear if toward is None else toward
     group = np.arange(panel.n_series) if not linear.shared else np.zeros(panel.n_series, dtype=np.int64)
     data = ScaledPanel(panel, center, scale, group, weight)
     with seeded(seed):
         model = SeriesModel(settings.patching, settings.horizon, **settings.backbone)
-        settings = replace(settings, online_linear=goes_on_learning(forecaster, settings, data, train_end, linear))
+        if start is not None:
+            model.load_state_dict(start.weights)
+        online = toward is None and goes_on_learning(forecaster, settings, data, train_end, linear)
+        settings = replace(settings, online_linear=online)
         training = _train(forecaster, settings, data, train_end, linear, model, seed, began)
     model.to("cpu").eval()
-    combination = _combine(settings, data, train_end, linear, model)
+    judged = len(validation_cutoffs(panel, train_end, settings.horizon, 1)[0])
+    if start is None or judged:
+        combination = _combine(settings, data, train_end, linear, model)
+    else:
+        combination = start.combination_for()
     if refit:
-        rows = panel.lengths
-        linear = fit_linear(panel, scale, center, rows, settings.context_length, settings.horizon, weight=weight)
+        given = (panel, scale, center, panel.lengths)
+        if start is not None and toward is not None:
+            linear = fit_linear_toward(start.linear, *given, penalties=(toward.penalty,), weight=weight)
+        else:
+            linear = fit_linear(*given, settings.context_length, settings.horizon, weight=weight)
         shared = np.zeros(panel.n_series, dtype=np.int64)
         data = data.with_groups(shared if linear.shared else np.arange(panel.n_series))
     return Fitted(settings, data, linear, model, combination, training)
@@ -119,7 +142,7 @@ def _train(
 
     forecast = LinearForecast(linear)
     tokens = settings.sequence_length // settings.patch_length
-    n_batches = int(np.clip(windows / (forecaster.batch_size * tokens), 10, 200))
+    n_batches = int(np.clip(windows / (forecaster.batch_size * tokens), 10, MAX_EPOCH_BATCHES))
     batches = {"tokens": tokens, "batch_size": forecaster.batch_size, "n_batches": n_batches, "seed": seed}
     sampler, kind = _how_to_train(settings, data, train_end, batches)
     reader = StreamReader(model, forecast, data.panel.frequency)

@@ -22,6 +22,7 @@ from titans_seq.estimators._backtesting import check_backtest, forecast_at, spli
 from titans_seq.estimators._carrying import Carrying
 from titans_seq.estimators._panels import check_lengths, continuing
 from titans_seq.estimators._settings import check_arguments, output_columns
+from titans_seq.estimators._starting import starting_point
 from titans_seq.estimators._weighting import row_weights
 from titans_seq.estimators.backtest import BacktestResult
 
@@ -194,7 +195,15 @@ class TitansForecaster(Carrying):
 
     # --- fitting -------------------------------------------------------------------------------------------
 
-    def fit(self, X: Any, y: None = None, *, validation: Any = None, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: None = None,
+        *,
+        validation: Any = None,
+        sample_weight: Any = None,
+        init: TitansForecaster | str | os.PathLike[str] | None = None,
+    ) -> Self:
         """Fit on a frame (pandas or polars), an array (n_series, time) or a GluonTS dataset, then read all of it.
 
         Parameters
@@ -214,7 +223,14 @@ class TitansForecaster(Carrying):
             frame (also of ``validation``): one for each row. A dict or pandas Series of id to weight: one for each
             series, 1 for those not named. An array (n_series,): one for each series, in their order; an array of
             the shape of an array ``X``: one for each row. A row of weight 0 is never a target, but is read like any
-            other. Default: all count alike.
+            other. Rows that `update` reads count like the last of their series that counts. Default: all count alike.
+        init : TitansForecaster or path, optional
+            A fitted forecaster, or where one was saved, to start from; it is not changed. Training goes on from its
+            network, on these series, old or new; ``max_epochs=0`` leaves the network as it is. The linear map is the
+            best on validation of: one fitted on ``X`` alone, the earlier one, and all between them (a ridge towards
+            the earlier weights). ``horizon`` must be the same; other arguments that shape the network are taken over
+            where they are left at their defaults, and must agree where not. Where too few rows are known to validate
+            on, the network's weight and the intervals are the earlier ones.
 
         Raises
         ------
@@ -231,10 +247,13 @@ class TitansForecaster(Carrying):
             train_end = panel.lengths
             later, _ = self._read(validation, panel.frequency, dict(zip(panel.ids, panel.origins, strict=True)))
             panel = panel.concat(continuing(panel, later, fmt), on_gap=self.on_gap)
-        check_lengths(panel, train_end, self.horizon)
+        start = starting_point(self, init)
+        if start is None:
+            check_lengths(panel, train_end, self.horizon)
         weight = row_weights(self, sample_weight, X, validation, panel, train_end)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        fitted = _fitting.fit(self, panel, train_end, refit=validation is None, seed=seed, weight=weight)
+        options = {"refit": validation is None, "seed": seed, "weight": weight, "start": start}
+        fitted = _fitting.fit(self, panel, train_end, **options)
         self._set_fitted(fitted, fmt, spread)
         self._online = self._start_online(fitted.data)
         self._read_into_stream(fitted.data, self._reader.start(panel.n_series))
