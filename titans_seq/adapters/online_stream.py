@@ -67,6 +67,11 @@ class OnlineStream:
         """Rows of each series that lie in complete patches: windows that end there are in the sums."""
         return self.steps // self.patch_length * self.patch_length
 
+    def select(self, series: IntArray) -> OnlineStream:
+        """Return the same map with its series in another order."""
+        names = ("values", "observed", "steps", "group", "weights", "later")
+        return replace(self, **{n: None if getattr(self, n) is None else getattr(self, n)[series] for n in names})
+
     def read(self, data: ScaledPanel) -> OnlineStream:
         """Return the stream after new rows of all its series (none for some), in its order."""
         new = data.panel.lengths

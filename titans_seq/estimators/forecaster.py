@@ -20,6 +20,7 @@ from titans_seq.data import FrameFormat, forecast_frame
 from titans_seq.estimators import _fitting, _persistence, _scoring, _surprise
 from titans_seq.estimators._backtesting import check_backtest, forecast_at, split_into_parts
 from titans_seq.estimators._carrying import Carrying
+from titans_seq.estimators._ordering import order_of, restore_order, rows_in_order
 from titans_seq.estimators._panels import check_lengths, continuing
 from titans_seq.estimators._settings import check_arguments, output_columns
 from titans_seq.estimators._starting import starting_point
@@ -252,11 +253,14 @@ class TitansForecaster(Carrying):
             check_lengths(panel, train_end, self.horizon)
         weight = row_weights(self, sample_weight, X, validation, panel, train_end)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        order = order_of(panel.ids)
+        weight = rows_in_order(panel, weight, order)
         options = {"refit": validation is None, "seed": seed, "weight": weight, "start": start}
-        fitted = _fitting.fit(self, panel, train_end, **options)
-        self._set_fitted(fitted, fmt, spread)
+        fitted = _fitting.fit(self, panel.select(order), train_end[order], **options)
+        self._set_fitted(fitted, fmt, spread[order])
         self._online = self._start_online(fitted.data)
         self._read_into_stream(fitted.data, self._reader.start(panel.n_series))
+        restore_order(self, order)
         self._set_derived()
         self.fit_seconds_ = time.monotonic() - began
         return self
