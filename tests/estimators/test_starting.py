@@ -174,7 +174,9 @@ def test_what_cannot_be_started_from_is_named(tmp_path) -> None:
     rows = related(100, 0)[None]
     with pytest.raises(NotFittedError, match="call fit first"):
         TitansForecaster(6).fit(rows, init=TitansForecaster(6))
-    with pytest.raises(TypeError, match="init must be a fitted TitansForecaster or the path of a saved one, found dict"):
+    with pytest.raises(
+        TypeError, match="init must be a fitted TitansForecaster or the path of a saved one, found dict"
+    ):
         TitansForecaster(6).fit(rows, init={})
     with pytest.raises(FileNotFoundError, match="no saved model"):
         TitansForecaster(6).fit(rows, init=tmp_path / "none")

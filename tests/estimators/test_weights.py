@@ -99,7 +99,9 @@ def test_rows_of_weight_0_are_read_but_nothing_is_fitted_to_them(make: Make) -> 
 def test_what_counts_more_is_forecast_better(make: Make) -> None:
     t, rng = np.arange(600), np.random.default_rng(0)
     early, late = t < 300, t >= 300
-    values = (np.where(early, np.sin(2 * np.pi * t / 11), np.sin(2 * np.pi * t / 3.3)) + 0.3 * rng.normal(size=600))[None]
+    values = (np.where(early, np.sin(2 * np.pi * t / 11), np.sin(2 * np.pi * t / 3.3)) + 0.3 * rng.normal(size=600))[
+        None
+    ]
     options = {"max_epochs": 0, "context_length": 4, "online_linear": False, "validation_fraction": 0.1}
 
     def errors(counted: np.ndarray) -> tuple[float, float]:
@@ -173,7 +175,10 @@ def test_validation_rows_have_weights_of_their_own(make: Make) -> None:
     options = {"max_epochs": 0, "online_linear": False}
     weighted = make(**options).fit(history, validation=half, sample_weight="w")
     early = make(**options).fit(history, validation=validation[:25])
-    assert weighted.linear_.validation_score != make(**options).fit(history, validation=validation).linear_.validation_score
+    assert (
+        weighted.linear_.validation_score
+        != make(**options).fit(history, validation=validation).linear_.validation_score
+    )
     assert np.isfinite(early.validation_score_)
     with pytest.raises(ValueError, match="sample_weight names column 'w', which the frame has not"):
         make(**options).fit(history, validation=validation.drop(columns="w"), sample_weight="w")

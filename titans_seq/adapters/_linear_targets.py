@@ -65,7 +65,8 @@ def refined_ridge(
     known = moments_of(reader, windows.take(complete)).centred(centring)
     equations = _Equations(reader, windows.take(~complete), centring, penalty * moments.n, known)
     start = np.vstack([weights, bias[None]]) if has_intercept(centring) else weights
-    found = _conjugate_gradients(equations, np.linalg.inv(equations.matrix(moments)), start, steps, tolerance)
+    preconditioner = np.asarray(np.linalg.inv(equations.matrix(moments)), dtype=np.float64)
+    found = _conjugate_gradients(equations, preconditioner, start, steps, tolerance)
     length = reader.context_length
     return found[:length], found[length] if has_intercept(centring) else bias
 

@@ -35,7 +35,11 @@ def ridge_toward(moments: Moments, earlier: LinearMap, penalties: Sequence[float
 
 
 def choose_toward(
-    reader: WindowReader, train: Windows, judged: tuple[Windows, Windows], earlier: LinearMap, penalties: Sequence[float]
+    reader: WindowReader,
+    train: Windows,
+    judged: tuple[Windows, Windows],
+    earlier: LinearMap,
+    penalties: Sequence[float],
 ) -> LinearMap:
     """Fit `ridge_toward` for the penalty that is best on held-out windows.
 

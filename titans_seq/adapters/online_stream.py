@@ -69,8 +69,10 @@ class OnlineStream:
 
     def select(self, series: IntArray) -> OnlineStream:
         """Return the same map with its series in another order."""
-        names = ("values", "observed", "steps", "group", "weights", "later")
-        return replace(self, **{n: None if getattr(self, n) is None else getattr(self, n)[series] for n in names})
+        own: dict[str, Any] = {n: getattr(self, n)[series] for n in ("values", "observed", "steps", "group")}
+        if self.weights is not None and self.later is not None:
+            own |= {"weights": self.weights[series], "later": self.later[series]}
+        return replace(self, **own)
 
     def read(self, data: ScaledPanel) -> OnlineStream:
         """Return the stream after new rows of all its series (none for some), in its order."""

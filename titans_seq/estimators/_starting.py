@@ -100,7 +100,9 @@ def starting_point(forecaster: TitansForecaster, init: Any) -> Start | None:
     if isinstance(init, (str, os.PathLike)):
         init = TitansForecaster.load(init)
     if not isinstance(init, TitansForecaster):
-        raise TypeError(f"init must be a fitted TitansForecaster or the path of a saved one, found {type(init).__name__}")
+        raise TypeError(
+            f"init must be a fitted TitansForecaster or the path of a saved one, found {type(init).__name__}"
+        )
     init._check_fitted()
     weights = {name: x.detach().clone() for name, x in init._model.state_dict().items()}
     every = with_mean_map(init.linear_)

@@ -255,8 +255,8 @@ class TitansForecaster(Carrying):
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         order = order_of(panel.ids)
         weight = rows_in_order(panel, weight, order)
-        options = {"refit": validation is None, "seed": seed, "weight": weight, "start": start}
-        fitted = _fitting.fit(self, panel.select(order), train_end[order], **options)
+        given = panel.select(order), train_end[order]
+        fitted = _fitting.fit(self, *given, refit=validation is None, seed=seed, weight=weight, start=start)
         self._set_fitted(fitted, fmt, spread[order])
         self._online = self._start_online(fitted.data)
         self._read_into_stream(fitted.data, self._reader.start(panel.n_series))
