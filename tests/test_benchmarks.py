@@ -158,6 +158,16 @@ def test_a_recall_cell_of_each_kind_runs_small_and_renders_with_gaps(cell: str, 
 
 
 @pytest.mark.slow
+def test_a_cell_of_panel_sizes_runs_small_and_renders_with_gaps(tmp_path: Path) -> None:
+    done = run("panel_size.py", "--quick", "--only", "5000x200", "--output", str(tmp_path / "panel_size"))
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "panel_size" / "5000x200.json").read_text())["results"]
+    assert results["mse"] < results["naive_mse"]
+    assert results["update"]["peak_megabytes"] >= results["megabytes_before"] > 0
+    assert "| 50x20000 | not run |" in (tmp_path / "panel_size.md").read_text()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("script", ["recall.py", "sessions.py", "forecasting.py", "memory.py"])
 def test_every_benchmark_names_its_cells_once(script: str) -> None:
     done = run(script, "--list")

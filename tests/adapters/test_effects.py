@@ -29,7 +29,8 @@ def fit(panel: Panel, numeric: np.ndarray = YES, train: int = 450) -> CovariateE
     def fit_map(left: Panel) -> LinearMap:
         return fit_linear(left, ones, np.zeros(n), end, LENGTH, HORIZON)
 
-    return fit_effect(panel, ones, np.zeros(n), end, np.ones_like(numeric), numeric, fit_map)
+    none = CovariateEffect.none(np.ones_like(numeric), numeric)
+    return fit_effect(panel, ones, np.zeros(n), end, none, fit_map)
 
 
 def errors(n: int, random: np.random.Generator, memory: float = 0.9) -> np.ndarray:

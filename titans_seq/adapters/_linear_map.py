@@ -149,8 +149,9 @@ class LinearMap:
             return shared
         series = self._checked_group(group, len(centred))
         forecast = np.empty((len(centred), self.horizon))
-        for i in np.unique(series):
-            rows = series == i
+        order = np.argsort(series, kind="stable")
+        for rows in np.split(order, np.flatnonzero(np.diff(series[order])) + 1) if len(order) else ():
+            i = series[rows[0]]
             forecast[rows] = centred[rows] @ self.weights[i] + self.bias[i]
         return forecast
 

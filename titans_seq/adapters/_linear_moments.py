@@ -21,7 +21,7 @@ class CentredMoments:
     Attributes
     ----------
     n : float
-        Number of windows.
+        Number of windows, or the sum of their weights, by which each counts in all the sums.
     xx, xy : arrays (L, L) and (L, H)
         Sums of x xᵀ and x yᵀ.
     x, y : arrays (L,) and (H,)
@@ -39,6 +39,8 @@ class CentredMoments:
 
     def about(self, mean_x: FloatArray, mean_y: FloatArray) -> tuple[FloatArray, FloatArray, float]:
         """Return the sums of x xᵀ, x yᵀ and y² after subtracting `mean_x` and `mean_y`."""
+        if not mean_x.any() and not mean_y.any():
+            return self.xx, self.xy, self.yy
         rest = self.x - self.n * mean_x
         xx = self.xx - np.outer(self.x, mean_x) - np.outer(mean_x, rest)
         xy = self.xy - np.outer(self.x, mean_y) - np.outer(mean_x, self.y - self.n * mean_y)
@@ -59,9 +61,9 @@ class Moments:
         self.squares = 0.0
 
     @property
-    def n_windows(self) -> int:
-        """Windows added so far."""
-        return int(self.inputs[-1, -1])
+    def n_windows(self) -> float:
+        """Windows added so far, or the sum of their weights."""
+        return float(self.inputs[-1, -1])
 
     def copy(self) -> Moments:
         """Return the same sums in arrays of their own."""
@@ -72,12 +74,13 @@ class Moments:
     def add(self, block: Block, targets: FloatArray) -> None:
         """Add a block of windows with these targets (n, H)."""
         columns = self._columns(block)
-        self.inputs += columns.T @ columns
-        self._add_targets(columns, targets)
-
-    def add_targets(self, block: Block, targets: FloatArray) -> None:
-        """Add targets only, for windows whose inputs were added before."""
-        self._add_targets(self._columns(block), targets)
+        weighted = columns if block.weight is None else columns * block.weight[:, None]
+        self.inputs += weighted.T @ columns
+        self.cross += weighted.T @ targets
+        if block.weight is None:
+            self.squares += float(np.vdot(targets, targets))
+        else:
+            self.squares += float(block.weight @ np.square(targets).sum(axis=1))
 
     def merge(self, other: Moments) -> None:
         """Add the sums of `other`."""
@@ -107,10 +110,6 @@ class Moments:
         mean = window_mean(block.inputs, block.inputs_observed)
         return np.column_stack([block.inputs, mean, np.ones(len(mean))])
 
-    def _add_targets(self, columns: FloatArray, targets: FloatArray) -> None:
-        self.cross += columns.T @ targets
-        self.squares += float(np.vdot(targets, targets))
-
 
 def observed_targets(block: Block) -> FloatArray:
     """Return the targets as they are; for windows whose targets were all observed."""
@@ -128,24 +127,40 @@ def moments_of(reader: WindowReader, windows: Windows, targets: Targets = observ
 def ridge_path(moments: CentredMoments, penalties: Sequence[float], *, intercept: bool) -> list[Solution]:
     """Solve the ridge for every penalty with one eigendecomposition.
 
-    Minimises ``sum |y - xW - b|² + penalty * n * |W|²``, b being zero or, with `intercept`, free and not
-    penalised: scikit-learn's ``Ridge(alpha=penalty * n, fit_intercept=intercept)`` (Hoerl & Kennard 1970).
+    Minimises ``sum w |y - xW - b|² + penalty * n * |W|²``, w being the weight of each window and n their sum, b zero
+    or, with `intercept`, free and not penalised: scikit-learn's ``Ridge(alpha=penalty * n, fit_intercept=intercept)``
+    with ``sample_weight=w`` (Hoerl & Kennard 1970).
 
     Returns
     -------
     list of (weights (L, H), mean_x (L,), mean_y (H,)), one for each penalty
         The map is ``mean_y + (x - mean_x) @ weights``.
     """
-    n = max(moments.n, 1.0)
+    path, vectors, mean_x, mean_y = _rotated_path(moments, penalties, intercept)
+    return [(vectors @ rotated, mean_x, mean_y) for rotated in path]
+
+
+def path_errors(
+    fit: CentredMoments, judge: CentredMoments, penalties: Sequence[float], *, intercept: bool
+) -> FloatArray:
+    """Return the `squared_error` on ``judge`` of every solution of the `ridge_path` of ``fit``, (n_penalties,)."""
+    path, vectors, mean_x, mean_y = _rotated_path(fit, penalties, intercept)
+    xx, xy, yy = judge.about(mean_x, mean_y)
+    inner, cross = vectors.T @ xx @ vectors, vectors.T @ xy
+    return np.einsum("plh,plh->p", path, inner @ path - 2.0 * cross) + yy
+
+
+def _rotated_path(
+    moments: CentredMoments, penalties: Sequence[float], intercept: bool
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Weights (n_penalties, L, H) in the basis of eigenvectors (L, L), which come next; mean_x and mean_y."""
+    n = moments.n if moments.n > 0 else 1.0
     share = 1.0 / n if intercept else 0.0
     mean_x, mean_y = moments.x * share, moments.y * share
     xx, xy, _ = moments.about(mean_x, mean_y)
     eigenvalues, vectors = np.linalg.eigh(xx)
-    rotated = vectors.T @ xy
-    return [
-        (vectors @ (rotated / (np.maximum(eigenvalues, 0.0) + penalty * n)[:, None]), mean_x, mean_y)
-        for penalty in penalties
-    ]
+    shrink = np.maximum(eigenvalues, 0.0) + n * np.asarray(penalties)[:, None]
+    return (vectors.T @ xy) / shrink[..., None], vectors, mean_x, mean_y
 
 
 def solve_ridge(moments: CentredMoments, penalty: float, *, intercept: bool) -> tuple[FloatArray, FloatArray]:
@@ -155,7 +170,7 @@ def solve_ridge(moments: CentredMoments, penalty: float, *, intercept: bool) -> 
     -------
     weights (L, H), bias (H,)
     """
-    n = max(moments.n, 1.0)
+    n = moments.n if moments.n > 0 else 1.0
     share = 1.0 / n if intercept else 0.0
     mean_x, mean_y = moments.x * share, moments.y * share
     xx, xy, _ = moments.about(mean_x, mean_y)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from titans_seq.adapters._linear_fill import Centring, FloatArray, has_intercept, window_level
-from titans_seq.adapters._linear_moments import Moments, Solution, moments_of, ridge_path, squared_error
-from titans_seq.adapters._linear_targets import InterpolatedTargets, complete_windows, count_observed_targets
+from titans_seq.adapters._linear_moments import Moments, Solution, moments_of, path_errors, ridge_path
+from titans_seq.adapters._linear_targets import InterpolatedTargets
 from titans_seq.adapters._linear_windows import WindowReader, Windows
 
 MOST_WEIGHTS = 1 << 25
@@ -19,6 +19,8 @@ MOST_WEIGHTS = 1 << 25
 MOST_WORK = 2e10
 """Series * L³ beyond which one map per series is not tried: a minute or two of eigendecompositions."""
 
+LITTLE_WORK = 1e9
+"""The same beyond which it is not tried for series that have fewer windows than the map has inputs."""
 
 MOST_GAPPY = 4_000
 """Validation windows judged at most where some targets are missing: no sums serve all penalties then."""
@@ -43,16 +45,16 @@ def select(
 ) -> list[Choice]:
     """Score every centring, sharing and penalty, and return each (centring, sharing) at its best, best first.
 
-    Scores are mean squared errors in scaled units over all observed targets of the validation windows.
+    Scores are mean squared errors in scaled units over all targets used of the validation windows, by their weights.
     With nothing to fit or to score, the only choice is the strongest penalty on the last value (score inf).
     """
     if not len(train) or not len(validation):
         centring: Centring = "last" if "last" in centrings else centrings[0]
         return [Choice(centring, True, max(penalties), math.inf)]
-    if not complete_windows(reader, validation).all():
+    if not reader.complete(validation).all():
         validation = validation.thin(MOST_GAPPY)
     totals = _Search(reader, penalties, centrings).run(train, validation)
-    count = count_observed_targets(reader, validation)
+    count = reader.target_weight(validation)
     choices = []
     for (centring, shared), errors in totals.items():
         best = int(errors.argmin())
@@ -60,10 +62,15 @@ def select(
     return sorted(choices, key=lambda choice: choice.score)
 
 
-def per_series_is_feasible(n_series: int, context_length: int, horizon: int) -> bool:
-    """Whether one map per series is worth trying: several series, and neither too large nor too slow."""
+def per_series_is_feasible(n_series: int, context_length: int, horizon: int, n_windows: float = math.inf) -> bool:
+    """Whether one map per series is worth trying: several series, and neither too large nor too slow.
+
+    ``n_windows``: windows of all series to fit to.
+    """
     small = n_series * context_length * horizon <= MOST_WEIGHTS
-    return n_series > 1 and small and n_series * context_length**3 <= MOST_WORK
+    work = n_series * context_length**3
+    affordable = work <= MOST_WORK if n_windows >= n_series * context_length else work <= LITTLE_WORK
+    return n_series > 1 and small and affordable
 
 
 @dataclass(frozen=True)
@@ -77,9 +84,10 @@ class _Search:
     def run(self, train: Windows, validation: Windows) -> dict[tuple[Centring, bool], FloatArray]:
         """Return the summed squared errors (n_penalties,) of each (centring, shared)."""
         targets = InterpolatedTargets(self.reader, train)
-        complete = complete_windows(self.reader, validation)
+        complete = self.reader.complete(validation)
         judged, gappy = validation.take(complete), validation.take(~complete)
-        if not per_series_is_feasible(self.reader.panel.n_series, self.reader.context_length, self.reader.horizon):
+        n_series, length, horizon = self.reader.panel.n_series, self.reader.context_length, self.reader.horizon
+        if not per_series_is_feasible(n_series, length, horizon, len(train)):
             shared = self._errors(moments_of(self.reader, train, targets), moments_of(self.reader, judged), gappy)
             return {(centring, True): errors for centring, errors in shared.items()}
         return self._run_both(train, targets, judged, gappy)
@@ -104,10 +112,10 @@ class _Search:
         """Return by centring the errors (n_penalties,) of the ridge of `fit` on `judge` and on `gappy`."""
         errors = {}
         for centring in self.centrings:
-            judged = judge.centred(centring)
-            path = ridge_path(fit.centred(centring), self.penalties, intercept=has_intercept(centring))
-            errors[centring] = np.array([squared_error(judged, *solution) for solution in path])
+            fitted, judged, intercept = fit.centred(centring), judge.centred(centring), has_intercept(centring)
+            errors[centring] = path_errors(fitted, judged, self.penalties, intercept=intercept)
             if len(gappy):
+                path = ridge_path(fitted, self.penalties, intercept=intercept)
                 errors[centring] += self._gappy_errors(centring, path, gappy)
         return errors
 
@@ -116,7 +124,8 @@ class _Search:
         errors = np.zeros(len(path))
         for block in self.reader.blocks(gappy):
             level = window_level(block.inputs, block.inputs_observed, centring)[:, None]
+            counts = block.target_weights
             for p, (weights, mean_x, mean_y) in enumerate(path):
                 forecast = level + mean_y + (block.inputs - level - mean_x) @ weights
-                errors[p] += float(((forecast - block.targets)[block.targets_observed] ** 2).sum())
+                errors[p] += float(np.vdot(counts, np.square(forecast - block.targets)))
         return errors

@@ -69,6 +69,16 @@ class CovariateEffect:
         effect: FloatArray = np.einsum("n...k,nk->n...", self.terms(covariates), self.weights[which])
         return effect
 
+    def for_others(self) -> CovariateEffect:
+        """Return the effect on series that were not there."""
+        return replace(self, weights=self.weights[-1:].copy())
+
+    def select(self, series: IntArray) -> CovariateEffect:
+        """Return the effect on some of the series, in this order."""
+        if len(self.weights) == 1:
+            return self
+        return replace(self, weights=np.concatenate([self.weights[series], self.weights[-1:]]))
+
     def plus(self, weights: FloatArray) -> CovariateEffect:
         """Return the effect with these weights (1 or n_series + 1, n_terms) added."""
         return replace(self, weights=self.weights + weights)
@@ -112,8 +122,7 @@ def fit_effect(
     scale: FloatArray,
     center: FloatArray,
     train_end: IntArray,
-    features: BoolArray,
-    numeric: BoolArray,
+    best: CovariateEffect,
     fit_map: Callable[[Panel], LinearMap],
 ) -> CovariateEffect:
     """Fit the effect of covariates; the map is fitted on what they leave, in turns.
@@ -125,18 +134,17 @@ def fit_effect(
     scale, center : float array (n_series,)
     train_end : int array (n_series,)
         Row at which validation begins.
-    features, numeric : bool array (n_covariates,)
-        Which are known ahead, and which of them are numbers: their squares are tried, too.
+    best : CovariateEffect
+        To start from; `CovariateEffect.none` where nothing is known.
     fit_map : callable
         Returns the linear map of a panel.
 
     Returns
     -------
     CovariateEffect
-        Of 0 weights if none saves `LEAST_GAIN` of the squared validation error.
+        ``best`` if none saves `LEAST_GAIN` of its squared validation error.
     """
     places = np.arange(panel.n_series)
-    best = CovariateEffect.none(features, numeric)
     for _ in range(ROUNDS):
         left = best.take_out(panel, scale, places)
         linear = fit_map(left)
@@ -146,7 +154,7 @@ def fit_effect(
             return best
         judging = _sums(reader, validation, linear, best, np.ones(linear.horizon))
         fitting = _sums(reader, train, linear, best, _step_weights(reader, train, linear))
-        weights = _choose(fitting, judging, int(features.sum()))
+        weights = _choose(fitting, judging, int(best.features.sum()))
         if weights is None:
             return best
         best = best.plus(weights)

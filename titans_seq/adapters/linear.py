@@ -22,6 +22,7 @@ from titans_seq.adapters._linear_map import LinearMap
 from titans_seq.adapters._linear_select import Choice, select
 from titans_seq.adapters._linear_targets import refined_ridge
 from titans_seq.adapters._linear_torch import fill_window_torch, linear_predict_torch
+from titans_seq.adapters._linear_toward import choose_toward
 from titans_seq.adapters._linear_windows import WindowReader, Windows
 from titans_seq.data.panel import Panel
 
@@ -32,6 +33,7 @@ __all__ = [
     "fill_window",
     "fill_window_torch",
     "fit_linear",
+    "fit_linear_toward",
     "linear_predict_torch",
 ]
 
@@ -53,6 +55,7 @@ def fit_linear(
     penalties: Sequence[float] = PENALTIES,
     centrings: Sequence[Centring] = CENTRINGS,
     max_windows: int = 200_000,
+    weight: FloatArray | None = None,
 ) -> LinearMap:
     """Fit the ridge from window to horizon, its variant chosen on validation windows.
 
@@ -79,6 +82,11 @@ def fit_linear(
     centrings : sequence of {"none", "last", "mean"}, default all
     max_windows : int, default 200,000
         At most this many training and this many validation windows are read, spread evenly.
+    weight : float array (total,), optional
+        What each row of the panel counts as a target, in the fit and in the score; at least 0. A row of weight 0 is
+        read and never a target. λ is then the penalty x the sum of the windows' weights, the largest of their
+        targets' each, so that doubling all weights changes nothing and a series of weight 2 is one that is there
+        twice. Default: all alike.
 
     Returns
     -------
@@ -107,6 +115,7 @@ def fit_linear(
         _checked_scale(scale, panel),
         int(context_length),
         int(horizon),
+        weight,
     )
     end = _per_series("train_end", train_end, panel).astype(np.int64)
     train = reader.between(np.zeros_like(end), end - horizon, max_windows)
@@ -119,6 +128,45 @@ def fit_linear(
         if choices[0].centring == "none" and not _level_is_stable(reader, end, penalties, choices, max_windows):
             choices = [choice for choice in choices if choice.centring != "none"]
         return _fit(reader, train, choices[0])
+
+
+def fit_linear_toward(
+    earlier: LinearMap,
+    panel: Panel,
+    scale: ArrayLike,
+    center: ArrayLike,
+    train_end: ArrayLike,
+    *,
+    penalties: Sequence[float] = (*PENALTIES, math.inf),
+    max_windows: int = 200_000,
+    weight: FloatArray | None = None,
+) -> LinearMap:
+    """Fit the ridge towards an earlier map: ``sum |y - xW - b|² + λ |W - W0|²``, its penalty chosen as in `fit_linear`.
+
+    Parameters
+    ----------
+    earlier : LinearMap
+        W0, b, the centring and the lengths; one map for all series.
+    panel, scale, center, train_end, max_windows, weight
+        As for `fit_linear`.
+    penalties : sequence of float, default `PENALTIES` and infinity
+        Per training window; infinity leaves the earlier map as it is.
+
+    Returns
+    -------
+    LinearMap
+        The earlier one where there is nothing to fit or to judge. Its score compares with that of `fit_linear`.
+    """
+    if not earlier.shared:
+        raise ValueError(f"one earlier map is needed, there are {len(earlier.weights)}")
+    scales, centers = _checked_scale(scale, panel), _per_series("center", center, panel)
+    reader = WindowReader(panel, centers, scales, earlier.context_length, earlier.horizon, weight)
+    end = _per_series("train_end", train_end, panel).astype(np.int64)
+    train = reader.between(np.zeros_like(end), end - earlier.horizon, max_windows)
+    validation = reader.between(end, panel.lengths, max_windows)
+    judged = (train, validation) if len(validation) else _held_out(reader, end, HOLD_OUT, max_windows)
+    with threadpool_limits(limits=1, user_api="blas"):
+        return choose_toward(reader, train, judged, earlier, penalties)
 
 
 def _level_is_stable(

@@ -65,8 +65,8 @@ class OnlineLinear:
         return OnlineLinear(self.linear, [moments.copy() for moments in self.moments])
 
     @property
-    def n_windows(self) -> int:
-        """Windows added so far."""
+    def n_windows(self) -> float:
+        """Windows added so far, or the sum of their weights."""
         return sum(moments.n_windows for moments in self.moments)
 
     def add(self, data: ScaledPanel, before: IntArray, known: IntArray) -> None:
@@ -79,8 +79,8 @@ class OnlineLinear:
             are left out where there is one for each series.
         before, known : int array (n_series,)
         """
-        reader = WindowReader(data.panel, data.center, data.scale, self.linear.context_length, self.linear.horizon)
-        h = reader.horizon
+        length, h = self.linear.context_length, self.linear.horizon
+        reader = WindowReader(data.panel, data.center, data.scale, length, h, data.weight)
         windows = reader.between(np.maximum(before - h + 1, 0), known - h, _EVERY, strict=True)
         for number, part in self._by_map(windows, data.group):
             for block in reader.blocks(part):
@@ -113,7 +113,7 @@ class OnlineLinear:
                 yield int(group[i]), windows.of_series(int(i))
 
     def _targets(self, block: Block, number: int) -> FloatArray:
-        if block.targets_observed.all():
+        if block.targets_observed.all() and (block.share is None or bool((block.share == 1).all())):
             return block.targets
         linear = self.linear
         return with_own_forecasts(block, linear.centring, linear.weights[number], linear.bias[number])

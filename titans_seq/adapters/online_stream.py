@@ -33,6 +33,10 @@ class OnlineStream:
     group : int array (n_series,)
         Group of each series in the map.
     patch_length : int
+    weights : float array (n_series, kept), optional
+        What the last rows count as targets. Default: all alike.
+    later : float array (n_series,), optional
+        What rows that are still to be read will count.
     """
 
     online: OnlineLinear
@@ -41,6 +45,8 @@ class OnlineStream:
     steps: IntArray
     group: IntArray
     patch_length: int
+    weights: FloatArray | None = None
+    later: FloatArray | None = None
 
     @classmethod
     def start(cls, linear: LinearMap, data: ScaledPanel, patch_length: int) -> OnlineStream:
@@ -49,13 +55,24 @@ class OnlineStream:
         online = OnlineLinear.start(linear, data, lengths // patch_length * patch_length)
         online.solve()
         kept = linear.context_length + linear.horizon + patch_length
-        values, observed = data.gather(np.arange(data.panel.n_series), lengths - kept, kept)
-        return cls(online, values.numpy(), observed.numpy(), lengths.copy(), data.group, patch_length)
+        which = np.arange(data.panel.n_series)
+        values, observed = (x.numpy() for x in data.gather(which, lengths - kept, kept))
+        stream = cls(online, values, observed, lengths.copy(), data.group, patch_length)
+        if data.weight is None:
+            return stream
+        return replace(stream, weights=data.weights(which, lengths - kept, kept), later=data.last_weight())
 
     @property
     def counted(self) -> IntArray:
         """Rows of each series that lie in complete patches: windows that end there are in the sums."""
         return self.steps // self.patch_length * self.patch_length
+
+    def select(self, series: IntArray) -> OnlineStream:
+        """Return the same map with its series in another order."""
+        own: dict[str, Any] = {n: getattr(self, n)[series] for n in ("values", "observed", "steps", "group")}
+        if self.weights is not None and self.later is not None:
+            own |= {"weights": self.weights[series], "later": self.later[series]}
+        return replace(self, **own)
 
     def read(self, data: ScaledPanel) -> OnlineStream:
         """Return the stream after new rows of all its series (none for some), in its order."""
@@ -67,7 +84,9 @@ class OnlineStream:
         online.learn(joined, np.maximum(self.counted - first, 0), np.maximum(known - first, 0))
         kept = self.values.shape[1]
         last, seen = joined.gather(np.arange(len(new)), joined.panel.lengths - kept, kept)
-        return replace(self, online=online, values=last.numpy(), observed=seen.numpy(), steps=steps)
+        start = joined.panel.lengths - kept
+        weights = None if self.weights is None else joined.weights(np.arange(len(new)), start, kept)
+        return replace(self, online=online, values=last.numpy(), observed=seen.numpy(), steps=steps, weights=weights)
 
     def _joined(self, values: FloatArray, observed: BoolArray, new: IntArray) -> tuple[ScaledPanel, IntArray]:
         """The rows kept and the new ones as a panel, and the row of its series at which each begins."""
@@ -81,12 +100,21 @@ class OnlineStream:
         offsets = np.concatenate([[0], np.cumsum(there.sum(1))])
         zeros = np.zeros(n, dtype=np.int64)
         panel = Panel(rows, seen, offsets, tuple(range(n)), zeros, Frequency("integer", 1))
-        return ScaledPanel(panel, np.zeros(n), np.ones(n), self.group), self.steps - held
+        return ScaledPanel(panel, np.zeros(n), np.ones(n), self.group, self._weights(there)), self.steps - held
+
+    def _weights(self, there: BoolArray) -> FloatArray | None:
+        """Weights of the rows kept and of the new ones, of those that are there (n_series, rows)."""
+        if self.weights is None or self.later is None:
+            return None
+        n, kept = self.weights.shape
+        new = np.broadcast_to(self.later[:, None], (n, there.shape[1] - kept))
+        return np.concatenate([self.weights, new], axis=1)[there]
 
     def tensors(self) -> dict[str, Any]:
         """Return everything but the map as arrays, for saving."""
         moments = self.online.moments
-        return {
+        weights = {} if self.weights is None else {"weights": self.weights, "later": self.later}
+        return weights | {
             "inputs": np.stack([m.inputs for m in moments]),
             "cross": np.stack([m.cross for m in moments]),
             "squares": np.array([m.squares for m in moments]),
@@ -118,4 +146,7 @@ class OnlineStream:
         kept = linear.context_length + linear.horizon + patch_length
         if values.shape != (len(group), kept) or observed.shape != values.shape or steps.shape != group.shape:
             raise ValueError(f"the last rows of the linear map have shape {values.shape}")
-        return cls(online, values, observed.astype(bool), steps, group, patch_length)
+        weights, later = (np.asarray(tensors[n]) if "weights" in tensors else None for n in ("weights", "later"))
+        if weights is not None and (weights.shape != values.shape or later is None or later.shape != steps.shape):
+            raise ValueError(f"the weights of the linear map's rows have shape {weights.shape}")
+        return cls(online, values, observed.astype(bool), steps, group, patch_length, weights, later)

@@ -30,12 +30,15 @@ class ScaledPanel:
         Scaled value = (value − center) / scale.
     group : int array (n_series,)
         Group of each series in the linear map.
+    weight : float array (total,), optional
+        What each row counts as a target. Default: all alike.
     """
 
     panel: Panel
     center: FloatArray
     scale: FloatArray
     group: IntArray
+    weight: FloatArray | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that would not survive single precision."""
@@ -60,6 +63,44 @@ class ScaledPanel:
     def gather_covariates(self, series: IntArray, start: IntArray, length: int) -> Tensor:
         """Windows of covariates, (n, length, n_features) float32; zeros outside the series."""
         return torch.from_numpy(self.panel.gather_covariates(series, start, length)).float()
+
+    def weights(self, series: IntArray, start: IntArray, length: int) -> FloatArray:
+        """What the rows of windows count as targets, (n, length); 0 outside the series."""
+        panel = self.panel
+        rows = start[:, None] + np.arange(length)
+        inside = (rows >= 0) & (rows < panel.lengths[series][:, None])
+        if self.weight is None:
+            return inside.astype(np.float64)
+        return np.where(inside, self.weight[np.where(inside, rows + panel.offsets[series][:, None], 0)], 0.0)
+
+    def last_weight(self) -> FloatArray:
+        """Weight of each series' last row that counts at all, (n_series,); 0 where none does."""
+        if self.weight is None:
+            return np.ones(self.panel.n_series)
+        counted = np.maximum.accumulate(np.where(self.weight > 0, np.arange(len(self.weight)), -1))
+        begin, end = self.panel.offsets[:-1], self.panel.offsets[1:]
+        last = counted[end - 1]
+        return np.where((last >= begin) & (end > begin), self.weight[last], 0.0)
+
+    def mean_weight(self, end: IntArray) -> FloatArray:
+        """Mean weight of each series' rows before ``end`` that count and were observed, (n_series,); 0 for none."""
+        panel = self.panel
+        if self.weight is None:
+            return np.ones(panel.n_series)
+        which = np.repeat(np.arange(panel.n_series), panel.lengths)
+        row = np.arange(len(panel.values)) - panel.offsets[which]
+        use = panel.observed & (self.weight > 0) & (row < end[which])
+        count = np.bincount(which[use], minlength=panel.n_series)
+        return np.bincount(which[use], self.weight[use], minlength=panel.n_series) / np.maximum(count, 1)
+
+    def select(self, series: IntArray) -> ScaledPanel:
+        """Return some of the series."""
+        panel = self.panel.select(series)
+        weight = self.weight
+        if weight is not None:
+            begin = self.panel.offsets[series] - panel.offsets[:-1]
+            weight = weight[np.repeat(begin, panel.lengths) + np.arange(len(panel.values))]
+        return ScaledPanel(panel, self.center[series], self.scale[series], self.group[series], weight)
 
     def to_original(self, values: FloatArray, series: IntArray) -> FloatArray:
         """Undo the scaling of (n, …) values that belong to ``series`` (n,)."""

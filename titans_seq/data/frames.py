@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from titans_seq.data._columns import read_values
 from titans_seq.data._entries import as_entries, read_dataset
 from titans_seq.data._format import FrameFormat
 from titans_seq.data._periods import Origins
-from titans_seq.data._read import Reading, is_frame, read_array, read_frame
+from titans_seq.data._read import Reading, is_frame, open_frame, read_array, read_frame
 from titans_seq.data._write import write_array, write_long, write_row_array, write_rows, write_wide
 from titans_seq.data.covariates import Covariates
 from titans_seq.data.frequency import Frequency
 from titans_seq.data.panel import Panel
 
-__all__ = ["FrameFormat", "forecast_frame", "read_panel", "row_frame"]
+__all__ = ["FrameFormat", "forecast_frame", "read_column", "read_panel", "row_frame"]
 
 POINT_COLUMN = "TitansForecaster"
 
@@ -172,3 +173,57 @@ def row_frame(form: FrameFormat, panel: Panel, columns: Mapping[str, NDArray[Any
     steps = np.arange(len(panel.values)) - np.repeat(panel.offsets[:-1], panel.lengths)
     ds = panel.frequency.advance(np.repeat(panel.origins, panel.lengths), steps)
     return write_rows(form, panel.ids, panel.lengths, ds, panel.frequency, columns)
+
+
+def read_column(
+    data: Any,
+    name: str,
+    check: Callable[[NDArray[np.float64], Callable[[int], str]], None],
+    *,
+    argument: str,
+    id_col: str,
+    time_col: str,
+    on_gap: str,
+    frequency: Frequency,
+) -> Panel:
+    """Read one more numeric column of a long frame onto the grid of its series.
+
+    Parameters
+    ----------
+    data : pandas or polars DataFrame
+        Long, as for `read_panel`.
+    name : str
+        The column.
+    check : callable
+        ``check(values, place)`` refuses values (rows,), in the order of the frame and NaN where missing;
+        ``place(row)`` names a row and its series.
+    argument : str
+        What messages call the argument that named the column.
+    id_col, time_col, on_gap, frequency
+        As for `read_panel`, which has read the same frame.
+
+    Returns
+    -------
+    Panel
+        The column as values, on the grid on which `read_panel` puts the target.
+
+    Raises
+    ------
+    ValueError
+        If there are no such columns, and whatever ``check`` raises.
+    """
+    columns = getattr(data, "columns", ())
+    if isinstance(data, np.ndarray) or id_col not in columns:
+        raise ValueError(f"{argument}={name!r} names a column, which only a long frame has; pass one for each series")
+    frame = open_frame(data)
+    if name not in frame.columns:
+        listed = ", ".join(str(column) for column in frame.columns[:8])
+        raise ValueError(f"{argument} names column {name!r}, which the frame has not (it has {listed})")
+    ids = frame.get_column(id_col).to_list()
+
+    def place(row: int) -> str:
+        return f"series {ids[row]!r}, row {row}"
+
+    check(read_values(frame.get_column(name), place), place)
+    how = Reading(id_col, time_col, name, on_gap, frequency)
+    return read_frame(data, how)[0]

@@ -115,6 +115,8 @@ class Panel:
             Rows outside the series come back as 0.0 and not observed.
         """
         index, inside = self._window_rows(series, start, length)
+        if inside.all():
+            return self.values[index], self.observed[index]
         if not len(self.values):
             return np.zeros(index.shape), np.zeros(index.shape, dtype=bool)
         return np.where(inside, self.values[index], 0.0), inside & self.observed[index]
@@ -132,7 +134,8 @@ class Panel:
         which = np.asarray(series, dtype=np.int64)
         rows = np.asarray(start, dtype=np.int64)[:, None] + np.arange(length)
         inside = (rows >= 0) & (rows < self.lengths[which][:, None])
-        return np.where(inside, rows + self.offsets[which][:, None], 0), inside
+        rows += self.offsets[which][:, None]
+        return rows if inside.all() else np.where(inside, rows, 0), inside
 
     def slice_rows(self, start: int | None, stop: int | None) -> Panel:
         """Return rows ``start:stop`` of every series, with Python's slice rules (None, negative, too far).

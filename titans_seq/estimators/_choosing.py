@@ -12,6 +12,7 @@ from titans_seq.adapters.lags import LaggedMap
 from titans_seq.adapters.linear import LinearMap
 from titans_seq.adapters.online import OnlineLinear, online_forecasts
 from titans_seq.adapters.scaled import IntArray, ScaledPanel
+from titans_seq.estimators._combination import mean_of
 from titans_seq.estimators._settings import Settings
 
 if TYPE_CHECKING:
@@ -47,8 +48,11 @@ def goes_on_learning(
     series, cutoff = _ends_of_patches(settings, data, train_end)
     if not len(series):
         return False
-    actual, observed = (x.numpy() for x in data.gather(series, cutoff, settings.horizon))
-    once, online = (_squared_error(f, actual, observed) for f in _both(settings, data, series, cutoff, linear))
+    actual, observed, counts = outcomes(data, series, cutoff, settings.horizon)
+    if not observed.any():
+        return False
+    both = _both(settings, data, series, cutoff, linear)
+    once, online = (mean_of(np.square(f - actual), observed, counts) for f in both)
     return bool(online < once)
 
 
@@ -86,5 +90,21 @@ def _ends_of_patches(settings: Settings, data: ScaledPanel, train_end: IntArray)
     return series, train_end[series] + settings.patch_length * nth
 
 
-def _squared_error(forecast: np.ndarray, actual: np.ndarray, observed: np.ndarray) -> float:
-    return float(np.square(forecast - actual)[observed].mean()) if observed.any() else 0.0
+def outcomes(
+    data: ScaledPanel, series: IntArray, cutoff: IntArray, horizon: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """What happened after each cut-off.
+
+    Returns
+    -------
+    actual, observed : arrays (n, horizon)
+        Scaled units, and where it was observed and counts.
+    counts : float array (n, horizon), or None where all count alike
+        What each row counts. Where none of them does, all count alike.
+    """
+    actual, observed = (x.numpy() for x in data.gather(series, cutoff, horizon))
+    if data.weight is None:
+        return actual, observed, None
+    counts = data.weights(series, cutoff, horizon)
+    usable = observed & (counts > 0)
+    return (actual, usable, counts) if usable.any() else (actual, observed, None)

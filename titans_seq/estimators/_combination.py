@@ -95,15 +95,21 @@ class Combination:
         return width * np.exp(forecasts.log_spread) if self.use_spread else width
 
 
-def best_weight(residual: FloatArray, shift: Float32Array, observed: BoolArray) -> tuple[float, float]:
+def best_weight(
+    residual: FloatArray, shift: Float32Array, observed: BoolArray, counts: FloatArray | None = None
+) -> tuple[float, float]:
     """Weight of ``shift`` in [0, 1] that fits ``residual`` best, and the mean squared error with it."""
     r, s = residual[observed], shift[observed].astype(np.float64)
-    power = float(s @ s)
-    weight = float(np.clip((r @ s) / power, 0.0, 1.0)) if power > 0 else 0.0
-    return weight, float(np.mean((r - weight * s) ** 2)) if len(r) else float("nan")
+    each = None if counts is None else counts[observed]
+    counted = s if each is None else s * each
+    power = float(s @ counted)
+    weight = float(np.clip((r @ counted) / power, 0.0, 1.0)) if power > 0 else 0.0
+    return weight, float(np.average((r - weight * s) ** 2, weights=each)) if len(r) else float("nan")
 
 
-def choose(forecasts: Forecasts, actual: FloatArray, observed: BoolArray) -> Combination:
+def choose(
+    forecasts: Forecasts, actual: FloatArray, observed: BoolArray, counts: FloatArray | None = None
+) -> Combination:
     """Choose the weight of the network and calibrate the intervals on validation forecasts.
 
     The weight is the smallest whose squared error lies within one standard error of the best weight's (the
@@ -115,25 +121,39 @@ def choose(forecasts: Forecasts, actual: FloatArray, observed: BoolArray) -> Com
     forecasts : Forecasts
     actual, observed : arrays (n, horizon)
         What then happened, scaled units.
+    counts : float array (n, horizon), optional
+        What each row counts, above 0 where observed. Default: all alike.
     """
     residual = actual - forecasts.linear
-    weight = _cautious_weight(forecasts, residual, observed)
+    weight = _cautious_weight(forecasts, residual, observed, counts)
     error = residual - weight * forecasts.shift
-    score = float(np.square(error[observed]).mean()) if observed.any() else float("nan")
+    score = float(mean_of(np.square(error), observed, counts)) if observed.any() else float("nan")
     plain = Combination(weight, False, np.zeros((len(LEVELS), actual.shape[1])), score=score)
-    candidates = [_calibrated(c, forecasts, error, observed) for c in (plain, replace(plain, use_spread=True))]
-    losses = [_pinball(c, forecasts, actual, observed) for c in candidates]
+    candidates = [_calibrated(c, forecasts, error, observed, counts) for c in (plain, replace(plain, use_spread=True))]
+    losses = [_pinball(c, forecasts, actual, observed, counts) for c in candidates]
     return candidates[int(losses[1] < losses[0])]
 
 
-def _cautious_weight(forecasts: Forecasts, residual: FloatArray, observed: BoolArray) -> float:
+def mean_of(x: FloatArray, observed: BoolArray, counts: FloatArray | None) -> float:
+    """Mean of the entries (n, horizon) that were observed, by what they count."""
+    return float(np.average(x[observed], weights=None if counts is None else counts[observed]))
+
+
+def _cautious_weight(
+    forecasts: Forecasts, residual: FloatArray, observed: BoolArray, counts: FloatArray | None
+) -> float:
     """Weight as `choose` describes it, errors compared in blocks of time."""
-    best, _ = best_weight(residual, forecasts.shift, observed)
+    best, _ = best_weight(residual, forecasts.shift, observed, counts)
     order = np.argsort(forecasts.cutoff, kind="stable")
     blocks = [rows for rows in np.array_split(order, _BLOCKS) if observed[rows].any()]
     if best == 0 or len(blocks) < 2:
         return best
-    moments = np.array([_moments(residual[b], forecasts.shift[b], observed[b]) for b in blocks])
+    parts = [None if counts is None else counts[b] for b in blocks]
+    moments = np.array(
+        [_moments(residual[b], forecasts.shift[b], observed[b], c) for b, c in zip(blocks, parts, strict=True)]
+    )
+    if counts is not None:
+        moments *= _block_weights(blocks, observed, counts)
     for weight in np.linspace(0.0, best, _WEIGHTS):
         # Mean squared error at `weight` minus that at `best`, block by block.
         excess = -2 * (weight - best) * moments[:, 0] + (weight**2 - best**2) * moments[:, 1]
@@ -142,33 +162,58 @@ def _cautious_weight(forecasts: Forecasts, residual: FloatArray, observed: BoolA
     return best
 
 
-def _moments(residual: FloatArray, shift: Float32Array, observed: BoolArray) -> tuple[float, float]:
-    r, s = residual[observed], shift[observed].astype(np.float64)
-    return float(np.mean(r * s)), float(np.mean(s * s))
+def _moments(
+    residual: FloatArray, shift: Float32Array, observed: BoolArray, counts: FloatArray | None
+) -> tuple[float, float]:
+    s = shift.astype(np.float64)
+    return mean_of(residual * s, observed, counts), mean_of(s * s, observed, counts)
 
 
-def _calibrated(c: Combination, forecasts: Forecasts, error: FloatArray, observed: BoolArray) -> Combination:
+def _block_weights(blocks: list[NDArray[np.intp]], observed: BoolArray, counts: FloatArray) -> FloatArray:
+    """What each block of windows counts, 1 on average, (n_blocks, 1)."""
+    total = np.array([counts[b][observed[b]].sum() for b in blocks])
+    return (total / total.mean())[:, None]
+
+
+def _calibrated(
+    c: Combination, forecasts: Forecasts, error: FloatArray, observed: BoolArray, counts: FloatArray | None
+) -> Combination:
     standardised = error / c._width(forecasts)
-    return replace(c, offsets=_offsets(standardised, observed))
+    return replace(c, offsets=_offsets(standardised, observed, counts))
 
 
-def _offsets(errors: FloatArray, observed: BoolArray) -> FloatArray:
+def _offsets(errors: FloatArray, observed: BoolArray, counts: FloatArray | None = None) -> FloatArray:
     """Quantiles of errors (n, horizon) for every step; with few errors a step, one shape scaled step by step."""
     horizon = errors.shape[1]
     if not observed.any():
         return np.zeros((len(LEVELS), horizon))
-    if observed.sum(0).min() >= _ENOUGH_PER_STEP:
-        columns = [np.quantile(errors[observed[:, h], h], LEVELS) for h in range(horizon)]
+    each = observed.astype(np.float64) if counts is None else np.where(observed, counts, 0.0)
+    # As many errors of equal weight would say as much (Kish 1965).
+    enough = each.sum(0) ** 2 >= _ENOUGH_PER_STEP * np.square(each).sum(0)
+    if enough.all() and observed.any(0).all():
+        columns = [_quantiles(errors[observed[:, h], h], each[observed[:, h], h]) for h in range(horizon)]
         return np.stack(columns, axis=1)
-    count = np.maximum(observed.sum(0), 1)
-    rms = np.sqrt((np.where(observed, errors, 0.0) ** 2).sum(0) / count)
+    total = each.sum(0)
+    rms = np.sqrt((each * np.where(observed, errors, 0.0) ** 2).sum(0) / np.where(total > 0, total, 1.0))
     rms = np.maximum(np.maximum.accumulate(rms), 1e-9)
-    shape = np.quantile((errors / rms)[observed], LEVELS)
+    shape = _quantiles((errors / rms)[observed], each[observed])
     return shape[:, None] * rms
 
 
-def _pinball(c: Combination, forecasts: Forecasts, actual: FloatArray, observed: BoolArray) -> float:
+def _quantiles(errors: FloatArray, counts: FloatArray) -> FloatArray:
+    """Quantiles of errors (n,) at `LEVELS`, by what each counts; those of numpy where all count alike."""
+    if (counts == counts[0]).all():
+        return np.quantile(errors, LEVELS)
+    order = np.argsort(errors, kind="stable")
+    before = np.cumsum(counts[order]) - counts[order]
+    return np.interp(LEVELS, before / before[-1], errors[order])
+
+
+def _pinball(
+    c: Combination, forecasts: Forecasts, actual: FloatArray, observed: BoolArray, counts: FloatArray | None
+) -> float:
     levels = tuple(LEVELS[2:-2:4])
     beyond = actual[..., None] - c.quantiles(forecasts, levels)
     at = np.asarray(levels)
-    return float(np.maximum(at * beyond, (at - 1) * beyond)[observed].mean()) if observed.any() else 0.0
+    loss = np.maximum(at * beyond, (at - 1) * beyond)
+    return mean_of(loss.mean(axis=-1), observed, counts) if observed.any() else 0.0

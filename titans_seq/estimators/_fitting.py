@@ -14,15 +14,16 @@ from titans_seq.adapters._linear_windows import WindowReader
 from titans_seq.adapters.effects import CovariateEffect, fit_effect
 from titans_seq.adapters.forecasts import Forecasts, streaming_forecasts, windowed_forecasts
 from titans_seq.adapters.lags import LaggedMap, fit_lags
-from titans_seq.adapters.linear import LinearMap, fit_linear
+from titans_seq.adapters.linear import LinearMap, fit_linear, fit_linear_toward
 from titans_seq.adapters.scaled import FloatArray, IntArray, ScaledPanel, fit_scaling
 from titans_seq.adapters.series import SeriesModel
 from titans_seq.adapters.stream import StreamReader
 from titans_seq.adapters.tokens import LinearForecast
 from titans_seq.data import Covariates, Panel
-from titans_seq.estimators._choosing import goes_on_learning, with_online_map
+from titans_seq.estimators._choosing import goes_on_learning, outcomes, with_online_map
 from titans_seq.estimators._combination import Combination, best_weight, choose
 from titans_seq.estimators._settings import Settings, resolve
+from titans_seq.estimators._starting import Start
 
 if TYPE_CHECKING:
     from titans_seq.estimators.forecaster import TitansForecaster
@@ -35,6 +36,8 @@ MAX_EFFECT_WINDOWS = 20_000
 MAX_VALIDATION_WINDOWS = 4096
 MAX_EPOCH_WINDOWS = 1024
 MAX_VALIDATION_SERIES = 256
+MAX_EPOCH_BATCHES = 50
+"""Batches of an epoch: beyond some 50,000 windows an epoch is a sample of them, 20 epochs are 1,000 steps."""
 _FEWEST_WINDOWS = 64
 
 
@@ -60,6 +63,8 @@ def fit(
     covariates: Covariates,
     refit: bool,
     seed: int,
+    weight: FloatArray | None = None,
+    start: Start | None = None,
 ) -> Fitted:
     """Fit linear map, network and combination.
 
@@ -75,38 +80,66 @@ def fit(
     refit : bool
         Whether the linear map is fitted again on all rows once everything was chosen.
     seed : int
+    weight : float array (total,), optional
+        What each row of the panel counts as a target; see `titans_seq.estimators._weighting`.
+    start : Start, optional
+        Earlier forecaster to start from.
     """
     from titans_seq.training.fit import seeded
 
     began = time.monotonic()
-    settings = resolve(forecaster, panel, train_end)
+    settings = resolve(forecaster, panel, train_end) if start is None else start.settings_for(forecaster, panel)
     center, scale = fit_scaling(panel, train_end)
-    effect = _effect(settings, panel, train_end, center, scale, covariates)
+    effect = _effect(settings, panel, train_end, center, scale, covariates, start)
     panel = effect.take_out(panel, scale, np.arange(panel.n_series))
-    linear = fit_linear(panel, scale, center, train_end, settings.context_length, settings.horizon)
+    given = (panel, scale, center, train_end)
+    linear = fit_linear(*given, settings.context_length, settings.horizon, weight=weight)
+    # A map that is drawn towards another one can't go on learning: its sums know nothing of the other.
+    toward = None
+    if start is not None and forecaster.online_linear is not True:
+        toward = fit_linear_toward(start.linear, *given, weight=weight)
+        toward = toward if toward.validation_score <= linear.validation_score else None
+    linear = linear if toward is None else toward
     group = np.arange(panel.n_series) if not linear.shared else np.zeros(panel.n_series, dtype=np.int64)
-    data = ScaledPanel(panel, center, scale, group)
+    data = ScaledPanel(panel, center, scale, group, weight)
     with seeded(seed):
         model = SeriesModel(settings.patching, settings.horizon, **settings.backbone)
-        settings = replace(settings, online_linear=goes_on_learning(forecaster, settings, data, train_end, linear))
-        lags = _lags(settings, data, train_end, linear, covariates)
+        if start is not None:
+            model.load_state_dict(start.weights)
+        online = toward is None and goes_on_learning(forecaster, settings, data, train_end, linear)
+        settings = replace(settings, online_linear=online)
+        lags = _lags(settings, data, train_end, linear, covariates, start)
         training = _train(forecaster, settings, data, train_end, linear, lags, model, seed, began)
     model.to("cpu").eval()
-    combination = _combine(settings, data, train_end, linear, lags, model)
+    judged = len(validation_cutoffs(panel, train_end, settings.horizon, 1)[0])
+    if start is None or judged:
+        combination = _combine(settings, data, train_end, linear, lags, model)
+    else:
+        combination = start.combination_for()
     if refit:
-        linear = fit_linear(panel, scale, center, panel.lengths, settings.context_length, settings.horizon)
+        given = (panel, scale, center, panel.lengths)
+        if start is not None and toward is not None:
+            linear = fit_linear_toward(start.linear, *given, penalties=(toward.penalty,), weight=weight)
+        else:
+            linear = fit_linear(*given, settings.context_length, settings.horizon, weight=weight)
         shared = np.zeros(panel.n_series, dtype=np.int64)
         data = data.with_groups(shared if linear.shared else np.arange(panel.n_series))
     return Fitted(settings, data, linear, model, combination, training, effect, lags)
 
 
 def _lags(
-    settings: Settings, data: ScaledPanel, train_end: IntArray, linear: LinearMap, covariates: Covariates
+    settings: Settings,
+    data: ScaledPanel,
+    train_end: IntArray,
+    linear: LinearMap,
+    covariates: Covariates,
+    start: Start | None,
 ) -> LaggedMap:
     """What the last rows of covariates add to the linear map."""
     features = covariates.features_of("past", "future")
     reader = WindowReader(data.panel, data.center, data.scale, settings.context_length, settings.horizon)
-    return fit_lags(reader, linear, train_end, features, max(settings.horizon, settings.patch_length))
+    found = fit_lags(reader, linear, train_end, features, max(settings.horizon, settings.patch_length))
+    return found if found.rows or start is None else start.lags
 
 
 def _effect(
@@ -116,17 +149,19 @@ def _effect(
     center: FloatArray,
     scale: FloatArray,
     covariates: Covariates,
+    start: Start | None,
 ) -> CovariateEffect:
     """Effect of the covariates that are known ahead."""
     features = covariates.features_of("future")
+    none = CovariateEffect.none(features, covariates.numeric)
     if not features.any():
-        return CovariateEffect.none(features, features)
+        return none
 
     def fit_map(left: Panel) -> LinearMap:
         lengths = (settings.context_length, settings.horizon)
         return fit_linear(left, scale, center, train_end, *lengths, max_windows=MAX_EFFECT_WINDOWS)
 
-    return fit_effect(panel, scale, center, train_end, features, covariates.numeric, fit_map)
+    return fit_effect(panel, scale, center, train_end, none if start is None else start.effect, fit_map)
 
 
 def split_off_validation(panel: Panel, horizon: int, fraction: float) -> IntArray:
@@ -148,7 +183,8 @@ def _train(
     began: float,
 ) -> TrainingResult | None:
     """Train the network where there is enough to train and to choose on; None where there is not."""
-    windows = int(np.maximum(train_end - settings.horizon - settings.patch_length, 0).sum())
+    counted = data.mean_weight(train_end) > 0
+    windows = int(np.maximum(train_end - settings.horizon - settings.patch_length, 0)[counted].sum())
     series, _ = validation_cutoffs(data.panel, train_end, settings.horizon, MAX_EPOCH_WINDOWS)
     if forecaster.max_epochs == 0 or windows < _FEWEST_WINDOWS or not len(series):
         return None
@@ -156,7 +192,7 @@ def _train(
 
     forecast = LinearForecast(linear, lags)
     tokens = settings.sequence_length // settings.patch_length
-    n_batches = int(np.clip(windows / (forecaster.batch_size * tokens), 10, 200))
+    n_batches = int(np.clip(windows / (forecaster.batch_size * tokens), 10, MAX_EPOCH_BATCHES))
     batches = {"tokens": tokens, "batch_size": forecaster.batch_size, "n_batches": n_batches, "seed": seed}
     sampler, kind = _how_to_train(settings, data, train_end, batches)
     reader = StreamReader(model, forecast, data.panel.frequency)
@@ -171,8 +207,8 @@ def _train(
         forecasts = validation_forecasts(reader, settings, data, train_end, MAX_EPOCH_WINDOWS)
         if settings.online_linear:
             forecasts = replace(forecasts, linear=online())
-        actual, observed = outcomes(data, forecasts, settings.horizon)
-        return best_weight(actual - forecasts.linear, forecasts.shift, observed)[1]
+        actual, observed, counts = outcomes(data, forecasts.series, forecasts.cutoff, settings.horizon)
+        return best_weight(actual - forecasts.linear, forecasts.shift, observed, counts)[1]
 
     # What is still to come: the linear map once more, the choice of the combination, and reading everything.
     spent = time.monotonic() - began
@@ -230,9 +266,9 @@ def _combine(
         forecasts = windowed_forecasts(reader, data, series, cutoff, rows=settings.context_length)
     elif settings.online_linear:
         forecasts = with_online_map(forecasts, settings, data, linear, lags)
-    actual, observed = outcomes(data, forecasts, settings.horizon)
+    actual, observed, counts = outcomes(data, forecasts.series, forecasts.cutoff, settings.horizon)
     steps = min(settings.patch_length, settings.horizon)
-    return choose(forecasts, actual, observed).judge_errors(
+    return choose(forecasts, actual, observed, counts).judge_errors(
         forecasts, actual, observed, n_series=data.panel.n_series, steps=steps
     )
 
@@ -245,8 +281,9 @@ def validation_forecasts(
         series, cutoff = validation_cutoffs(data.panel, train_end, settings.horizon, most)
         return windowed_forecasts(reader, data, series, cutoff, rows=settings.context_length)
     p = settings.patch_length
-    some = _evenly(np.flatnonzero(data.panel.lengths - settings.horizon >= train_end), MAX_VALIDATION_SERIES)
-    part = ScaledPanel(data.panel.select(some), data.center[some], data.scale[some], data.group[some])
+    judged = (data.panel.lengths - settings.horizon >= train_end) & _has_targets(data, train_end)
+    some = _evenly(np.flatnonzero(judged), MAX_VALIDATION_SERIES)
+    part = data.select(some)
     # As much is read before as a training sequence holds: with the state carried, everything.
     history = train_end[some]
     if settings.training_mode == "sampled":
@@ -258,6 +295,16 @@ def validation_forecasts(
     return Forecasts(some[kept.series], kept.cutoff, kept.linear, kept.shift, kept.log_spread, kept.scale)
 
 
+def _has_targets(data: ScaledPanel, train_end: IntArray) -> np.ndarray:
+    """Whether a row that chooses counts, (n_series,); all True where none of any series does."""
+    if data.weight is None:
+        return np.ones(data.panel.n_series, dtype=bool)
+    later = np.arange(len(data.weight)) >= np.repeat(data.panel.offsets[:-1] + train_end, data.panel.lengths)
+    which = np.repeat(np.arange(data.panel.n_series), data.panel.lengths)
+    found = np.bincount(which[later], data.weight[later], minlength=data.panel.n_series) > 0
+    return found if found.any() else ~found
+
+
 def validation_cutoffs(panel: Panel, train_end: IntArray, horizon: int, most: int) -> tuple[IntArray, IntArray]:
     """At most ``most`` (series, cut-off) pairs, spread evenly over all from ``train_end`` on."""
     counts = np.maximum(panel.lengths - horizon - train_end + 1, 0)
@@ -266,12 +313,6 @@ def validation_cutoffs(panel: Panel, train_end: IntArray, horizon: int, most: in
     series = np.searchsorted(ends, chosen, side="right")
     cutoff = train_end[series] + chosen - (ends - counts)[series]
     return series.astype(np.int64), cutoff.astype(np.int64)
-
-
-def outcomes(data: ScaledPanel, forecasts: Forecasts, horizon: int) -> tuple[np.ndarray, np.ndarray]:
-    """What happened after each cut-off, scaled units, and where it was observed."""
-    actual, observed = data.gather(forecasts.series, forecasts.cutoff, horizon)
-    return actual.numpy(), observed.numpy()
 
 
 def _evenly(items: IntArray, most: int) -> IntArray:

@@ -16,13 +16,16 @@ from sklearn.utils import check_random_state
 
 from titans_seq.adapters.forecasts import Forecasts
 from titans_seq.adapters.scaled import ScaledPanel, fit_scaling
-from titans_seq.data import Covariates, FrameFormat, forecast_frame, future_frame, read_future
+from titans_seq.data import FrameFormat, forecast_frame, future_frame, read_future
 from titans_seq.estimators import _fitting, _persistence, _scoring, _surprise
 from titans_seq.estimators._backtesting import check_backtest, forecast_at, split_into_parts
 from titans_seq.estimators._carrying import Carrying
 from titans_seq.estimators._effects import named_effect
+from titans_seq.estimators._ordering import order_of, restore_order, rows_in_order
 from titans_seq.estimators._panels import check_lengths, continuing
 from titans_seq.estimators._settings import check_arguments, output_columns
+from titans_seq.estimators._starting import covariates_of, starting_point
+from titans_seq.estimators._weighting import row_weights
 from titans_seq.estimators.backtest import BacktestResult
 
 if TYPE_CHECKING:
@@ -206,7 +209,15 @@ class TitansForecaster(Carrying):
 
     # --- fitting -------------------------------------------------------------------------------------------
 
-    def fit(self, X: Any, y: None = None, *, validation: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: None = None,
+        *,
+        validation: Any = None,
+        sample_weight: Any = None,
+        init: TitansForecaster | str | os.PathLike[str] | None = None,
+    ) -> Self:
         """Fit on a frame (pandas or polars), an array (n_series, time) or a GluonTS dataset, then read all of it.
 
         Parameters
@@ -220,6 +231,20 @@ class TitansForecaster(Carrying):
         validation : frame, array or GluonTS dataset, optional
             Rows that continue ``X``. They choose, and are read, but no weight is fitted to them. Default: the
             last ``validation_fraction`` of ``X`` chooses, and the linear map is then fitted on everything.
+        sample_weight : str, dict or array, optional
+            What rows count as targets: in the linear map, in the training of the network, and in everything that is
+            chosen on validation rows. Numbers of at least 0, of which only the ratios matter. A column name of a long
+            frame (also of ``validation``): one for each row. A dict or pandas Series of id to weight: one for each
+            series, 1 for those not named. An array (n_series,): one for each series, in their order; an array of
+            the shape of an array ``X``: one for each row. A row of weight 0 is never a target, but is read like any
+            other. Rows that `update` reads count like the last of their series that counts. Default: all count alike.
+        init : TitansForecaster or path, optional
+            A fitted forecaster, or where one was saved, to start from; it is not changed. Training goes on from its
+            network, on these series, old or new; ``max_epochs=0`` leaves the network as it is. The linear map is the
+            best on validation of: one fitted on ``X`` alone, the earlier one, and all between them (a ridge towards
+            the earlier weights). ``horizon`` must be the same; other arguments that shape the network are taken over
+            where they are left at their defaults, and must agree where not. Where too few rows are known to validate
+            on, the network's weight and the intervals are the earlier ones.
 
         Raises
         ------
@@ -228,7 +253,8 @@ class TitansForecaster(Carrying):
         """
         check_arguments(self)
         began = time.monotonic()
-        covariates = Covariates.learn(X, self.roles or {})
+        start = starting_point(self, init)
+        covariates = covariates_of(self, start, X)
         panel, fmt = self._read(X, covariates)
         _, spread = fit_scaling(panel, panel.lengths)
         if validation is None:
@@ -238,13 +264,21 @@ class TitansForecaster(Carrying):
             origins = dict(zip(panel.ids, panel.origins, strict=True))
             later, _ = self._read(validation, covariates, panel.frequency, origins)
             panel = panel.concat(continuing(panel, later, fmt), on_gap=self.on_gap)
-        check_lengths(panel, train_end, self.horizon)
+        if start is None:
+            check_lengths(panel, train_end, self.horizon)
+        weight = row_weights(self, sample_weight, X, validation, panel, train_end)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        fitted = _fitting.fit(self, panel, train_end, covariates=covariates, refit=validation is None, seed=seed)
-        self._set_fitted(fitted, fmt, spread)
+        order = order_of(panel.ids)
+        weight = rows_in_order(panel, weight, order)
+        fitted = _fitting.fit(
+            self, panel.select(order), train_end[order],
+            covariates=covariates, refit=validation is None, seed=seed, weight=weight, start=start,
+        )  # fmt: skip
+        self._set_fitted(fitted, fmt, spread[order])
         self._covariates, self._effect, self._lags = covariates, fitted.effect, fitted.lags
         self._online = self._start_online(fitted.data)
         self._read_into_stream(fitted.data, self._reader.start(panel.n_series))
+        restore_order(self, order)
         self._set_derived()
         self.fit_seconds_ = time.monotonic() - began
         return self

@@ -51,8 +51,9 @@ def deviation_by_series(errors: ArrayLike, series: ArrayLike, n_series: int) -> 
     overall = robust_deviation(e)
     overall = overall if overall > 0 else 1.0
     result = np.full(n_series + 1, overall)
-    for i in np.unique(which):
-        own = e[which == i]
+    order = np.argsort(which, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(which[order])) + 1) if len(order) else ():
+        i, own = which[rows[0]], e[rows]
         deviation = robust_deviation(own)
         if np.isfinite(own).sum() >= _ENOUGH_ERRORS and deviation > 0:
             result[i] = deviation

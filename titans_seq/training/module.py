@@ -125,8 +125,9 @@ def _targets(batch: Stretch, horizon: int) -> tuple[Tensor, Tensor]:
     targets = batch.values.gather(1, flat).view(columns.shape).float()
     seen = batch.observed.gather(1, flat).view(columns.shape)
     usable = seen & (columns < batch.target_end[:, None, None]) & (columns < batch.values.shape[1])
-    return targets, usable.float()
+    return targets, usable.float() * batch.weight.gather(1, flat).view(columns.shape)
 
 
 def _mean(x: Tensor, weight: Tensor) -> Tensor:
-    return (x * weight).sum() / weight.sum().clamp(min=1.0)
+    """Weighted mean where weights are 1 on average: a batch of rows that count little weighs little."""
+    return (x * weight).sum() / (weight > 0).to(x.dtype).sum().clamp(min=1.0)

@@ -15,7 +15,7 @@ from titans_seq.adapters.calendar import calendar_features
 from titans_seq.adapters.scaled import IntArray, ScaledPanel
 from titans_seq.adapters.tokens import Patching
 from titans_seq.training._stream_checks import refuse_workers
-from titans_seq.training.sampling import Stretch
+from titans_seq.training.sampling import Stretch, row_weights
 from titans_seq.training.streams import Pieces, StreamLoader
 
 
@@ -51,6 +51,7 @@ class PieceSampler(IterableDataset[SeriesPieces]):
     Parameters
     ----------
     data : ScaledPanel
+        A series of which no row counts is not read.
     train_end : int array (n_series,)
         Rows from there on are neither read nor used as targets.
     patching : Patching
@@ -78,7 +79,9 @@ class PieceSampler(IterableDataset[SeriesPieces]):
         self.tokens = tokens
         # A series with hardly more rows than the horizon gives one patch, with what targets there are.
         rows = np.maximum(train_end - horizon, np.minimum(patching.patch_length, train_end - 1))
-        self.series = np.flatnonzero(rows > 0)
+        weight = data.mean_weight(train_end)
+        self.series = np.flatnonzero((rows > 0) & (weight > 0))
+        self.unit = np.full(len(rows), np.average(weight, weights=np.maximum(rows, 0) * (weight > 0)))
         self.loader = StreamLoader(
             rows[self.series],
             batch_size=batch_size,
@@ -152,6 +155,7 @@ class PieceSampler(IterableDataset[SeriesPieces]):
             torch.from_numpy(calendar),
             self.data.groups(series),
             torch.from_numpy(self.train_end[series] - start + length),
+            row_weights(self.data, series, start - length, rows, self.unit[series]),
             torch.from_numpy(counts),
             torch.from_numpy((partial > 0).astype(np.int64)),
             torch.from_numpy(pieces.fresh),

@@ -8,6 +8,7 @@ from typing import Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
@@ -31,6 +32,8 @@ class Stretch:
     group : Tensor of int64, shape (batch,)
     target_end : Tensor of int64, shape (batch,)
         Column from which rows must not be used, not even as targets.
+    weight : Tensor, shape (batch, columns), float32
+        What each row counts as a target; 1 where all count alike.
     """
 
     values: Tensor
@@ -41,6 +44,7 @@ class Stretch:
     calendar: Tensor
     group: Tensor
     target_end: Tensor
+    weight: Tensor
 
     def to(self, device: torch.device) -> Self:
         """Move to a device."""
@@ -53,6 +57,7 @@ class StretchSampler(IterableDataset[Stretch]):
     Parameters
     ----------
     data : ScaledPanel
+        Of its weights, the mean of each series says how often it is drawn, and what is left is that of its rows.
     train_end : int array (n_series,)
         Rows from there on are neither read nor used as targets.
     patching : Patching
@@ -88,6 +93,8 @@ class StretchSampler(IterableDataset[Stretch]):
         self.history, self.partial = history, partial
         self.random = np.random.default_rng(seed)
         places = np.maximum(train_end - horizon, 1).astype(np.float64)
+        self.mean_weight = data.mean_weight(train_end)
+        places *= self.mean_weight
         self.probability = places / places.sum()
 
     @property
@@ -138,4 +145,12 @@ class StretchSampler(IterableDataset[Stretch]):
             torch.from_numpy(calendar),
             self.data.groups(series),
             torch.from_numpy(self.train_end[series] - start + length),
+            row_weights(self.data, series, start - length, values.shape[1], self.mean_weight[series]),
         )
+
+
+def row_weights(data: ScaledPanel, series: IntArray, start: IntArray, rows: int, unit: NDArray[np.float64]) -> Tensor:
+    """Weights of the rows of windows, (n, rows), in units of ``unit`` (n,)."""
+    if data.weight is None:
+        return torch.ones(len(series), rows)
+    return torch.from_numpy(data.weights(series, start, rows) / unit[:, None]).float()

@@ -1,0 +1,163 @@
+"""What must not change a forecast: the order of rows, the library, batch-mates; and NaN never comes out."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from series_frames import hourly
+from sklearn.base import clone
+
+from titans_seq import TitansForecaster
+from titans_seq.estimators import _fitting
+from titans_seq.estimators._combination import Combination
+
+SMALL = {
+    "horizon": 5, "context_length": 16, "patch_length": 4, "sequence_length": 32, "d_model": 8, "n_layers": 1,
+    "n_heads": 2, "chunk_size": 4, "window_size": 4, "n_persistent": 2, "batch_size": 8, "max_epochs": 1,
+    "random_state": 0, "verbose": 0,
+}  # fmt: skip
+LENGTHS = {"b": 140, "a": 161, "c": 97}
+READINGS: list[dict[str, Any]] = [
+    {}, {"carry_state": False}, {"training_mode": "contiguous"}, {"online_linear": True}, {"variant": "lmm"},
+]  # fmt: skip
+
+
+def make(**options: Any) -> TitansForecaster:
+    return TitansForecaster(**{**SMALL, **options})
+
+
+@pytest.fixture(autouse=True)
+def network_has_a_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever validation thinks of so small a network: else only the linear map would be tested."""
+    honest = _fitting._combine
+
+    def combine(*given: Any) -> Combination:
+        chosen = honest(*given)
+        return Combination(0.7, True, chosen.offsets, chosen.usual, chosen.alarm_level, chosen.score)
+
+    monkeypatch.setattr(_fitting, "_combine", combine)
+
+
+def by_id(forecast: pd.DataFrame) -> dict[str, np.ndarray]:
+    return {name: part.iloc[:, 2:].to_numpy() for name, part in forecast.groupby("unique_id")}
+
+
+def orders(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The same rows in other orders; within a series time increases, as the reader asks."""
+    parts = [part for _, part in frame.groupby("unique_id", sort=False)]
+    shuffled = frame.sample(frac=1, random_state=0)
+    return {
+        "by time": frame.sort_values(["ds", "unique_id"]),
+        "series backwards": pd.concat(parts[::-1]),
+        "mixed": pd.concat([shuffled]).assign(ds=shuffled.groupby("unique_id").ds.transform(np.sort)),
+    }
+
+
+@pytest.mark.parametrize("options", READINGS, ids=str)
+def test_the_order_of_rows_changes_no_bit_of_a_forecast(options: dict[str, Any]) -> None:
+    frame = hourly(LENGTHS, missing=0.05)
+    expected = by_id(make(**options).fit(frame).predict(level=[80]))
+    for name, other in orders(frame).items():
+        values = frame.set_index(["unique_id", "ds"]).y
+        other = other.assign(y=values.loc[pd.MultiIndex.from_frame(other[["unique_id", "ds"]])].to_numpy())
+        forecast = make(**options).fit(other).predict(level=[80])
+        assert list(forecast.unique_id.unique()) == list(other.unique_id.unique())
+        for series, found in by_id(forecast).items():
+            np.testing.assert_array_equal(found, expected[series], err_msg=f"{name}, {series}")
+
+
+def test_the_order_of_rows_changes_no_surprise_and_no_update() -> None:
+    frame = hourly(LENGTHS)
+    other = orders(frame)["series backwards"]
+    later = hourly({name: n + 9 for name, n in LENGTHS.items()}).groupby("unique_id", sort=False).tail(9)
+    one, two = make(online_linear=True).fit(frame), make(online_linear=True).fit(other)
+    a, b = (f.surprise(later, start="carried").sort_values(["unique_id", "ds"], ignore_index=True) for f in (one, two))
+    pd.testing.assert_frame_equal(a, b, rtol=1e-6)
+    one, two = one.update(later), two.update(later)
+    for series, found in by_id(two.predict()).items():
+        np.testing.assert_allclose(found, by_id(one.predict())[series], rtol=1e-6)
+
+
+@pytest.mark.parametrize("options", READINGS, ids=str)
+def test_the_library_changes_no_bit_of_a_forecast(options: dict[str, Any]) -> None:
+    frame = hourly({"0": 120, "1": 120})
+    frame["ds"] = np.tile(np.arange(120), 2)
+    frame["unique_id"] = frame.unique_id.astype(int)
+    expected = make(**options).fit(frame).predict(level=[80]).iloc[:, 2:].to_numpy()
+    polars = make(**options).fit(pl.from_pandas(frame)).predict(level=[80])
+    np.testing.assert_array_equal(polars.to_numpy()[:, 2:], expected)
+    array = make(**options).fit(frame.y.to_numpy().reshape(2, 120)).predict(level=[80])
+    np.testing.assert_array_equal(array.reshape(10, 3), expected)
+    wide = frame.pivot(index="ds", columns="unique_id", values="y").reset_index()
+    for data in (wide, pl.from_pandas(wide.rename(columns=str))):
+        out = make(**options).fit(data).predict(level=[80])
+        out = pd.DataFrame(out.to_dict(as_series=False)) if isinstance(out, pl.DataFrame) else out
+        names = [f"{i}{suffix}" for i in (0, 1) for suffix in ("", "-lo-80", "-hi-80")]
+        found = out.rename(columns=str)[names].to_numpy().reshape(5, 2, 3).transpose(1, 0, 2).reshape(10, 3)
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("options", READINGS, ids=str)
+def test_batch_mates_change_a_forecast_by_a_millionth_of_its_scale_at_most(options: dict[str, Any]) -> None:
+    lengths = {f"s{i}": 60 + 7 * i for i in range(9)}
+    frame = hourly(lengths, missing=0.05)
+    forecaster = make(**options).fit(frame)
+    together = by_id(forecaster.predict(frame, level=[80]))
+    spread = frame.groupby("unique_id").y.std()
+    for some in (["s4"], ["s8", "s0"], ["s1", "s2", "s3", "s7"]):
+        alone = by_id(forecaster.predict(frame[frame.unique_id.isin(some)], level=[80]))
+        for name in some:
+            assert np.abs(alone[name] - together[name]).max() <= 1e-6 * spread[name], name
+
+
+@pytest.fixture(scope="module")
+def fitted() -> dict[str, TitansForecaster]:
+    frame = hourly({"a": 160, "b": 130}, missing=0.1)
+    return {str(options): make(**options).fit(frame) for options in READINGS}
+
+
+@pytest.mark.parametrize("options", READINGS, ids=str)
+@settings(max_examples=12)
+@given(data=st.data())
+def test_nan_in_never_gives_nan_out(fitted: dict[str, TitansForecaster], options: dict[str, Any], data: Any) -> None:
+    n, m = data.draw(st.integers(2, 40), label="rows"), data.draw(st.integers(1, 12), label="new rows")
+    seen = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n).filter(any), label="observed"))
+    frame = hourly({"new": n})
+    frame["y"] = np.where(seen, frame.y, np.nan)
+    forecaster = fitted[str(options)]
+    out = forecaster.predict(frame, level=[80])
+    assert np.isfinite(out.iloc[:, 2:].to_numpy()).all()
+    later = hourly({"a": 160 + m, "b": 130 + m}).groupby("unique_id").tail(m)
+    gone = np.array(data.draw(st.lists(st.booleans(), min_size=2 * m, max_size=2 * m), label="missing"))
+    later["y"] = np.where(gone, np.nan, later.y)
+    updated = copy.deepcopy(forecaster).update(later)
+    assert np.isfinite(updated.predict(level=[80]).iloc[:, 2:].to_numpy()).all()
+
+
+@settings(max_examples=10)
+@given(data=st.data())
+def test_a_fit_on_series_with_gaps_anywhere_forecasts_numbers(data: Any) -> None:
+    share = data.draw(st.sampled_from([0.0, 0.3, 0.7, 0.95]), label="missing")
+    lengths = {"a": data.draw(st.integers(12, 90)), "b": data.draw(st.integers(3, 90))}
+    frame = hourly(lengths, missing=share, seed=data.draw(st.integers(0, 99)))
+    frame.loc[frame.groupby("unique_id").head(1).index, "y"] = 20.0  # a series without any value is refused
+    options = {"max_epochs": 0, "context_length": None, "patch_length": None}
+    out = make(**options).fit(frame).predict(level=[80])
+    assert np.isfinite(out.iloc[:, 2:].to_numpy()).all()
+
+
+def test_a_clone_of_a_fitted_forecaster_is_not_fitted_and_fits_the_same_bits() -> None:
+    frame = hourly({"a": 120, "b": 110})
+    forecaster = make().fit(frame, sample_weight={"a": 2.0})
+    other = clone(forecaster)
+    assert other.get_params() == forecaster.get_params()
+    assert not hasattr(other, "linear_")
+    again = other.fit(frame, sample_weight={"a": 2.0})
+    pd.testing.assert_frame_equal(again.predict(), forecaster.predict(), check_exact=True)
