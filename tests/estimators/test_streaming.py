@@ -205,3 +205,10 @@ def test_the_cost_of_an_update_does_not_grow_with_the_history(make: Callable) ->
         work.append(count.elements)
         assert time.perf_counter() - began < 60
     assert abs(work[0] - work[1]) <= 0.2 * work[0]
+
+
+def test_a_streaming_backtest_is_in_the_order_of_series_and_cut_offs(make: Callable[..., TitansForecaster]) -> None:
+    data = np.sin(np.arange(400).reshape(2, 200) / 5)
+    result = make(max_epochs=0).fit(data[:, :120]).backtest(data, first_cutoff=121, mode="streaming", stride=3)
+    assert (np.lexsort((result.cutoff, result.series)) == np.arange(len(result.cutoff))).all()
+    assert result.n_windows == 2 * len(range(121, 200 - 6 + 1, 3))

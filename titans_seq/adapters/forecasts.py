@@ -130,7 +130,7 @@ def streaming_forecasts(
     batch_size: int = 64,
     zero_memory: bool = False,
 ) -> Forecasts:
-    """Forecast from one pass over each series, the state carried; every row is read once.
+    """Forecast from one pass over each series, the state carried; every row is read once, and series follow one another.
 
     Parameters
     ----------
@@ -163,6 +163,7 @@ def streaming_forecasts(
         else:
             parts += walk.read(walk.rows, piece * p, first[which])
     found = Forecasts.join(parts)
+    found = found.take(np.lexsort((found.cutoff, found.series)))
     if stride is None:
         return found
     return found.take(np.flatnonzero((found.cutoff - first[found.series]) % stride == 0))
