@@ -130,7 +130,7 @@ def streaming_forecasts(
     batch_size: int = 64,
     zero_memory: bool = False,
 ) -> Forecasts:
-    """Forecast from one pass over each series, the state carried; every row is read once, and series follow one another.
+    """Forecast from one pass over each series, the state carried; every row is read once, series by series.
 
     Parameters
     ----------
