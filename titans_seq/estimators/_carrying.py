@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -165,11 +166,15 @@ class Carrying(BaseEstimator):
         center, scale = fit_scaling(panel, history)
         unseen = 0 if self.linear_.shared else len(self.linear_.weights)
         group = np.full(panel.n_series, unseen, dtype=np.int64)
-        at = {name: i for i, name in enumerate(self.ids_)}
-        known = np.array([at.get(name, -1) for name in panel.ids], dtype=np.int64)
+        known = self._places(panel.ids)
         rows = np.flatnonzero(known >= 0)
         center[rows], scale[rows], group[rows] = (a[known[rows]] for a in (self._center, self._scale, self._group))
         return ScaledPanel(panel, center, scale, group)
+
+    def _places(self, ids: Sequence[str | int]) -> IntArray:
+        """Place of series in `fit`; -1 for one that was not there."""
+        place = {name: i for i, name in enumerate(self.ids_)}
+        return np.array([place.get(name, -1) for name in ids], dtype=np.int64)
 
     def _online_for(self, panel: Panel) -> tuple[OnlineLinear, IntArray] | None:
         """The map that goes on learning, and the rows of ``panel`` that it has learned from already."""

@@ -9,24 +9,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from titans_seq.adapters.forecasts import Forecasts
+from titans_seq.estimators._conformal import (
+    LEVELS,
+    conformal_offsets,
+    disjoint_windows,
+    empirical_offsets,
+    series_factors,
+)
 from titans_seq.evaluation.anomalies import alarm_level, deviation_by_series
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.int64]
 
-LEVELS = np.round(np.concatenate([[0.005, 0.01], np.arange(0.025, 0.976, 0.025), [0.99, 0.995]]), 4)
 _BLOCKS = 10
 _WEIGHTS = 41
 _LEAST_SHARE = 0.25
-_ENOUGH_PER_STEP = 200
 _RESOLUTION = 1e-6
 """Errors below this share of what is forecast are rounding: forecasts are made in single precision."""
 
 
 @dataclass(frozen=True)
 class Combination:
-    """Point forecast = linear + weight × correction; quantiles = point + scale × spread × offsets.
+    """Point forecast = linear + weight × correction; quantiles = point + scale × spread × factor × offsets.
 
     Attributes
     ----------
@@ -43,6 +49,9 @@ class Combination:
         Such deviations that about one validation error in a thousand passes.
     score : float
         Mean squared error of the point forecasts it was chosen on, scaled units; NaN if there were none.
+    factor : float array (n_series + 1,)
+        Width of the intervals of each series beside that of all, last of those that were not there; of shape (1,)
+        where series are not told apart.
     """
 
     weight: float
@@ -51,6 +60,7 @@ class Combination:
     usual: FloatArray = field(default_factory=lambda: np.ones(1))
     alarm_level: float = field(default_factory=lambda: alarm_level([]))
     score: float = float("nan")
+    factor: FloatArray = field(default_factory=lambda: np.ones(1))
 
     @property
     def needs_network(self) -> bool:
@@ -61,19 +71,22 @@ class Combination:
         """Point forecasts (n, horizon), scaled units."""
         return forecasts.linear.astype(np.float64) + self.weight * forecasts.shift
 
-    def quantiles(self, forecasts: Forecasts, levels: tuple[float, ...]) -> FloatArray:
-        """Quantile forecasts (n, horizon, n_levels), scaled units; they cannot cross."""
-        offsets = np.stack([np.interp(levels, LEVELS, column) for column in self.offsets.T])
-        return self.point(forecasts)[..., None] + self._width(forecasts)[..., None] * offsets
+    def quantiles(self, forecasts: Forecasts, levels: tuple[float, ...], place: IntArray) -> FloatArray:
+        """Quantile forecasts (n, horizon, n_levels), scaled units; they cannot cross.
 
-    def unit(self, forecasts: Forecasts) -> FloatArray:
+        ``place`` (n,): the series of `fit` that each forecast is of, -1 for one that was not there.
+        """
+        offsets = np.stack([np.interp(levels, LEVELS, column) for column in self.offsets.T])
+        return self.point(forecasts)[..., None] + self.width(forecasts, place)[..., None] * offsets
+
+    def unit(self, forecasts: Forecasts, place: IntArray) -> FloatArray:
         """Return the standard deviation that the intervals stand for, (n, steps), scaled units, above 0.
 
-        Width of the 80 % interval over that of a standard normal distribution's.
+        Width of the 80 % interval over that of a standard normal distribution's; ``place`` as in `quantiles`.
         """
         tenth, nine_tenths = (np.array([np.interp(x, LEVELS, c) for c in self.offsets.T]) for x in (0.1, 0.9))
         steps = forecasts.linear.shape[1]
-        unit = self._width(forecasts) * (nine_tenths - tenth)[:steps] / (2 * NormalDist().inv_cdf(0.9))
+        unit = self.width(forecasts, place) * (nine_tenths - tenth)[:steps] / (2 * NormalDist().inv_cdf(0.9))
         return np.maximum(unit, _RESOLUTION * (1 + np.abs(self.point(forecasts))))
 
     def judge_errors(
@@ -81,16 +94,21 @@ class Combination:
     ) -> Combination:
         """Return the combination that knows how large errors of the first ``steps`` rows ahead usually are."""
         near = forecasts.upto(steps)
-        errors = (actual[:, :steps] - self.point(near)) / self.unit(near)
+        errors = (actual[:, :steps] - self.point(near)) / self.unit(near, near.series)
         errors = np.where(observed[:, :steps], errors, np.nan)
         usual = deviation_by_series(errors, forecasts.series, n_series)
         return replace(self, usual=usual, alarm_level=alarm_level(errors / usual[forecasts.series, None]))
 
-    def usual_of(self, series: NDArray[np.int64]) -> FloatArray:
+    def usual_of(self, series: IntArray) -> FloatArray:
         """Return `usual` of series, -1 for one that was not there."""
         return self.usual[series if len(self.usual) > 1 else np.zeros_like(series)]
 
-    def _width(self, forecasts: Forecasts) -> FloatArray:
+    def width(self, forecasts: Forecasts, place: IntArray) -> FloatArray:
+        """Return the unit of `offsets`, (n, steps), scaled units; ``place`` as in `quantiles`."""
+        factor = self.factor[place if len(self.factor) > 1 else np.zeros_like(place)]
+        return self._own_width(forecasts) * factor[:, None]
+
+    def _own_width(self, forecasts: Forecasts) -> FloatArray:
         width = np.repeat(forecasts.scale[:, None].astype(np.float64), forecasts.linear.shape[1], 1)
         return width * np.exp(forecasts.log_spread) if self.use_spread else width
 
@@ -103,7 +121,9 @@ def best_weight(residual: FloatArray, shift: Float32Array, observed: BoolArray) 
     return weight, float(np.mean((r - weight * s) ** 2)) if len(r) else float("nan")
 
 
-def choose(forecasts: Forecasts, actual: FloatArray, observed: BoolArray) -> Combination:
+def choose(
+    forecasts: Forecasts, actual: FloatArray, observed: BoolArray, *, n_series: int, intervals: str
+) -> Combination:
     """Choose the weight of the network and calibrate the intervals on validation forecasts.
 
     The weight is the smallest whose squared error lies within one standard error of the best weight's (the
@@ -115,13 +135,16 @@ def choose(forecasts: Forecasts, actual: FloatArray, observed: BoolArray) -> Com
     forecasts : Forecasts
     actual, observed : arrays (n, horizon)
         What then happened, scaled units.
+    n_series : int
+    intervals : {"conformal", "adaptive", "empirical"}
     """
     residual = actual - forecasts.linear
     weight = _cautious_weight(forecasts, residual, observed)
     error = residual - weight * forecasts.shift
     score = float(np.square(error[observed]).mean()) if observed.any() else float("nan")
     plain = Combination(weight, False, np.zeros((len(LEVELS), actual.shape[1])), score=score)
-    candidates = [_calibrated(c, forecasts, error, observed) for c in (plain, replace(plain, use_spread=True))]
+    both = (plain, replace(plain, use_spread=True))
+    candidates = [_calibrated(c, forecasts, error, observed, n_series, intervals) for c in both]
     losses = [_pinball(c, forecasts, actual, observed) for c in candidates]
     return candidates[int(losses[1] < losses[0])]
 
@@ -147,28 +170,29 @@ def _moments(residual: FloatArray, shift: Float32Array, observed: BoolArray) -> 
     return float(np.mean(r * s)), float(np.mean(s * s))
 
 
-def _calibrated(c: Combination, forecasts: Forecasts, error: FloatArray, observed: BoolArray) -> Combination:
-    standardised = error / c._width(forecasts)
-    return replace(c, offsets=_offsets(standardised, observed))
+def _calibrated(
+    c: Combination, forecasts: Forecasts, error: FloatArray, observed: BoolArray, n_series: int, intervals: str
+) -> Combination:
+    standardised = error / c._own_width(forecasts)
+    if intervals == "empirical":
+        return replace(c, offsets=empirical_offsets(standardised, observed))
+    series, cutoff = forecasts.series, forecasts.cutoff
+    own, factor = series_factors(standardised, observed, series, cutoff, n_series)
+    n = int(disjoint_windows(series, cutoff, observed, n_series).sum())
+    offsets = conformal_offsets(standardised / own[:, None], observed, n)
+    seen = np.append(np.bincount(series[observed.any(1)], minlength=n_series) > 0, False)
+    return replace(c, offsets=offsets, factor=np.where(seen, factor, _of_strangers(standardised, observed, offsets, n)))
 
 
-def _offsets(errors: FloatArray, observed: BoolArray) -> FloatArray:
-    """Quantiles of errors (n, horizon) for every step; with few errors a step, one shape scaled step by step."""
-    horizon = errors.shape[1]
-    if not observed.any():
-        return np.zeros((len(LEVELS), horizon))
-    if observed.sum(0).min() >= _ENOUGH_PER_STEP:
-        columns = [np.quantile(errors[observed[:, h], h], LEVELS) for h in range(horizon)]
-        return np.stack(columns, axis=1)
-    count = np.maximum(observed.sum(0), 1)
-    rms = np.sqrt((np.where(observed, errors, 0.0) ** 2).sum(0) / count)
-    rms = np.maximum(np.maximum.accumulate(rms), 1e-9)
-    shape = np.quantile((errors / rms)[observed], LEVELS)
-    return shape[:, None] * rms
+def _of_strangers(errors: FloatArray, observed: BoolArray, offsets: FloatArray, n: int) -> float:
+    """Factor of series whose errors were never seen: it gives their 90 % intervals the mean width of all errors'."""
+    low, high = np.searchsorted(LEVELS, (0.05, 0.95))
+    mixed, apart = ((x[high] - x[low]).mean() for x in (conformal_offsets(errors, observed, n), offsets))
+    return float(mixed / apart) if apart > 0 else 1.0
 
 
 def _pinball(c: Combination, forecasts: Forecasts, actual: FloatArray, observed: BoolArray) -> float:
     levels = tuple(LEVELS[2:-2:4])
-    beyond = actual[..., None] - c.quantiles(forecasts, levels)
+    beyond = actual[..., None] - c.quantiles(forecasts, levels, forecasts.series)
     at = np.asarray(levels)
     return float(np.maximum(at * beyond, (at - 1) * beyond)[observed].mean()) if observed.any() else 0.0

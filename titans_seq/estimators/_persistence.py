@@ -38,6 +38,7 @@ def save(forecaster: TitansForecaster, path: str | os.PathLike[str]) -> None:
         "group": forecaster._group,
         "offsets": forecaster._combination.offsets,
         "usual": forecaster._combination.usual,
+        "factor": forecaster._combination.factor,
         "origins": forecaster._origins.astype(np.int64),
     }
     tensors |= _storage.as_tensors("own.", own)
@@ -81,7 +82,7 @@ def _describe(forecaster: TitansForecaster) -> dict[str, Any]:
 
 
 def _restore(kind: type[Forecaster], tensors: dict[str, Tensor], description: dict[str, Any]) -> Forecaster:
-    parameters = description["parameters"]
+    parameters = {"intervals": "empirical"} | description["parameters"]  # of models saved before there was a choice
     forecaster = kind(**parameters | {"quantile_levels": tuple(parameters["quantile_levels"])})
     own = {name: x.numpy() for name, x in _storage.part(tensors, "own.").items()}
     settings = Settings(**description["settings"])
@@ -101,6 +102,8 @@ def _restore(kind: type[Forecaster], tensors: dict[str, Tensor], description: di
         chosen = replace(chosen, score=score)
     if "usual" in own:  # models saved before there was `surprise` have none
         chosen = replace(chosen, usual=own["usual"], alarm_level=float(description["alarm_level"]))
+    if "factor" in own:  # models saved before series had intervals of their own width have none
+        chosen = replace(chosen, factor=own["factor"])
     forecaster._combination = chosen
     forecaster.linear_ = LinearMap.from_tensors({n: x.numpy() for n, x in _storage.part(tensors, "linear.").items()})
     forecaster._online = None
@@ -128,6 +131,8 @@ def _check(forecaster: TitansForecaster) -> None:
     chosen = forecaster._combination
     if chosen.usual.shape not in ((1,), (n + 1,)) or not (chosen.usual > 0).all() or not chosen.alarm_level > 0:
         raise ValueError(f"usual errors are not positive numbers for {n} series and for others")
-    numbers = (forecaster._center, forecaster._scale, chosen.offsets, chosen.usual, chosen.alarm_level)
+    if chosen.factor.shape not in ((1,), (n + 1,)) or not (chosen.factor > 0).all():
+        raise ValueError(f"widths of intervals are not positive numbers for {n} series and for others")
+    numbers = (forecaster._center, forecaster._scale, chosen.offsets, chosen.usual, chosen.factor, chosen.alarm_level)
     if not all(np.isfinite(x).all() for x in numbers):
         raise ValueError("there are entries that are not finite")

@@ -12,6 +12,7 @@ import numpy as np
 from titans_seq.adapters.calendar import calendar_periods
 from titans_seq.adapters.tokens import Patching
 from titans_seq.data import Panel
+from titans_seq.estimators._conformal import INTERVALS
 
 if TYPE_CHECKING:
     from titans_seq.estimators.forecaster import TitansForecaster
@@ -41,6 +42,8 @@ class Settings:
     training_mode : {"sampled", "contiguous"}
     online_linear : bool
         Whether the linear map goes on learning.
+    intervals : {"conformal", "adaptive", "empirical"}
+        Models saved before there was a choice have "empirical".
     """
 
     horizon: int
@@ -52,6 +55,7 @@ class Settings:
     backbone: dict[str, Any]
     training_mode: str = "sampled"
     online_linear: bool = False
+    intervals: str = "empirical"
 
     @property
     def patching(self) -> Patching:
@@ -73,6 +77,7 @@ def check_arguments(forecaster: TitansForecaster) -> None:
     check_integer("max_epochs", forecaster.max_epochs, 0)
     check_integer("n_persistent", forecaster.n_persistent, 0)
     _check_choice("variant", forecaster.variant, VARIANTS)
+    _check_choice("intervals", forecaster.intervals, INTERVALS)
     _check_choice("rule", forecaster.rule, ("bounded", "titans"))
     _check_choice("on_gap", forecaster.on_gap, ("raise", "mask"))
     _check_choice("precision", forecaster.precision, ("32", "bf16"))
@@ -146,6 +151,7 @@ def resolve(forecaster: TitansForecaster, panel: Panel, train_end: np.ndarray) -
         calendar_periods(panel.frequency, int(train_end.max())),
         backbone,
         forecaster.training_mode,
+        intervals=forecaster.intervals,
     )
 
 

@@ -65,6 +65,10 @@ class TitansForecaster(Carrying):
         Of the backbone; see `titans_seq.nn.Backbone`. Sizes in tokens.
     quantile_levels : sequence of float, default 0.1, 0.2, …, 0.9
         Levels at which interval widths are trained, and that `backtest` returns.
+    intervals : {"conformal", "adaptive", "empirical"}, default "conformal"
+        What quantiles are made of; see Notes. "empirical": quantiles of the errors in validation. "conformal": the
+        same for as few windows as there were, and for each series by the size of its own errors. "adaptive": also by
+        the errors of forecasts whose rows have been read since. Needs ``carry_state=True``.
     max_epochs : int, default 20
         0 leaves the linear map alone.
     max_minutes : float, optional
@@ -112,6 +116,16 @@ class TitansForecaster(Carrying):
         Learned numbers of the network and of the linear map.
     fit_seconds_ : float
 
+    Notes
+    -----
+    Intervals come from the errors of validation forecasts, in units of the trailing standard deviation (and of the
+    network's own widths, where they help). "empirical" takes their quantiles. "conformal" is locally weighted split
+    conformal prediction (Lei et al. 2018, section 5.2) with both ends on their own (Romano et al. 2019): the interval
+    of level 1 - a ends at the errors of rank ⌈(n + 1) (1 - a/2)⌉ from either side, n the number of windows that do not
+    overlap, and each series has a width of its own, drawn towards that of all by Bühlmann's credibility. Where errors
+    are exchangeable it covers what it says, however few windows there were; series whose errors grow after validation
+    are covered less. Errors of all series are pooled.
+
     Examples
     --------
     >>> import numpy as np
@@ -142,6 +156,7 @@ class TitansForecaster(Carrying):
         dropout: float = 0.0,
         rule: str = "bounded",
         quantile_levels: Sequence[float] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+        intervals: Literal["conformal", "adaptive", "empirical"] = "conformal",
         max_epochs: int = 20,
         max_minutes: float | None = None,
         learning_rate: float = 1e-3,
@@ -176,6 +191,7 @@ class TitansForecaster(Carrying):
         self.dropout = dropout
         self.rule = rule
         self.quantile_levels = quantile_levels
+        self.intervals = intervals
         self.max_epochs = max_epochs
         self.max_minutes = max_minutes
         self.learning_rate = learning_rate
@@ -307,7 +323,10 @@ class TitansForecaster(Carrying):
         point = data.to_original(self._combination.point(forecasts), forecasts.series)
         if not levels:
             return point, np.zeros((*point.shape, 0))
-        return point, data.to_original(self._combination.quantiles(forecasts, levels), forecasts.series)
+        return point, data.to_original(
+            self._combination.quantiles(forecasts, levels, self._places(data.panel.ids)[forecasts.series]),
+            forecasts.series,
+        )
 
     def to_gluonts(
         self, *, num_samples: int | None = None, batch_size: int = 128, random_state: int | None = 0
@@ -460,14 +479,15 @@ class TitansForecaster(Carrying):
         if components:
             zeroed = replace(forecast_at(*where, zero_memory=True), linear=forecasts.linear)
             parts = split_into_parts(self._combination, data, forecasts, zeroed)
+        point, quantiles = self._in_units(data, forecasts, levels)
         return BacktestResult(
             panel=panel,
             series=back,
             cutoff=forecasts.cutoff,
             actual=data.to_original(actual.numpy(), back),
             observed=observed.numpy(),
-            point=data.to_original(self._combination.point(forecasts), back),
-            quantiles=data.to_original(self._combination.quantiles(forecasts, levels), back),
+            point=point,
+            quantiles=quantiles,
             quantile_levels=levels,
             components=parts,
         )

@@ -17,7 +17,7 @@ from gluonts.model.predictor import Predictor
 from numpy.typing import NDArray
 
 from titans_seq.data import Panel, read_entries
-from titans_seq.estimators._combination import LEVELS
+from titans_seq.estimators._conformal import LEVELS
 from titans_seq.estimators._settings import check_integer
 
 if TYPE_CHECKING:
