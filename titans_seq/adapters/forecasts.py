@@ -127,6 +127,7 @@ def streaming_forecasts(
     piece: int = 128,
     batch_size: int = 64,
     zero_memory: bool = False,
+    every_patch: bool = False,
 ) -> Forecasts:
     """Forecast from one pass over each series, the state carried; every row is read once.
 
@@ -147,6 +148,8 @@ def streaming_forecasts(
         Series read at once.
     zero_memory : bool
         Ablation: what the memories return is replaced by zeros.
+    every_patch : bool
+        Also return the forecasts at the ends of patches that are no cut-off.
     """
     p, parts = reader.patching.patch_length, [Forecasts.none(reader.model.horizon)]
     for which in batches(np.arange(data.panel.n_series), batch_size):
@@ -158,7 +161,7 @@ def streaming_forecasts(
         else:
             parts += walk.read(walk.rows, piece * p, first[which])
     found = Forecasts.join(parts)
-    if stride is None:
+    if stride is None or every_patch:
         return found
     return found.take(np.flatnonzero((found.cutoff - first[found.series]) % stride == 0))
 
@@ -241,6 +244,19 @@ def read_all(
     for at in range(0, int(ends.max(initial=0)), step):
         stream, _ = read_rows(reader, data, stream, which, np.full(len(which), at), step, False, until=ends)
     return stream
+
+
+def read_and_forecast(
+    reader: StreamReader, data: ScaledPanel, stream: SeriesStream, *, piece: int = 128
+) -> tuple[SeriesStream, Forecasts]:
+    """Do what `read_all` does, and return the forecasts at the ends of the patches that were completed."""
+    which, ends = np.arange(data.panel.n_series), data.panel.lengths
+    before, found = stream.steps.cpu().numpy(), [Forecasts.none(reader.model.horizon)]
+    for at in range(0, int(ends.max(initial=0)), step := piece * reader.patching.patch_length):
+        opened = np.minimum(at, ends) - stream.phase.cpu().numpy()
+        stream, reads = read_rows(reader, data, stream, which, np.full(len(which), at), step, until=ends)
+        found += forecasts_from_reads(reader, which, opened, -before, reads)
+    return stream, Forecasts.join(found)
 
 
 def _keep_rows(reader: StreamReader, data: ScaledPanel, stream: SeriesStream) -> SeriesStream:

@@ -5,7 +5,7 @@ Importing this loads numpy; pandas, polars and narwhals are loaded when a frame 
 
 from titans_seq.data._entries import read_entries
 from titans_seq.data.catalog import dataset_card, list_datasets, load_dataset
-from titans_seq.data.frames import FrameFormat, forecast_frame, read_panel, row_frame
+from titans_seq.data.frames import FrameFormat, forecast_frame, path_frame, read_panel, row_frame
 from titans_seq.data.frequency import Frequency, OffGridError
 from titans_seq.data.genomes import load_genome
 from titans_seq.data.panel import Panel
@@ -24,6 +24,7 @@ __all__ = [
     "list_datasets",
     "load_dataset",
     "load_genome",
+    "path_frame",
     "read_entries",
     "read_panel",
     "row_frame",

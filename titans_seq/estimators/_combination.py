@@ -8,7 +8,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from titans_seq.adapters.forecasts import Forecasts
+from titans_seq.adapters.forecasts import Forecasts, batches
 from titans_seq.estimators._conformal import (
     LEVELS,
     conformal_offsets,
@@ -16,6 +16,8 @@ from titans_seq.estimators._conformal import (
     empirical_offsets,
     series_factors,
 )
+from titans_seq.estimators._normal_scores import at_levels, from_normal, to_normal
+from titans_seq.estimators._paths import dependence
 from titans_seq.evaluation.anomalies import alarm_level, deviation_by_series
 
 FloatArray = NDArray[np.float64]
@@ -24,6 +26,7 @@ BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 
 _BLOCKS = 10
+_ROWS_AT_ONCE = 256
 _WEIGHTS = 41
 _LEAST_SHARE = 0.25
 _RESOLUTION = 1e-6
@@ -52,6 +55,8 @@ class Combination:
     factor : float array (n_series + 1,)
         Width of the intervals of each series beside that of all, last of those that were not there; of shape (1,)
         where series are not told apart.
+    dependence : float array (rank, horizon) or None
+        How errors along the horizon go together, see `_paths.dependence`; None: independently of each other.
     """
 
     weight: float
@@ -61,6 +66,7 @@ class Combination:
     alarm_level: float = field(default_factory=lambda: alarm_level([]))
     score: float = float("nan")
     factor: FloatArray = field(default_factory=lambda: np.ones(1))
+    dependence: FloatArray | None = None
 
     @property
     def needs_network(self) -> bool:
@@ -71,13 +77,37 @@ class Combination:
         """Point forecasts (n, horizon), scaled units."""
         return forecasts.linear.astype(np.float64) + self.weight * forecasts.shift
 
-    def quantiles(self, forecasts: Forecasts, levels: tuple[float, ...], place: IntArray) -> FloatArray:
+    def quantiles(
+        self, forecasts: Forecasts, levels: tuple[float, ...], place: IntArray, recent: FloatArray | None = None
+    ) -> FloatArray:
         """Quantile forecasts (n, horizon, n_levels), scaled units; they cannot cross.
 
-        ``place`` (n,): the series of `fit` that each forecast is of, -1 for one that was not there.
+        Parameters
+        ----------
+        forecasts : Forecasts
+        levels : tuple of float
+        place : int array (n,)
+            The series of `fit` that each forecast is of, -1 for one that was not there.
+        recent : float array (n, len(LEVELS)), optional
+            Normal scores that the quantiles at `LEVELS` of the errors of late have. Default: those of validation.
         """
-        offsets = np.stack([np.interp(levels, LEVELS, column) for column in self.offsets.T])
-        return self.point(forecasts)[..., None] + self.width(forecasts, place)[..., None] * offsets
+        errors = self.error_quantiles(np.asarray(levels), recent)
+        return self.point(forecasts)[..., None] + self.width(forecasts, place)[..., None] * errors
+
+    def error_quantiles(self, levels: FloatArray, recent: FloatArray | None = None) -> FloatArray:
+        """Quantiles of errors in units of `width`, (n, horizon, n_levels), or (1, …) where all forecasts share them."""
+        if recent is None:
+            return at_levels(self.offsets.T, levels)[None]
+        horizon = self.offsets.shape[1]
+        result = np.empty((len(recent), horizon, len(levels)))
+        for rows in batches(np.arange(len(recent)), _ROWS_AT_ONCE):
+            scores = np.repeat(recent[rows][:, None], horizon, axis=1)
+            result[rows] = at_levels(from_normal(scores, self.offsets), levels)
+        return result
+
+    def errors(self, scores: FloatArray, recent: FloatArray | None = None) -> FloatArray:
+        """Errors in units of `width` that have the given normal scores, both (n, horizon)."""
+        return from_normal(scores if recent is None else from_normal(scores.T, recent.T).T, self.offsets)
 
     def unit(self, forecasts: Forecasts, place: IntArray) -> FloatArray:
         """Return the standard deviation that the intervals stand for, (n, steps), scaled units, above 0.
@@ -146,7 +176,9 @@ def choose(
     both = (plain, replace(plain, use_spread=True))
     candidates = [_calibrated(c, forecasts, error, observed, n_series, intervals) for c in both]
     losses = [_pinball(c, forecasts, actual, observed) for c in candidates]
-    return candidates[int(losses[1] < losses[0])]
+    best = candidates[int(losses[1] < losses[0])]
+    scores = to_normal(error / best.width(forecasts, forecasts.series), best.offsets)
+    return replace(best, dependence=dependence(scores, observed))
 
 
 def _cautious_weight(forecasts: Forecasts, residual: FloatArray, observed: BoolArray) -> float:

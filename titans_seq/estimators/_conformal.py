@@ -103,10 +103,10 @@ def _sizes(errors: FloatArray, observed: BoolArray) -> tuple[FloatArray, FloatAr
     """Mean absolute error of each window, each step in units of its mean, and whether there is one."""
     size = np.where(observed, np.abs(errors), 0.0)
     step = size.sum(0) / np.maximum(observed.sum(0), 1)
-    seen = observed.any(1)
+    seen = observed.any(1).astype(np.float64)
     relative = np.divide(size, step, out=np.zeros_like(size), where=step > 0)
     mean: FloatArray = relative.sum(1) / np.maximum(observed.sum(1), 1)
-    return mean, seen.astype(np.float64)
+    return mean, np.asarray(seen)
 
 
 def _prior_windows(size: FloatArray, series: IntArray, total: FloatArray, count: FloatArray, apart: IntArray) -> float:

@@ -18,6 +18,7 @@ from titans_seq.adapters.stream import SeriesStream
 from titans_seq.data import FrameFormat, Frequency
 from titans_seq.estimators import _storage
 from titans_seq.estimators._combination import Combination
+from titans_seq.estimators._recent import RecentErrors, Window
 from titans_seq.estimators._settings import NAME, Settings
 
 if TYPE_CHECKING:
@@ -41,7 +42,11 @@ def save(forecaster: TitansForecaster, path: str | os.PathLike[str]) -> None:
         "factor": forecaster._combination.factor,
         "origins": forecaster._origins.astype(np.int64),
     }
+    if forecaster._combination.dependence is not None:
+        own["dependence"] = forecaster._combination.dependence
     tensors |= _storage.as_tensors("own.", own)
+    if forecaster._recent is not None:
+        tensors |= _storage.as_tensors("recent.", forecaster._recent.tensors())
     if forecaster._online is not None:
         tensors |= _storage.as_tensors("online.", forecaster._online.tensors())
     _storage.write_model(path, tensors, _describe(forecaster))
@@ -103,13 +108,18 @@ def _restore(kind: type[Forecaster], tensors: dict[str, Tensor], description: di
     if "usual" in own:  # models saved before there was `surprise` have none
         chosen = replace(chosen, usual=own["usual"], alarm_level=float(description["alarm_level"]))
     if "factor" in own:  # models saved before series had intervals of their own width have none
-        chosen = replace(chosen, factor=own["factor"])
+        chosen = replace(chosen, factor=own["factor"], dependence=own.get("dependence"))
     forecaster._combination = chosen
     forecaster.linear_ = LinearMap.from_tensors({n: x.numpy() for n, x in _storage.part(tensors, "linear.").items()})
     forecaster._online = None
     if settings.online_linear:
         sums = {name: x.numpy() for name, x in _storage.part(tensors, "online.").items()}
         forecaster._online = OnlineStream.from_tensors(sums, forecaster.linear_, own["group"], settings.patch_length)
+    forecaster._recent = None
+    if settings.intervals == "adaptive":
+        recent = {name: x.numpy() for name, x in _storage.part(tensors, "recent.").items()}
+        window = Window(settings.horizon, settings.patch_length)
+        forecaster._recent = RecentErrors.from_tensors(recent, window, len(description["ids"]))
     forecaster.frequency_, forecaster.ids_ = frequency, description["ids"]
     forecaster.history_, forecaster.fit_seconds_ = description["history"], description["fit_seconds"]
     _check(forecaster)
@@ -133,6 +143,16 @@ def _check(forecaster: TitansForecaster) -> None:
         raise ValueError(f"usual errors are not positive numbers for {n} series and for others")
     if chosen.factor.shape not in ((1,), (n + 1,)) or not (chosen.factor > 0).all():
         raise ValueError(f"widths of intervals are not positive numbers for {n} series and for others")
-    numbers = (forecaster._center, forecaster._scale, chosen.offsets, chosen.usual, chosen.factor, chosen.alarm_level)
+    if chosen.dependence is not None and chosen.dependence.shape[1:] != (forecaster._settings.horizon,):
+        raise ValueError(f"the dependence of errors has shape {chosen.dependence.shape}")
+    numbers = (
+        forecaster._center,
+        forecaster._scale,
+        chosen.offsets,
+        chosen.usual,
+        chosen.factor,
+        chosen.alarm_level,
+        0.0 if chosen.dependence is None else chosen.dependence,
+    )
     if not all(np.isfinite(x).all() for x in numbers):
         raise ValueError("there are entries that are not finite")

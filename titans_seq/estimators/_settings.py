@@ -91,6 +91,8 @@ def check_arguments(forecaster: TitansForecaster) -> None:
     _check_choice("online_linear", forecaster.online_linear, ("auto", True, False))
     if forecaster.online_linear is True and not forecaster.carry_state:
         raise ValueError("online_linear=True goes on learning from what is read; it needs carry_state=True")
+    if forecaster.intervals == "adaptive" and not forecaster.carry_state:
+        raise ValueError("intervals='adaptive' follows the errors in what is read; it needs carry_state=True")
     _check_real("dropout", forecaster.dropout, -1e-9, 1.0)
     _check_real("learning_rate", forecaster.learning_rate, 0.0, np.inf)
     _check_real("validation_fraction", forecaster.validation_fraction, 0.0, 1.0)
@@ -110,6 +112,14 @@ def check_levels(name: str, levels: Any) -> tuple[float, ...]:
     if list(found) != sorted(set(found)):
         raise ValueError(f"{name} must increase, found {found}")
     return found
+
+
+def check_horizon(horizon: int | None, trained: int) -> int:
+    """Return the rows to forecast: those asked for, or those trained."""
+    if horizon is None:
+        return trained
+    check_integer("horizon", horizon, 1)
+    return int(horizon)
 
 
 def output_columns(level: Iterable[float] | None, quantiles: Iterable[float] | None) -> dict[str, float | None]:

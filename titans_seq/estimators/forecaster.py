@@ -16,12 +16,12 @@ from sklearn.utils import check_random_state
 
 from titans_seq.adapters.forecasts import Forecasts
 from titans_seq.adapters.scaled import ScaledPanel, fit_scaling
-from titans_seq.data import FrameFormat, forecast_frame
-from titans_seq.estimators import _fitting, _persistence, _scoring, _surprise
-from titans_seq.estimators._backtesting import check_backtest, forecast_at, split_into_parts
+from titans_seq.data import FrameFormat, forecast_frame, path_frame
+from titans_seq.estimators import _fitting, _long_horizon, _persistence, _scoring, _surprise
+from titans_seq.estimators._backtesting import check_backtest, forecast_at, split_into_parts, with_recent
 from titans_seq.estimators._carrying import Carrying
 from titans_seq.estimators._panels import check_lengths, continuing
-from titans_seq.estimators._settings import check_arguments, output_columns
+from titans_seq.estimators._settings import check_arguments, check_horizon, check_integer, output_columns
 from titans_seq.estimators.backtest import BacktestResult
 
 if TYPE_CHECKING:
@@ -125,6 +125,12 @@ class TitansForecaster(Carrying):
     overlap, and each series has a width of its own, drawn towards that of all by Bühlmann's credibility. Where errors
     are exchangeable it covers what it says, however few windows there were; series whose errors grow after validation
     are covered less. Errors of all series are pooled.
+
+    "adaptive" is the same until `update` reads. Each series has a window of its last 512 rows (or ten horizons, if that
+    is more), which begins full of validation errors; those of forecasts whose rows have been read take their place
+    (Barber et al. 2023). It regains its coverage when the noise of a series changes; while nothing changes, a window
+    of few horizons makes it somewhat worse. Streaming backtests do the same on the way, from ``first_cutoff`` on.
+    Forecasts of other histories, `predict` of ``X``, use the windows of the series of `fit` as they stand.
 
     Examples
     --------
@@ -245,6 +251,7 @@ class TitansForecaster(Carrying):
         self._set_fitted(fitted, fmt, spread)
         self._online = self._start_online(fitted.data)
         self._read_into_stream(fitted.data, self._reader.start(panel.n_series))
+        self._recent = self._start_recent()
         self._set_derived()
         self.fit_seconds_ = time.monotonic() - began
         return self
@@ -274,7 +281,12 @@ class TitansForecaster(Carrying):
     # --- forecasting ---------------------------------------------------------------------------------------
 
     def predict(
-        self, X: Any = None, *, level: Iterable[float] | None = None, quantiles: Iterable[float] | None = None
+        self,
+        X: Any = None,
+        *,
+        level: Iterable[float] | None = None,
+        quantiles: Iterable[float] | None = None,
+        horizon: int | None = None,
     ) -> Any:
         """Forecast the next ``horizon`` rows of every series.
 
@@ -287,6 +299,10 @@ class TitansForecaster(Carrying):
             Prediction intervals in percent, at most 99: 80 gives columns ``-lo-80`` and ``-hi-80``.
         quantiles : iterable of float, optional
             Quantiles in [0.005, 0.995]: 0.1 gives column ``-q-0.1``.
+        horizon : int, optional
+            Rows to forecast. Default: those of the constructor. Beyond them a copy of the state reads its own point
+            forecasts as if they had been observed; intervals there are those of 100 sample paths that are read the
+            same way, and never narrower than the widest of the first horizon.
 
         Returns
         -------
@@ -304,17 +320,76 @@ class TitansForecaster(Carrying):
         """
         self._check_fitted()
         columns = output_columns(level, quantiles)
-        if X is None:
-            ids, last, forecasts, data = self.ids_, self._last_ds, self._forecast_now(), self._known(None)
-            fmt = self._format
-        else:
-            panel, fmt = self._read_later(X)
-            data = self._scaled(panel, panel.lengths)
-            ids, last, forecasts = list(panel.ids), panel.last_ds, self._forecast_from(data)
+        rows = check_horizon(horizon, self._settings.horizon)
+        start, fmt, last = self._start(X)
         levels = tuple(sorted({q for q in columns.values() if q is not None}))
-        point, spread = self._in_units(data, forecasts, levels)
+        point, spread = _long_horizon.in_units(self, start, rows, np.array(levels))
         out = {name: point if q is None else spread[..., levels.index(q)] for name, q in columns.items()}
-        return forecast_frame(fmt, ids, last, self.frequency_, out)
+        return forecast_frame(fmt, start.data.panel.ids, last, self.frequency_, out)
+
+    def sample(
+        self,
+        n_paths: int = 100,
+        X: Any = None,
+        *,
+        horizon: int | None = None,
+        random_state: int | np.random.Generator | None = None,
+    ) -> Any:
+        """Draw sample paths of the next ``horizon`` rows: ways in which a series may go on as a whole.
+
+        Sums, maxima and whatever else depends on several rows have the distribution of that of the paths. At each row
+        alone the values of all paths are the quantiles that `predict` gives.
+
+        Parameters
+        ----------
+        n_paths : int, default 100
+            Paths of each series.
+        X, horizon
+            As in `predict`.
+        random_state : int, Generator or None
+            Default: other paths at every call. The estimator is not changed.
+
+        Returns
+        -------
+        frame or array
+            Arrays for arrays, (n_series, n_paths, horizon); for all else a long frame ``id_col, time_col, sample,
+            TitansForecaster``, where ``sample`` counts paths from 0.
+
+        Raises
+        ------
+        NotFittedError, TypeError, ValueError
+            As for `predict`, or if ``n_paths`` is below 1.
+
+        Notes
+        -----
+        Errors at the rows of a path go together as validation errors did: a Gaussian copula with their correlation
+        (Pinson et al. 2009). Beyond the trained horizon each path is read as if it had been observed, and forecast
+        from. Paths of different series are drawn independently. Models saved before there were paths know no
+        correlation: the steps of theirs are independent.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> y = np.sin(np.arange(400) / 5)
+        >>> TitansForecaster(horizon=12, max_epochs=0).fit(y).sample(50, random_state=0).sum(-1).shape
+        (1, 50)
+        """
+        self._check_fitted()
+        check_integer("n_paths", n_paths, 1)
+        rows = check_horizon(horizon, self._settings.horizon)
+        start, fmt, last = self._start(X)
+        random = np.random.default_rng(random_state)
+        paths = _long_horizon.paths_in_units(self, start, rows, n_paths, random)
+        return path_frame(fmt, start.data.panel.ids, last, self.frequency_, paths)
+
+    def _start(self, X: Any) -> tuple[_long_horizon.Start, FrameFormat, NDArray[Any]]:
+        """Where forecasts begin, the format they are given back in, and the last time of each series."""
+        if X is None:
+            start = _long_horizon.Start(self._known(None), self._forecast_now(), self._stream, self._origins)
+            return start, self._format, self._last_ds
+        panel, fmt = self._read_later(X)
+        data = self._scaled(panel, panel.lengths)
+        return _long_horizon.Start(data, self._forecast_from(data), None, panel.origins), fmt, panel.last_ds
 
     def _in_units(
         self, data: ScaledPanel, forecasts: Forecasts, levels: tuple[float, ...]
@@ -323,10 +398,7 @@ class TitansForecaster(Carrying):
         point = data.to_original(self._combination.point(forecasts), forecasts.series)
         if not levels:
             return point, np.zeros((*point.shape, 0))
-        return point, data.to_original(
-            self._combination.quantiles(forecasts, levels, self._places(data.panel.ids)[forecasts.series]),
-            forecasts.series,
-        )
+        return point, data.to_original(self._quantiles(data, forecasts, levels), forecasts.series)
 
     def to_gluonts(
         self, *, num_samples: int | None = None, batch_size: int = 128, random_state: int | None = 0
@@ -471,7 +543,13 @@ class TitansForecaster(Carrying):
             )
         online = self._online_for(panel) if mode == "streaming" else None
         where = (self._reader, self._settings, data, mode, first_cutoff, stride)
-        forecasts = forecast_at(*where, online=online)
+        follow = mode == "streaming" and self._recent is not None
+        forecasts, recent = forecast_at(*where, online=online, every_patch=follow), None
+        if follow:
+            place = self._places(panel.ids)[forecasts.series]
+            forecasts, recent = with_recent(
+                self._settings, self._combination, data, forecasts, place, first_cutoff, stride
+            )
         actual, observed = data.gather(forecasts.series, forecasts.cutoff, self._settings.horizon)
         back = forecasts.series
         levels = tuple(self.quantile_levels)
@@ -479,15 +557,16 @@ class TitansForecaster(Carrying):
         if components:
             zeroed = replace(forecast_at(*where, zero_memory=True), linear=forecasts.linear)
             parts = split_into_parts(self._combination, data, forecasts, zeroed)
-        point, quantiles = self._in_units(data, forecasts, levels)
+        place = self._places(panel.ids)[back]
+        quantiles = self._combination.quantiles(forecasts, levels, place, recent)
         return BacktestResult(
             panel=panel,
             series=back,
             cutoff=forecasts.cutoff,
             actual=data.to_original(actual.numpy(), back),
             observed=observed.numpy(),
-            point=point,
-            quantiles=quantiles,
+            point=data.to_original(self._combination.point(forecasts), back),
+            quantiles=data.to_original(quantiles, back),
             quantile_levels=levels,
             components=parts,
         )
