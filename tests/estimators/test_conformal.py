@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from titans_seq import TitansForecaster
+from titans_seq.estimators import _storage
 from titans_seq.estimators._conformal import (
     LEVELS,
     conformal_offsets,
@@ -115,6 +117,24 @@ def test_coverage_of_a_backtest_names_levels_it_does_not_have(make: Callable) ->
     assert 0.5 < result.coverage(60) < result.coverage(80) <= 1
     with pytest.raises(ValueError, match=r"90 % interval needs quantiles at 0.05 and 0.95; .*quantile_levels"):
         result.coverage(90)
+
+
+def test_a_model_of_before_there_was_a_choice_forecasts_as_it_did(make: Callable, tmp_path: Path) -> None:
+    y = noisy(np.array([0.2, 1.0]), 200, seed=4)
+    forecaster = make(max_epochs=0, intervals="empirical").fit(y)
+    forecaster.save(tmp_path / "new")
+    tensors, description = _storage.read_model(tmp_path / "new")
+    for name in ("own.factor", "own.dependence"):
+        del tensors[name]
+    for part in ("parameters", "settings"):
+        del description[part]["intervals"]
+    _storage.write_model(tmp_path / "old", tensors, description)
+    old = TitansForecaster.load(tmp_path / "old")
+    assert old.intervals == "empirical"
+    np.testing.assert_array_equal(old.predict(level=[80]), forecaster.predict(level=[80]))
+    np.testing.assert_array_equal(
+        old.update(y[:, :9]).predict(level=[80]), forecaster.update(y[:, :9]).predict(level=[80])
+    )
 
 
 def test_an_unknown_choice_is_refused(make: Callable) -> None:

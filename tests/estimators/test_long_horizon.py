@@ -47,8 +47,9 @@ def test_later_blocks_are_never_narrower_and_nothing_is_changed(make: Callable, 
     whole = columns(forecaster.predict(level=[50, 90], horizon=40)).reshape(2, 40, 5)
     point, low, high, lowest, highest = np.moveaxis(whole, -1, 0)
     for below, above in ((low, high), (lowest, highest)):
-        assert ((point - below)[:, 6:] >= (point - below)[:, :6].max(1, keepdims=True) - 1e-9).all()
-        assert ((above - point)[:, 6:] >= (above - point)[:, :6].max(1, keepdims=True) - 1e-9).all()
+        first = np.arange(6, 40) % 6
+        assert ((point - below)[:, 6:] >= (point - below)[:, first] - 1e-9).all()
+        assert ((above - point)[:, 6:] >= (above - point)[:, first] - 1e-9).all()
     assert (lowest <= low).all() and (low <= high).all() and (high <= highest).all()
     pd.testing.assert_frame_equal(forecaster.predict(level=[50, 90]), before)
     np.testing.assert_array_equal(columns(forecaster.predict(level=[50, 90], horizon=40)).reshape(2, 40, 5), whole)

@@ -16,7 +16,7 @@ from titans_seq.estimators._conformal import LEVELS
 from titans_seq.estimators._normal_scores import at_levels, from_normal, to_normal
 from titans_seq.estimators._paths import dependence, draw_scores
 
-PHI, HORIZON = 0.9, 12
+PHI, HORIZON = 0.7, 12
 
 
 def ar1(n_series: int, rows: int, seed: int) -> np.ndarray:
@@ -26,7 +26,7 @@ def ar1(n_series: int, rows: int, seed: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def fitted() -> TitansForecaster:
-    return TitansForecaster(HORIZON, max_epochs=0, context_length=96, verbose=0).fit(ar1(20, 800, seed=0))
+    return TitansForecaster(HORIZON, max_epochs=0, context_length=200, verbose=0).fit(ar1(20, 1200, seed=0))
 
 
 def sums_of_errors(steps: int) -> float:
@@ -43,13 +43,13 @@ def test_sums_of_paths_vary_as_sums_of_the_series_do(fitted: TitansForecaster) -
     paths = fitted.sample(4000, random_state=0)
     assert paths.shape == (20, 4000, HORIZON)
     variance, alone = paths.sum(-1).var(axis=1).mean(), paths.var(axis=1).sum(-1).mean()
-    assert variance == pytest.approx(sums_of_errors(HORIZON), rel=0.2)
+    assert variance == pytest.approx(sums_of_errors(HORIZON), rel=0.15)
     assert variance / alone == pytest.approx(sums_of_errors(HORIZON) / errors_step_by_step(HORIZON), rel=0.07)
-    assert alone < 0.3 * sums_of_errors(HORIZON)
+    assert alone < 0.35 * sums_of_errors(HORIZON)
 
 
 def test_totals_are_covered_as_often_as_their_quantiles_say(fitted: TitansForecaster) -> None:
-    y = ar1(400, 150, seed=1)
+    y = ar1(400, 260, seed=1)
     totals = fitted.sample(500, X=y[:, :-HORIZON], random_state=0).sum(-1)
     low, high = np.quantile(totals, [0.1, 0.9], axis=1)
     actual = y[:, -HORIZON:].sum(1)
@@ -74,7 +74,7 @@ def test_the_same_seed_draws_the_same_paths_and_changes_nothing(fitted: TitansFo
 
 
 def test_paths_beyond_the_horizon_go_on_as_the_series_does(fitted: TitansForecaster) -> None:
-    paths = fitted.sample(2000, horizon=2 * HORIZON, random_state=0)
+    paths = fitted.sample(400, horizon=2 * HORIZON, random_state=0)
     centred = paths - paths.mean(1, keepdims=True)
     across = (centred[..., HORIZON - 1] * centred[..., HORIZON]).mean() / (centred[..., HORIZON] ** 2).mean()
     assert across == pytest.approx(PHI, abs=0.1)  # the first row of the second block knows the last of the first
@@ -109,7 +109,7 @@ def test_frames_give_long_frames_of_paths(make: Callable, library: str, wide: bo
     forecaster = make(max_epochs=0).fit(frame if library == "pandas" else pl.from_pandas(frame))
     paths = forecaster.sample(3, horizon=8, random_state=0)
     assert type(paths).__module__.startswith(library)
-    paths = paths if library == "pandas" else paths.to_pandas()
+    paths = paths if library == "pandas" else pd.DataFrame(paths.to_dict(as_series=False))
     assert list(paths.columns) == ["unique_id", "ds", "sample", "TitansForecaster"]
     assert paths.unique_id.tolist() == ["a"] * 24 + ["b"] * 24
     assert paths["sample"].tolist() == list(np.repeat([0, 1, 2], 8)) * 2

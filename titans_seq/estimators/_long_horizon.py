@@ -117,7 +117,7 @@ def _table(forecaster: TitansForecaster, start: Start, stream: SeriesStream, poi
     """Quantiles at `LEVELS`, (n, horizon, n_levels), scaled units.
 
     Beyond the first horizon they are those of all paths' forecasts together, yet no nearer to the point forecast
-    than the furthest of the first horizon.
+    than at the same step of the first horizon.
     """
     (n, horizon), steps = point.shape, forecaster._settings.horizon
     table = np.empty((n, horizon, len(LEVELS)))
@@ -132,9 +132,8 @@ def _table(forecaster: TitansForecaster, start: Start, stream: SeriesStream, poi
             found = np.moveaxis(np.quantile(pooled, LEVELS, axis=2), 0, 2)
             table[which, place] = found[:, : place.stop - place.start]
     deviation = table - point[..., None]
-    first = deviation[:, :steps]
-    below = np.minimum(deviation[:, steps:], first.min(1, keepdims=True))
-    above = np.maximum(deviation[:, steps:], first.max(1, keepdims=True))
+    first = deviation[:, np.arange(steps, horizon) % steps]
+    below, above = np.minimum(deviation[:, steps:], first), np.maximum(deviation[:, steps:], first)
     wide = np.where(LEVELS < 0.5, below, np.where(LEVELS > 0.5, above, deviation[:, steps:]))
     table[:, steps:] = point[:, steps:, None] + np.maximum.accumulate(wide, axis=2)
     return table

@@ -302,7 +302,7 @@ class TitansForecaster(Carrying):
         horizon : int, optional
             Rows to forecast. Default: those of the constructor. Beyond them a copy of the state reads its own point
             forecasts as if they had been observed; intervals there are those of 100 sample paths that are read the
-            same way, and never narrower than the widest of the first horizon.
+            same way, and never narrower than at the same row of the first horizon.
 
         Returns
         -------
