@@ -250,11 +250,23 @@ def test_sample_paths_have_the_quantiles_and_do_not_depend_on_the_batch_size(
         for q in (0.1, 0.5, 0.9):
             low, high = quantiles.quantile(q - 0.02), quantiles.quantile(q + 0.02)
             assert ((low <= forecast.quantile(q)) & (forecast.quantile(q) <= high)).all()
-        np.testing.assert_allclose(forecast.samples, other.samples, rtol=1e-5)
+        np.testing.assert_allclose(forecast.samples, other.samples, rtol=1e-5, atol=1e-4)
     ranks = sampled[0].samples.argsort(0).argsort(0)
     assert np.abs(np.corrcoef(ranks.T) - np.eye(HORIZON)).max() < 0.5
     (few,) = fitted.to_gluonts(num_samples=101).predict(made[:1], num_samples=7)
     assert few.samples.shape == (7, HORIZON)
+
+
+def test_sample_paths_go_together_as_validation_errors_do(make: Make, frame: pd.DataFrame) -> None:
+    forecaster = make(max_epochs=0).fit(frame)
+    factor = forecaster._combination.dependence
+    made = as_entries(frame)
+    sampled = list(forecaster.to_gluonts(num_samples=2000).predict(made))
+    for forecast in sampled:
+        found = np.corrcoef(forecast.samples.argsort(0).argsort(0).T)
+        np.testing.assert_allclose(found, factor.T @ factor, atol=0.12)
+    again = list(forecaster.to_gluonts(num_samples=2000, batch_size=1).predict(made))
+    np.testing.assert_allclose(again[2].samples, sampled[2].samples, rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("num_samples", [None, 5])

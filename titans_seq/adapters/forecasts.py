@@ -129,6 +129,7 @@ def streaming_forecasts(
     piece: int = 128,
     batch_size: int = 64,
     zero_memory: bool = False,
+    every_patch: bool = False,
 ) -> Forecasts:
     """Forecast from one pass over each series, the state carried; every row is read once, series by series.
 
@@ -151,6 +152,8 @@ def streaming_forecasts(
         Series read at once.
     zero_memory : bool
         Ablation: what the memories return is replaced by zeros.
+    every_patch : bool
+        Also return the forecasts at the ends of patches that are no cut-off.
     """
     p, parts = reader.patching.patch_length, [Forecasts.none(reader.model.horizon)]
     ends = data.panel.lengths if until is None else until
@@ -164,7 +167,7 @@ def streaming_forecasts(
             parts += walk.read(walk.rows, piece * p, first[which])
     found = Forecasts.join(parts)
     found = found.take(np.lexsort((found.cutoff, found.series)))
-    if stride is None:
+    if stride is None or every_patch:
         return found
     return found.take(np.flatnonzero((found.cutoff - first[found.series]) % stride == 0))
 
@@ -269,6 +272,19 @@ def read_all(
     for at in range(0, int(ends.max(initial=0)), step):
         stream, _ = read_rows(reader, data, stream, which, np.full(len(which), at), step, until=ends, forecast=False)
     return stream
+
+
+def read_and_forecast(
+    reader: StreamReader, data: ScaledPanel, stream: SeriesStream, *, piece: int = 128
+) -> tuple[SeriesStream, Forecasts]:
+    """Do what `read_all` does, and return the forecasts at the ends of the patches that were completed."""
+    which, ends = np.arange(data.panel.n_series), data.panel.lengths
+    before, found = stream.steps.cpu().numpy(), [Forecasts.none(reader.model.horizon)]
+    for at in range(0, int(ends.max(initial=0)), step := piece * reader.patching.patch_length):
+        opened = np.minimum(at, ends) - stream.phase.cpu().numpy()
+        stream, reads = read_rows(reader, data, stream, which, np.full(len(which), at), step, until=ends)
+        found += forecasts_from_reads(reader, which, opened, -before, reads)
+    return stream, Forecasts.join(found)
 
 
 def _keep_rows(reader: StreamReader, data: ScaledPanel, stream: SeriesStream) -> SeriesStream:

@@ -147,7 +147,7 @@ def from_windows(
     for some in batches(np.arange(len(series)), WINDOWS_AT_ONCE):
         which, end = series[some], cutoff[some]
         if not network:
-            found.append(_Found([_linear_forecasts(reader, data, which, end).upto(grid.step)], []))
+            found.append(_Found([linear_forecasts(reader, data, which, end).upto(grid.step)], []))
             continue
         rows = reader.patching.context_length
         for forecasts, reads in read_windows(reader, data, which, end, rows=rows, surprise=surprise):
@@ -210,8 +210,8 @@ def _forecast(batch: _Batch, stream: SeriesStream, grid: Cutoffs) -> Forecasts:
     return Forecasts.collect(which, grid.latest(steps) - position, linear, correction).upto(grid.step)
 
 
-def _linear_forecasts(reader: StreamReader, data: ScaledPanel, which: IntArray, end: IntArray) -> Forecasts:
-    """Forecasts of the linear map alone."""
+def linear_forecasts(reader: StreamReader, data: ScaledPanel, which: IntArray, end: IntArray) -> Forecasts:
+    """Forecast by the linear map alone, from the context before each cut-off ``end`` (n,)."""
     rows = reader.patching.context_length
     values, observed = (x.to(reader.linear.weights.device) for x in data.gather(which, end - rows, rows))
     linear = reader.linear(values.float(), observed, groups_of(reader, data, which))

@@ -6,7 +6,7 @@ Importing this loads numpy; pandas, polars and narwhals are loaded when a frame 
 from titans_seq.data._entries import read_entries
 from titans_seq.data.catalog import dataset_card, list_datasets, load_dataset
 from titans_seq.data.covariates import Covariates
-from titans_seq.data.frames import FrameFormat, forecast_frame, read_column, read_panel, row_frame
+from titans_seq.data.frames import FrameFormat, forecast_frame, path_frame, read_column, read_panel, row_frame
 from titans_seq.data.frequency import Frequency, OffGridError
 from titans_seq.data.future import future_frame, read_future
 from titans_seq.data.genomes import load_genome
@@ -52,6 +52,7 @@ __all__ = [
     "list_datasets",
     "load_dataset",
     "load_genome",
+    "path_frame",
     "read_bed",
     "read_column",
     "read_entries",

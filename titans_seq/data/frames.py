@@ -18,7 +18,7 @@ from titans_seq.data.covariates import Covariates
 from titans_seq.data.frequency import Frequency
 from titans_seq.data.panel import Panel
 
-__all__ = ["FrameFormat", "forecast_frame", "read_column", "read_panel", "row_frame"]
+__all__ = ["FrameFormat", "forecast_frame", "path_frame", "read_column", "read_panel", "row_frame"]
 
 POINT_COLUMN = "TitansForecaster"
 
@@ -140,6 +140,36 @@ def forecast_frame(
     if form.kind == "long":
         return write_long(form, panel_ids, ds, frequency, arrays)
     return write_wide(form, panel_ids, ds, frequency, arrays, POINT_COLUMN)
+
+
+def path_frame(
+    form: FrameFormat,
+    panel_ids: Sequence[str | int],
+    last_ds: NDArray[Any],
+    frequency: Frequency,
+    paths: NDArray[np.float64],
+) -> Any:
+    """Return sample paths (n_series, n_paths, horizon) in the library of the data they were made from.
+
+    Parameters
+    ----------
+    form, panel_ids, last_ds, frequency
+        As for `forecast_frame`.
+    paths : float array (n_series, n_paths, horizon)
+
+    Returns
+    -------
+    DataFrame or array
+        For frames, long or wide, a long frame: `id_col`, `time_col`, "sample" (from 0) and "TitansForecaster", one
+        path after another. Arrays as they are.
+    """
+    if form.kind == "numpy":
+        return paths
+    n, n_paths, horizon = paths.shape
+    ds = frequency.advance(np.asarray(last_ds)[:, None], np.tile(np.arange(1, horizon + 1), n_paths))
+    sample = np.tile(np.repeat(np.arange(n_paths), horizon), n)
+    columns = {"sample": sample, POINT_COLUMN: paths.reshape(-1)}
+    return write_rows(form, panel_ids, np.full(n, n_paths * horizon), ds.reshape(-1), frequency, columns)
 
 
 def row_frame(form: FrameFormat, panel: Panel, columns: Mapping[str, NDArray[Any]]) -> Any:

@@ -12,6 +12,7 @@ from titans_seq.adapters.online import OnlineLinear, online_forecasts
 from titans_seq.adapters.scaled import IntArray, ScaledPanel
 from titans_seq.adapters.stream import StreamReader
 from titans_seq.estimators._combination import Combination
+from titans_seq.estimators._recent import Window, quantiles_along
 from titans_seq.estimators._settings import Settings
 from titans_seq.evaluation import naive
 
@@ -34,10 +35,12 @@ def forecast_at(
     *,
     online: tuple[OnlineLinear, IntArray] | None = None,
     zero_memory: bool = False,
+    every_patch: bool = False,
 ) -> Forecasts:
     """Forecast from every ``stride``-th row from ``first_cutoff`` on whose horizon lies within the data.
 
     ``online``, in streaming mode: a map that goes on learning, and the rows of each series that it knows already.
+    ``every_patch``, in streaming mode: also from the ends of patches in between.
     """
     last = data.panel.lengths - settings.horizon
     if mode == "windowed":
@@ -49,8 +52,9 @@ def forecast_at(
     start = np.full(data.panel.n_series, first_cutoff % settings.patch_length)
     first = np.full(data.panel.n_series, first_cutoff)
     every = streaming_forecasts(
-        reader, data, start=start, first=first, until=last, stride=stride, zero_memory=zero_memory
-    )
+        reader, data, start=start, first=first, until=last, stride=stride, zero_memory=zero_memory,
+        every_patch=every_patch,
+    )  # fmt: skip
     if online is None:
         return every
     carried, before = online
@@ -59,6 +63,22 @@ def forecast_at(
     )
     linear = linear + reader.linear.lags.forecast(data, every.series, every.cutoff)
     return replace(every, linear=linear.astype(np.float32))
+
+
+def with_recent(
+    settings: Settings,
+    combination: Combination,
+    data: ScaledPanel,
+    forecasts: Forecasts,
+    place: IntArray,
+    first_cutoff: int,
+    stride: int,
+) -> tuple[Forecasts, NDArray[np.float64]]:
+    """Of forecasts at the end of every patch, those asked for, and what errors before each say of its quantiles."""
+    window = Window(settings.horizon, settings.patch_length)
+    asked = np.flatnonzero((forecasts.cutoff - first_cutoff) % stride == 0)
+    recent = quantiles_along(window, data, forecasts, asked, first_cutoff, combination, place)
+    return forecasts.take(asked), recent
 
 
 def split_into_parts(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,20 +11,24 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
+from torch import Tensor
 
 from titans_seq.adapters.effects import CovariateEffect
-from titans_seq.adapters.forecasts import Forecasts, read_all, windowed_forecasts
+from titans_seq.adapters.forecasts import Forecasts, read_all, read_and_forecast, windowed_forecasts
 from titans_seq.adapters.lags import LaggedMap
 from titans_seq.adapters.linear import LinearMap
-from titans_seq.adapters.online import OnlineLinear
+from titans_seq.adapters.online import OnlineLinear, online_forecasts
 from titans_seq.adapters.online_stream import OnlineStream
+from titans_seq.adapters.row_forecasts import linear_forecasts
 from titans_seq.adapters.scaled import FloatArray, IntArray, ScaledPanel, fit_scaling
 from titans_seq.adapters.series import SeriesModel
-from titans_seq.adapters.stream import SeriesStream, StreamReader
+from titans_seq.adapters.stream import SeriesStream, StreamReader, detach
 from titans_seq.adapters.tokens import LinearForecast
 from titans_seq.data import Covariates, FrameFormat, Frequency, Panel, read_panel
 from titans_seq.estimators._combination import Combination
+from titans_seq.estimators._normal_scores import NORMAL
 from titans_seq.estimators._panels import continuing
+from titans_seq.estimators._recent import RecentErrors, Window
 from titans_seq.estimators._settings import Settings
 
 
@@ -48,6 +54,7 @@ class Carrying(BaseEstimator):
     _covariates: Covariates
     _effect: CovariateEffect
     _lags: LaggedMap
+    _recent: RecentErrors | None
     _center: FloatArray
     _scale: FloatArray
     _group: IntArray
@@ -56,10 +63,67 @@ class Carrying(BaseEstimator):
 
     def _read_on(self, data: ScaledPanel) -> None:
         """Read new rows of the series of `fit`, in its order."""
+        if self._recent is not None:
+            self._read_and_judge(data)
+            return
         if self._online is not None:
             self._online = self._online.read(data)
             self.linear_ = self._online.online.linear
         self._read_into_stream(data, self._stream)
+
+    def _read_and_judge(self, data: ScaledPanel) -> None:
+        """Do the same, and compare the forecasts made on the way, and those before, with the rows read."""
+        assert self._recent is not None
+        before, stream, patch = self._stream.steps.numpy(), self._stream, self._settings.patch_length
+        which = np.arange(data.panel.n_series)
+        kept = self._kept_rows(which)
+        joined = ScaledPanel(kept.concat(data.panel), data.center, data.scale, data.group)
+        position = before - kept.lengths
+        if self._reads_on:
+            self._stream, forecasts = read_and_forecast(self._reader, data, stream)
+            forecasts = replace(forecasts, cutoff=forecasts.cutoff + kept.lengths[forecasts.series])
+        else:
+            series, end = _ends_of_patches(before, data.panel.lengths, patch)
+            forecasts = linear_forecasts(self._reader, joined, series, end - position[series])
+            self._stream = read_all(self._reader, data, stream, rows_only=True)
+        if self._online is not None:
+            learned = before // patch * patch - position
+            linear = online_forecasts(
+                self._online.online, joined, forecasts.series, forecasts.cutoff, before=learned, position=position,
+                refresh=patch,
+            )  # fmt: skip
+            linear = linear + self._lags.forecast(joined, forecasts.series, forecasts.cutoff)
+            forecasts = replace(forecasts, linear=linear.astype(np.float32))
+            self._online = self._online.read(data)
+            self.linear_ = self._online.online.linear
+        cutoff = forecasts.cutoff + position[forecasts.series]
+        self._recent = self._recent.read(data, forecasts, cutoff, self._combination)
+        self._last_ds = self.frequency_.advance(self._origins, self._stream.steps.numpy() - 1)
+
+    def _start_recent(self) -> RecentErrors | None:
+        """Begin to watch errors, if intervals are to follow them."""
+        if self._settings.intervals != "adaptive":
+            return None
+        window = Window(self._settings.horizon, self._settings.patch_length)
+        return RecentErrors.start(window, self._forecast_now(), self._combination)
+
+    def _recent_quantiles(self, place: IntArray) -> FloatArray | None:
+        """Normal scores that the quantiles of each series have of late, (n, n_levels); None where none are kept."""
+        if self._recent is None:
+            return None
+        known = np.unique(place[place >= 0])
+        every = np.tile(NORMAL, (len(self.ids_) + 1, 1))  # the last is that of series that were not in `fit`
+        every[known] = self._recent.quantiles(known)
+        return every[place]
+
+    def _quantiles(self, data: ScaledPanel, forecasts: Forecasts, levels: tuple[float, ...]) -> FloatArray:
+        """Quantile forecasts (n, horizon, n_levels), scaled units."""
+        place = self._places(data.panel.ids)[forecasts.series]
+        return self._combination.quantiles(forecasts, levels, place, self._recent_quantiles(place))
+
+    def _error_quantiles(self, ids: Sequence[str | int], which: IntArray, levels: FloatArray) -> FloatArray:
+        """Quantiles of errors of the series ``which`` in units of width, (n or 1, horizon, n_levels)."""
+        return self._combination.error_quantiles(levels, self._recent_quantiles(self._places(ids)[which]))
 
     def _start_online(self, data: ScaledPanel) -> OnlineStream | None:
         """Begin the sums of the linear map, if it goes on learning."""
@@ -92,7 +156,7 @@ class Carrying(BaseEstimator):
         unknown = [i for i in new.ids if i not in set(tail.ids)]
         if unknown:
             raise ValueError(f"series {unknown[0]!r} was not in fit; predict(X) forecasts new series, fit learns them")
-        places = self._places(new)
+        places = self._places(new.ids)
         left = self._effect.take_out(continuing(tail, new, fmt), self._scale[places], places)
         return tail.concat(left, on_gap=self.on_gap).slice_rows(1, None)
 
@@ -121,24 +185,33 @@ class Carrying(BaseEstimator):
         )
 
     def _forecast_now(self) -> Forecasts:
-        n = len(self.ids_)
-        which, cutoff = np.arange(n), self._stream.steps.numpy()
-        if self._reads_on or not self._combination.needs_network:
-            linear, correction = self._reader.forecast_now(self._stream, self._origins, torch.from_numpy(self._group))
-        else:
+        return self._forecast_stream(self._stream, self._origins, torch.from_numpy(self._group))
+
+    def _forecast_stream(self, stream: SeriesStream, origins: NDArray[Any], group: Tensor) -> Forecasts:
+        """Forecast from where streams stand; ``origins`` (n,) are the timestamps of their first rows."""
+        n, cutoff = stream.n_series, stream.steps.numpy()
+        if not self._reads_on and self._combination.needs_network:
             rows = self._settings.context_length
-            fresh = self._reader.start(n)
-            values, observed = self._stream.values[:, -rows:], self._stream.observed[:, -rows:]
-            origins = self.frequency_.advance(self._origins, cutoff - rows)
+            values, observed = stream.values[:, -rows:], stream.observed[:, -rows:]
+            origins = self.frequency_.advance(origins, cutoff - rows)
             lengths = torch.full((n,), rows)
-            group = torch.from_numpy(self._group)
             with torch.no_grad():
-                fresh, _ = self._reader.read(
-                    fresh, values, observed, lengths, origins, group,
-                    covariates=self._stream.covariates[:, -rows:], forecast=False,
+                stream, _ = self._reader.read(
+                    self._reader.start(n), values, observed, lengths, origins, group,
+                    covariates=stream.covariates[:, -rows:], forecast=False,
                 )  # fmt: skip
-            linear, correction = self._reader.forecast_now(fresh, origins, group)
-        return Forecasts.collect(which, cutoff, linear, correction)
+        linear, correction = self._reader.forecast_now(stream, origins, group)
+        return Forecasts.collect(np.arange(n), cutoff, linear, correction)
+
+    def _feed(self, stream: SeriesStream, rows: FloatArray, origins: NDArray[Any], group: Tensor) -> SeriesStream:
+        """Return streams that have read on; ``rows`` (n, length) in scaled units, all observed."""
+        values, patch = torch.from_numpy(rows), self._settings.patch_length
+        observed, lengths = torch.ones_like(values, dtype=torch.bool), torch.full((len(rows),), rows.shape[1])
+        if self._reads_on:
+            with torch.no_grad():
+                return detach(self._reader.read(stream, values, observed, lengths, origins, group)[0])
+        kept = stream.values.shape[1]
+        return stream.push(values[:, -kept:], observed[:, -kept:], None, lengths.clamp(max=kept), lengths, patch)
 
     def _forecast_from(self, data: ScaledPanel) -> Forecasts:
         which, ends = np.arange(data.panel.n_series), data.panel.lengths
@@ -187,20 +260,20 @@ class Carrying(BaseEstimator):
         center, scale = fit_scaling(panel, history)
         unseen = 0 if self.linear_.shared else len(self.linear_.weights)
         group = np.full(panel.n_series, unseen, dtype=np.int64)
-        known = self._places(panel)
+        known = self._places(panel.ids)
         rows = np.flatnonzero(known >= 0)
         center[rows], scale[rows], group[rows] = (a[known[rows]] for a in (self._center, self._scale, self._group))
         return ScaledPanel(self._effect.take_out(panel, scale, known), center, scale, group)
 
-    def _places(self, panel: Panel) -> IntArray:
-        """Place of each series in `fit`; -1 if it was not there."""
+    def _places(self, ids: Sequence[str | int]) -> IntArray:
+        """Place of series in `fit`; -1 for one that was not there."""
         place = {name: i for i, name in enumerate(self.ids_)}
-        return np.array([place.get(name, -1) for name in panel.ids], dtype=np.int64)
+        return np.array([place.get(name, -1) for name in ids], dtype=np.int64)
 
     def _effect_at(self, data: ScaledPanel, series: IntArray, start: IntArray, length: int) -> FloatArray:
         """Effect of covariates on windows of rows, (n, length), in units of the data."""
         covariates = data.panel.gather_covariates(series, start, length)
-        return self._effect.of(covariates, self._places(data.panel)[series]) * data.scale[series, None]
+        return self._effect.of(covariates, self._places(data.panel.ids)[series]) * data.scale[series, None]
 
     def _online_for(self, panel: Panel) -> tuple[OnlineLinear, IntArray] | None:
         """The map that goes on learning, and the rows of ``panel`` that it has learned from already."""
@@ -220,3 +293,11 @@ class Carrying(BaseEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_stream")
+
+
+def _ends_of_patches(before: IntArray, new: IntArray, patch_length: int) -> tuple[IntArray, IntArray]:
+    """Series and rows of the stream at which patches end, among the ``new`` rows after those ``before``."""
+    first, last = before // patch_length + 1, (before + new) // patch_length
+    series = np.repeat(np.arange(len(new)), last - first + 1)
+    ends = [np.arange(a, b + 1) * patch_length for a, b in zip(first, last, strict=True)]
+    return series, np.concatenate(ends) if ends else np.zeros(0, dtype=np.int64)

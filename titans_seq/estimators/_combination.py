@@ -8,25 +8,34 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from titans_seq.adapters.forecasts import Forecasts
+from titans_seq.adapters.forecasts import Forecasts, batches
+from titans_seq.estimators._conformal import (
+    LEVELS,
+    conformal_offsets,
+    disjoint_windows,
+    empirical_offsets,
+    series_factors,
+)
+from titans_seq.estimators._normal_scores import at_levels, from_normal, to_normal
+from titans_seq.estimators._paths import dependence
 from titans_seq.evaluation.anomalies import alarm_level, deviation_by_series
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.int64]
 
-LEVELS = np.round(np.concatenate([[0.005, 0.01], np.arange(0.025, 0.976, 0.025), [0.99, 0.995]]), 4)
 _BLOCKS = 10
+_ROWS_AT_ONCE = 256
 _WEIGHTS = 41
 _LEAST_SHARE = 0.25
-_ENOUGH_PER_STEP = 200
 _RESOLUTION = 1e-6
 """Errors below this share of what is forecast are rounding: forecasts are made in single precision."""
 
 
 @dataclass(frozen=True)
 class Combination:
-    """Point forecast = linear + weight × correction; quantiles = point + scale × spread × offsets.
+    """Point forecast = linear + weight × correction; quantiles = point + scale × spread × factor × offsets.
 
     Attributes
     ----------
@@ -43,6 +52,11 @@ class Combination:
         Such deviations that about one validation error in a thousand passes.
     score : float
         Mean squared error of the point forecasts it was chosen on, scaled units; NaN if there were none.
+    factor : float array (n_series + 1,)
+        Width of the intervals of each series beside that of all, last of those that were not there; of shape (1,)
+        where series are not told apart.
+    dependence : float array (rank, horizon) or None
+        How errors along the horizon go together, see `_paths.dependence`; None: independently of each other.
     """
 
     weight: float
@@ -51,6 +65,8 @@ class Combination:
     usual: FloatArray = field(default_factory=lambda: np.ones(1))
     alarm_level: float = field(default_factory=lambda: alarm_level([]))
     score: float = float("nan")
+    factor: FloatArray = field(default_factory=lambda: np.ones(1))
+    dependence: FloatArray | None = None
 
     @property
     def needs_network(self) -> bool:
@@ -61,19 +77,46 @@ class Combination:
         """Point forecasts (n, horizon), scaled units."""
         return forecasts.linear.astype(np.float64) + self.weight * forecasts.shift
 
-    def quantiles(self, forecasts: Forecasts, levels: tuple[float, ...]) -> FloatArray:
-        """Quantile forecasts (n, horizon, n_levels), scaled units; they cannot cross."""
-        offsets = np.stack([np.interp(levels, LEVELS, column) for column in self.offsets.T])
-        return self.point(forecasts)[..., None] + self._width(forecasts)[..., None] * offsets
+    def quantiles(
+        self, forecasts: Forecasts, levels: tuple[float, ...], place: IntArray, recent: FloatArray | None = None
+    ) -> FloatArray:
+        """Quantile forecasts (n, horizon, n_levels), scaled units; they cannot cross.
 
-    def unit(self, forecasts: Forecasts) -> FloatArray:
+        Parameters
+        ----------
+        forecasts : Forecasts
+        levels : tuple of float
+        place : int array (n,)
+            The series of `fit` that each forecast is of, -1 for one that was not there.
+        recent : float array (n, len(LEVELS)), optional
+            Normal scores that the quantiles at `LEVELS` of the errors of late have. Default: those of validation.
+        """
+        errors = self.error_quantiles(np.asarray(levels), recent)
+        return self.point(forecasts)[..., None] + self.width(forecasts, place)[..., None] * errors
+
+    def error_quantiles(self, levels: FloatArray, recent: FloatArray | None = None) -> FloatArray:
+        """Quantiles of errors in units of `width`, (n, horizon, n_levels), or (1, …) where all forecasts share them."""
+        if recent is None:
+            return at_levels(self.offsets.T, levels)[None]
+        horizon = self.offsets.shape[1]
+        result = np.empty((len(recent), horizon, len(levels)))
+        for rows in batches(np.arange(len(recent)), _ROWS_AT_ONCE):
+            scores = np.repeat(recent[rows][:, None], horizon, axis=1)
+            result[rows] = at_levels(from_normal(scores, self.offsets), levels)
+        return result
+
+    def errors(self, scores: FloatArray, recent: FloatArray | None = None) -> FloatArray:
+        """Errors in units of `width` that have the given normal scores, both (n, horizon)."""
+        return from_normal(scores if recent is None else from_normal(scores.T, recent.T).T, self.offsets)
+
+    def unit(self, forecasts: Forecasts, place: IntArray) -> FloatArray:
         """Return the standard deviation that the intervals stand for, (n, steps), scaled units, above 0.
 
-        Width of the 80 % interval over that of a standard normal distribution's.
+        Width of the 80 % interval over that of a standard normal distribution's; ``place`` as in `quantiles`.
         """
         tenth, nine_tenths = (np.array([np.interp(x, LEVELS, c) for c in self.offsets.T]) for x in (0.1, 0.9))
         steps = forecasts.linear.shape[1]
-        unit = self._width(forecasts) * (nine_tenths - tenth)[:steps] / (2 * NormalDist().inv_cdf(0.9))
+        unit = self.width(forecasts, place) * (nine_tenths - tenth)[:steps] / (2 * NormalDist().inv_cdf(0.9))
         return np.maximum(unit, _RESOLUTION * (1 + np.abs(self.point(forecasts))))
 
     def judge_errors(
@@ -81,16 +124,21 @@ class Combination:
     ) -> Combination:
         """Return the combination that knows how large errors of the first ``steps`` rows ahead usually are."""
         near = forecasts.upto(steps)
-        errors = (actual[:, :steps] - self.point(near)) / self.unit(near)
+        errors = (actual[:, :steps] - self.point(near)) / self.unit(near, near.series)
         errors = np.where(observed[:, :steps], errors, np.nan)
         usual = deviation_by_series(errors, forecasts.series, n_series)
         return replace(self, usual=usual, alarm_level=alarm_level(errors / usual[forecasts.series, None]))
 
-    def usual_of(self, series: NDArray[np.int64]) -> FloatArray:
+    def usual_of(self, series: IntArray) -> FloatArray:
         """Return `usual` of series, -1 for one that was not there."""
         return self.usual[series if len(self.usual) > 1 else np.zeros_like(series)]
 
-    def _width(self, forecasts: Forecasts) -> FloatArray:
+    def width(self, forecasts: Forecasts, place: IntArray) -> FloatArray:
+        """Return the unit of `offsets`, (n, steps), scaled units; ``place`` as in `quantiles`."""
+        factor = self.factor[place if len(self.factor) > 1 else np.zeros_like(place)]
+        return self._own_width(forecasts) * factor[:, None]
+
+    def _own_width(self, forecasts: Forecasts) -> FloatArray:
         width = np.repeat(forecasts.scale[:, None].astype(np.float64), forecasts.linear.shape[1], 1)
         return width * np.exp(forecasts.log_spread) if self.use_spread else width
 
@@ -108,7 +156,13 @@ def best_weight(
 
 
 def choose(
-    forecasts: Forecasts, actual: FloatArray, observed: BoolArray, counts: FloatArray | None = None
+    forecasts: Forecasts,
+    actual: FloatArray,
+    observed: BoolArray,
+    counts: FloatArray | None = None,
+    *,
+    n_series: int,
+    intervals: str,
 ) -> Combination:
     """Choose the weight of the network and calibrate the intervals on validation forecasts.
 
@@ -123,15 +177,20 @@ def choose(
         What then happened, scaled units.
     counts : float array (n, horizon), optional
         What each row counts, above 0 where observed. Default: all alike.
+    n_series : int
+    intervals : {"conformal", "adaptive", "empirical"}
     """
     residual = actual - forecasts.linear
     weight = _cautious_weight(forecasts, residual, observed, counts)
     error = residual - weight * forecasts.shift
     score = float(mean_of(np.square(error), observed, counts)) if observed.any() else float("nan")
     plain = Combination(weight, False, np.zeros((len(LEVELS), actual.shape[1])), score=score)
-    candidates = [_calibrated(c, forecasts, error, observed, counts) for c in (plain, replace(plain, use_spread=True))]
+    both = (plain, replace(plain, use_spread=True))
+    candidates = [_calibrated(c, forecasts, error, observed, counts, n_series, intervals) for c in both]
     losses = [_pinball(c, forecasts, actual, observed, counts) for c in candidates]
-    return candidates[int(losses[1] < losses[0])]
+    best = candidates[int(losses[1] < losses[0])]
+    scores = to_normal(error / best.width(forecasts, forecasts.series), best.offsets)
+    return replace(best, dependence=dependence(scores, observed))
 
 
 def mean_of(x: FloatArray, observed: BoolArray, counts: FloatArray | None) -> float:
@@ -176,44 +235,40 @@ def _block_weights(blocks: list[NDArray[np.intp]], observed: BoolArray, counts: 
 
 
 def _calibrated(
-    c: Combination, forecasts: Forecasts, error: FloatArray, observed: BoolArray, counts: FloatArray | None
+    c: Combination,
+    forecasts: Forecasts,
+    error: FloatArray,
+    observed: BoolArray,
+    counts: FloatArray | None,
+    n_series: int,
+    intervals: str,
 ) -> Combination:
-    standardised = error / c._width(forecasts)
-    return replace(c, offsets=_offsets(standardised, observed, counts))
+    standardised = error / c._own_width(forecasts)
+    if intervals == "empirical":
+        return replace(c, offsets=empirical_offsets(standardised, observed, counts))
+    series, cutoff = forecasts.series, forecasts.cutoff
+    own, factor = series_factors(standardised, observed, series, cutoff, n_series)
+    n = int(disjoint_windows(series, cutoff, observed, n_series).sum())
+    offsets = conformal_offsets(standardised / own[:, None], observed, n, counts)
+    seen = np.append(np.bincount(series[observed.any(1)], minlength=n_series) > 0, False)
+    strangers = _of_strangers(standardised, observed, offsets, n, counts)
+    return replace(c, offsets=offsets, factor=np.where(seen, factor, strangers))
 
 
-def _offsets(errors: FloatArray, observed: BoolArray, counts: FloatArray | None = None) -> FloatArray:
-    """Quantiles of errors (n, horizon) for every step; with few errors a step, one shape scaled step by step."""
-    horizon = errors.shape[1]
-    if not observed.any():
-        return np.zeros((len(LEVELS), horizon))
-    each = observed.astype(np.float64) if counts is None else np.where(observed, counts, 0.0)
-    # As many errors of equal weight would say as much (Kish 1965).
-    enough = each.sum(0) ** 2 >= _ENOUGH_PER_STEP * np.square(each).sum(0)
-    if enough.all() and observed.any(0).all():
-        columns = [_quantiles(errors[observed[:, h], h], each[observed[:, h], h]) for h in range(horizon)]
-        return np.stack(columns, axis=1)
-    total = each.sum(0)
-    rms = np.sqrt((each * np.where(observed, errors, 0.0) ** 2).sum(0) / np.where(total > 0, total, 1.0))
-    rms = np.maximum(np.maximum.accumulate(rms), 1e-9)
-    shape = _quantiles((errors / rms)[observed], each[observed])
-    return shape[:, None] * rms
-
-
-def _quantiles(errors: FloatArray, counts: FloatArray) -> FloatArray:
-    """Quantiles of errors (n,) at `LEVELS`, by what each counts; those of numpy where all count alike."""
-    if (counts == counts[0]).all():
-        return np.quantile(errors, LEVELS)
-    order = np.argsort(errors, kind="stable")
-    before = np.cumsum(counts[order]) - counts[order]
-    return np.interp(LEVELS, before / before[-1], errors[order])
+def _of_strangers(
+    errors: FloatArray, observed: BoolArray, offsets: FloatArray, n: int, counts: FloatArray | None
+) -> float:
+    """Factor of series whose errors were never seen: it gives their 90 % intervals the mean width of all errors'."""
+    low, high = np.searchsorted(LEVELS, (0.05, 0.95))
+    mixed, apart = ((x[high] - x[low]).mean() for x in (conformal_offsets(errors, observed, n, counts), offsets))
+    return float(mixed / apart) if apart > 0 else 1.0
 
 
 def _pinball(
     c: Combination, forecasts: Forecasts, actual: FloatArray, observed: BoolArray, counts: FloatArray | None
 ) -> float:
     levels = tuple(LEVELS[2:-2:4])
-    beyond = actual[..., None] - c.quantiles(forecasts, levels)
+    beyond = actual[..., None] - c.quantiles(forecasts, levels, forecasts.series)
     at = np.asarray(levels)
     loss = np.maximum(at * beyond, (at - 1) * beyond)
     return mean_of(loss.mean(axis=-1), observed, counts) if observed.any() else 0.0

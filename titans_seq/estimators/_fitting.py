@@ -268,9 +268,9 @@ def _combine(
         forecasts = with_online_map(forecasts, settings, data, linear, lags)
     actual, observed, counts = outcomes(data, forecasts.series, forecasts.cutoff, settings.horizon)
     steps = min(settings.patch_length, settings.horizon)
-    return choose(forecasts, actual, observed, counts).judge_errors(
-        forecasts, actual, observed, n_series=data.panel.n_series, steps=steps
-    )
+    n_series = data.panel.n_series
+    chosen = choose(forecasts, actual, observed, counts, n_series=n_series, intervals=settings.intervals)
+    return chosen.judge_errors(forecasts, actual, observed, n_series=n_series, steps=steps)
 
 
 def validation_forecasts(

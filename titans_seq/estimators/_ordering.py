@@ -39,6 +39,9 @@ def restore_order(forecaster: TitansForecaster, order: IntArray) -> None:
     usual = forecaster._combination.usual
     if len(usual) > 1:
         forecaster._combination = replace(forecaster._combination, usual=np.append(usual[:-1][back], usual[-1]))
+    factor = forecaster._combination.factor
+    if len(factor) > 1:
+        forecaster._combination = replace(forecaster._combination, factor=np.append(factor[:-1][back], factor[-1]))
     forecaster._effect = forecaster._effect.select(back)
     forecaster._stream = forecaster._stream.select(torch.from_numpy(back))
     if forecaster._online is not None:

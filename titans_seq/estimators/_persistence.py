@@ -20,6 +20,7 @@ from titans_seq.adapters.stream import SeriesStream
 from titans_seq.data import Covariates, FrameFormat, Frequency
 from titans_seq.estimators import _storage
 from titans_seq.estimators._combination import Combination
+from titans_seq.estimators._recent import RecentErrors, Window
 from titans_seq.estimators._settings import NAME, Settings
 
 if TYPE_CHECKING:
@@ -40,11 +41,16 @@ def save(forecaster: TitansForecaster, path: str | os.PathLike[str]) -> None:
         "group": forecaster._group,
         "offsets": forecaster._combination.offsets,
         "usual": forecaster._combination.usual,
+        "factor": forecaster._combination.factor,
         "origins": forecaster._origins.astype(np.int64),
         "effect": forecaster._effect.weights,
         "lags": forecaster._lags.weights,
     }
+    if forecaster._combination.dependence is not None:
+        own["dependence"] = forecaster._combination.dependence
     tensors |= _storage.as_tensors("own.", own)
+    if forecaster._recent is not None:
+        tensors |= _storage.as_tensors("recent.", forecaster._recent.tensors())
     if forecaster._online is not None:
         tensors |= _storage.as_tensors("online.", forecaster._online.tensors())
     _storage.write_model(path, tensors, _describe(forecaster))
@@ -87,7 +93,7 @@ def _describe(forecaster: TitansForecaster) -> dict[str, Any]:
 
 
 def _restore(kind: type[Forecaster], tensors: dict[str, Tensor], description: dict[str, Any]) -> Forecaster:
-    parameters = description["parameters"]
+    parameters = {"intervals": "empirical"} | description["parameters"]  # of models saved before there was a choice
     forecaster = kind(**parameters | {"quantile_levels": tuple(parameters["quantile_levels"])})
     own = {name: x.numpy() for name, x in _storage.part(tensors, "own.").items()}
     settings = Settings(**description["settings"])
@@ -107,6 +113,8 @@ def _restore(kind: type[Forecaster], tensors: dict[str, Tensor], description: di
         chosen = replace(chosen, score=score)
     if "usual" in own:  # models saved before there was `surprise` have none
         chosen = replace(chosen, usual=own["usual"], alarm_level=float(description["alarm_level"]))
+    if "factor" in own:  # models saved before series had intervals of their own width have none
+        chosen = replace(chosen, factor=own["factor"], dependence=own.get("dependence"))
     forecaster._combination = chosen
     forecaster.linear_ = LinearMap.from_tensors({n: x.numpy() for n, x in _storage.part(tensors, "linear.").items()})
     forecaster._covariates = Covariates.from_dict(description.get("covariates", []))
@@ -119,6 +127,11 @@ def _restore(kind: type[Forecaster], tensors: dict[str, Tensor], description: di
     if settings.online_linear:
         sums = {name: x.numpy() for name, x in _storage.part(tensors, "online.").items()}
         forecaster._online = OnlineStream.from_tensors(sums, forecaster.linear_, own["group"], settings.patch_length)
+    forecaster._recent = None
+    if settings.intervals == "adaptive":
+        recent = {name: x.numpy() for name, x in _storage.part(tensors, "recent.").items()}
+        window = Window(settings.horizon, settings.patch_length)
+        forecaster._recent = RecentErrors.from_tensors(recent, window, len(description["ids"]))
     forecaster.frequency_, forecaster.ids_ = frequency, description["ids"]
     forecaster.history_, forecaster.fit_seconds_ = description["history"], description["fit_seconds"]
     _check(forecaster)
@@ -140,6 +153,18 @@ def _check(forecaster: TitansForecaster) -> None:
     chosen = forecaster._combination
     if chosen.usual.shape not in ((1,), (n + 1,)) or not (chosen.usual > 0).all() or not chosen.alarm_level > 0:
         raise ValueError(f"usual errors are not positive numbers for {n} series and for others")
-    numbers = (forecaster._center, forecaster._scale, chosen.offsets, chosen.usual, chosen.alarm_level)
+    if chosen.factor.shape not in ((1,), (n + 1,)) or not (chosen.factor > 0).all():
+        raise ValueError(f"widths of intervals are not positive numbers for {n} series and for others")
+    if chosen.dependence is not None and chosen.dependence.shape[1:] != (forecaster._settings.horizon,):
+        raise ValueError(f"the dependence of errors has shape {chosen.dependence.shape}")
+    numbers = (
+        forecaster._center,
+        forecaster._scale,
+        chosen.offsets,
+        chosen.usual,
+        chosen.factor,
+        chosen.alarm_level,
+        0.0 if chosen.dependence is None else chosen.dependence,
+    )
     if not all(np.isfinite(x).all() for x in numbers):
         raise ValueError("there are entries that are not finite")

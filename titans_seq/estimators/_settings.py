@@ -13,6 +13,7 @@ from titans_seq.adapters.calendar import calendar_periods
 from titans_seq.adapters.tokens import Patching
 from titans_seq.data import Panel
 from titans_seq.data.covariates import check_roles
+from titans_seq.estimators._conformal import INTERVALS
 
 if TYPE_CHECKING:
     from titans_seq.estimators.forecaster import TitansForecaster
@@ -44,6 +45,8 @@ class Settings:
         Whether the linear map goes on learning.
     n_covariates : int
         Features of each row beside its value.
+    intervals : {"conformal", "adaptive", "empirical"}
+        Models saved before there was a choice have "empirical".
     """
 
     horizon: int
@@ -56,6 +59,7 @@ class Settings:
     training_mode: str = "sampled"
     online_linear: bool = False
     n_covariates: int = 0
+    intervals: str = "empirical"
 
     @property
     def patching(self) -> Patching:
@@ -77,6 +81,7 @@ def check_arguments(forecaster: TitansForecaster) -> None:
     check_integer("max_epochs", forecaster.max_epochs, 0)
     check_integer("n_persistent", forecaster.n_persistent, 0)
     _check_choice("variant", forecaster.variant, VARIANTS)
+    _check_choice("intervals", forecaster.intervals, INTERVALS)
     _check_choice("rule", forecaster.rule, ("bounded", "titans"))
     _check_choice("on_gap", forecaster.on_gap, ("raise", "mask"))
     _check_choice("precision", forecaster.precision, ("32", "bf16"))
@@ -90,6 +95,8 @@ def check_arguments(forecaster: TitansForecaster) -> None:
     _check_choice("online_linear", forecaster.online_linear, ("auto", True, False))
     if forecaster.online_linear is True and not forecaster.carry_state:
         raise ValueError("online_linear=True goes on learning from what is read; it needs carry_state=True")
+    if forecaster.intervals == "adaptive" and not forecaster.carry_state:
+        raise ValueError("intervals='adaptive' follows the errors in what is read; it needs carry_state=True")
     _check_real("dropout", forecaster.dropout, -1e-9, 1.0)
     _check_real("learning_rate", forecaster.learning_rate, 0.0, np.inf)
     _check_real("validation_fraction", forecaster.validation_fraction, 0.0, 1.0)
@@ -115,6 +122,14 @@ def check_levels(name: str, levels: Any) -> tuple[float, ...]:
     if list(found) != sorted(set(found)):
         raise ValueError(f"{name} must increase, found {found}")
     return found
+
+
+def check_horizon(horizon: int | None, trained: int) -> int:
+    """Return the rows to forecast: those asked for, or those trained."""
+    if horizon is None:
+        return trained
+    check_integer("horizon", horizon, 1)
+    return int(horizon)
 
 
 def output_columns(level: Iterable[float] | None, quantiles: Iterable[float] | None) -> dict[str, float | None]:
@@ -157,6 +172,7 @@ def resolve(forecaster: TitansForecaster, panel: Panel, train_end: np.ndarray) -
         backbone,
         forecaster.training_mode,
         n_covariates=panel.covariates.shape[1],
+        intervals=forecaster.intervals,
     )
 
 

@@ -87,11 +87,13 @@ class Start:
             training_mode=mode,
             backbone=earlier.backbone | own,
             online_linear=False,
+            intervals=forecaster.intervals,
         )
 
     def combination_for(self) -> Combination:
         """Return the earlier combination for other series."""
-        return replace(self.combination, usual=self.combination.usual[-1:], score=float("nan"))
+        own = {name: getattr(self.combination, name)[-1:] for name in ("usual", "factor")}
+        return replace(self.combination, score=float("nan"), **own)
 
 
 def starting_point(forecaster: TitansForecaster, init: Any) -> Start | None:

@@ -100,7 +100,7 @@ def _check(X: Any, start: str | None, threshold: float | None) -> None:
 def _carried(forecaster: TitansForecaster, new: Panel, fmt: FrameFormat) -> _Request:
     """Rows that continue what was read: each series goes on from its stream, a gap in between as missing."""
     after = forecaster._rows_after(new, fmt)
-    known = forecaster._places(new)
+    known = forecaster._places(new.ids)
     kept, stream = forecaster._kept_rows(known), forecaster._stream.select(torch.from_numpy(known))
     panel, steps, patch = kept.concat(after.select(known)), stream.steps.numpy(), forecaster.patch_length_
     position = steps - kept.lengths
@@ -111,7 +111,7 @@ def _carried(forecaster: TitansForecaster, new: Panel, fmt: FrameFormat) -> _Req
 
 def _fresh(forecaster: TitansForecaster, new: Panel) -> _Request:
     """Rows of which nothing was read before; a new series is scaled by the first ones, which are not judged."""
-    known = forecaster._places(new)
+    known = forecaster._places(new.ids)
     earliest = np.where(known < 0, forecaster.context_length_, forecaster.patch_length_)
     if (new.lengths <= earliest).all():
         i = int(np.argmax(new.lengths - earliest))
@@ -158,8 +158,9 @@ def _forecasts(forecaster: TitansForecaster, request: _Request, found: RowForeca
     expected, unit = (np.full(len(data.panel.values), np.nan) for _ in range(2))
     row, entry, step = serve(data, forecasts.series, forecasts.cutoff, found.reach)
     expected[row] = data.to_original(chosen.point(forecasts), forecasts.series)[entry, step]
-    usual = chosen.usual_of(request.known[forecasts.series]) * data.scale[forecasts.series]
-    unit[row] = (chosen.unit(forecasts) * usual[:, None])[entry, step]
+    place = request.known[forecasts.series]
+    usual = chosen.usual_of(place) * data.scale[forecasts.series]
+    unit[row] = (chosen.unit(forecasts, place) * usual[:, None])[entry, step]
     return expected, unit
 
 

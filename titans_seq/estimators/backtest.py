@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from titans_seq.data import Panel
+from titans_seq.evaluation import metrics
 
 
 @dataclass(frozen=True)
@@ -46,3 +47,26 @@ class BacktestResult:
     def n_windows(self) -> int:
         """Number of forecasts."""
         return len(self.series)
+
+    def coverage(self, level: float) -> float:
+        """Return the share of observed truths within the ``level`` % interval, from 0 to 1.
+
+        Parameters
+        ----------
+        level : float
+            In percent; the quantiles at both its ends must be among ``quantile_levels``: 0.1 and 0.9 for 80.
+
+        Raises
+        ------
+        ValueError
+            If they are not.
+        """
+        ends = (0.5 - level / 200, 0.5 + level / 200)
+        at = [i for end in ends for i, x in enumerate(self.quantile_levels) if abs(x - end) < 1e-9]
+        if len(at) != 2 or at[0] == at[1]:
+            raise ValueError(
+                f"the {level:g} % interval needs quantiles at {ends[0]:g} and {ends[1]:g}; name them in the "
+                "forecaster's quantile_levels"
+            )
+        low, high = self.quantiles[..., at[0]], self.quantiles[..., at[1]]
+        return float(metrics.coverage(self.actual, low, high, self.observed))

@@ -16,14 +16,14 @@ from sklearn.utils import check_random_state
 
 from titans_seq.adapters.forecasts import Forecasts
 from titans_seq.adapters.scaled import ScaledPanel, fit_scaling
-from titans_seq.data import FrameFormat, forecast_frame, future_frame, read_future
-from titans_seq.estimators import _fitting, _persistence, _scoring, _surprise
-from titans_seq.estimators._backtesting import check_backtest, forecast_at, split_into_parts
+from titans_seq.data import FrameFormat, forecast_frame, future_frame, path_frame, read_future
+from titans_seq.estimators import _fitting, _long_horizon, _persistence, _scoring, _surprise
+from titans_seq.estimators._backtesting import check_backtest, forecast_at, split_into_parts, with_recent
 from titans_seq.estimators._carrying import Carrying
 from titans_seq.estimators._effects import named_effect
 from titans_seq.estimators._ordering import order_of, restore_order, rows_in_order
 from titans_seq.estimators._panels import check_lengths, continuing
-from titans_seq.estimators._settings import check_arguments, output_columns
+from titans_seq.estimators._settings import check_arguments, check_horizon, check_integer, output_columns
 from titans_seq.estimators._starting import covariates_of, starting_point
 from titans_seq.estimators._weighting import row_weights
 from titans_seq.estimators.backtest import BacktestResult
@@ -69,6 +69,10 @@ class TitansForecaster(Carrying):
         Of the backbone; see `titans_seq.nn.Backbone`. Sizes in tokens.
     quantile_levels : sequence of float, default 0.1, 0.2, …, 0.9
         Levels at which interval widths are trained, and that `backtest` returns.
+    intervals : {"conformal", "adaptive", "empirical"}, default "conformal"
+        What quantiles are made of; see Notes. "empirical": quantiles of the errors in validation. "conformal": the
+        same for as few windows as there were, and for each series by the size of its own errors. "adaptive": also by
+        the errors of forecasts whose rows have been read since. Needs ``carry_state=True``.
     max_epochs : int, default 20
         0 leaves the linear map alone.
     max_minutes : float, optional
@@ -126,6 +130,22 @@ class TitansForecaster(Carrying):
         Learned numbers of the network and of the linear map.
     fit_seconds_ : float
 
+    Notes
+    -----
+    Intervals come from the errors of validation forecasts, in units of the trailing standard deviation (and of the
+    network's own widths, where they help). "empirical" takes their quantiles. "conformal" is locally weighted split
+    conformal prediction (Lei et al. 2018, section 5.2) with both ends on their own (Romano et al. 2019): the interval
+    of level 1 - a ends at the errors of rank ⌈(n + 1) (1 - a/2)⌉ from either side, n the number of windows that do not
+    overlap, and each series has a width of its own, drawn towards that of all by Bühlmann's credibility. Where errors
+    are exchangeable it covers what it says, however few windows there were; series whose errors grow after validation
+    are covered less. Errors of all series are pooled.
+
+    "adaptive" is the same until `update` reads. Each series has a window of its last 512 rows (or ten horizons, if that
+    is more), which begins full of validation errors; those of forecasts whose rows have been read take their place
+    (Barber et al. 2023). It regains its coverage when the noise of a series changes; while nothing changes, a window
+    of few horizons makes it somewhat worse. Streaming backtests do the same on the way, from ``first_cutoff`` on.
+    Forecasts of other histories, `predict` of ``X``, use the windows of the series of `fit` as they stand.
+
     Examples
     --------
     >>> import numpy as np
@@ -156,6 +176,7 @@ class TitansForecaster(Carrying):
         dropout: float = 0.0,
         rule: str = "bounded",
         quantile_levels: Sequence[float] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+        intervals: Literal["conformal", "adaptive", "empirical"] = "conformal",
         max_epochs: int = 20,
         max_minutes: float | None = None,
         learning_rate: float = 1e-3,
@@ -191,6 +212,7 @@ class TitansForecaster(Carrying):
         self.dropout = dropout
         self.rule = rule
         self.quantile_levels = quantile_levels
+        self.intervals = intervals
         self.max_epochs = max_epochs
         self.max_minutes = max_minutes
         self.learning_rate = learning_rate
@@ -279,6 +301,7 @@ class TitansForecaster(Carrying):
         self._online = self._start_online(fitted.data)
         self._read_into_stream(fitted.data, self._reader.start(panel.n_series))
         restore_order(self, order)
+        self._recent = self._start_recent()
         self._set_derived()
         self.fit_seconds_ = time.monotonic() - began
         return self
@@ -315,6 +338,7 @@ class TitansForecaster(Carrying):
         future: Any = None,
         level: Iterable[float] | None = None,
         quantiles: Iterable[float] | None = None,
+        horizon: int | None = None,
     ) -> Any:
         """Forecast the next ``horizon`` rows of every series.
 
@@ -330,6 +354,10 @@ class TitansForecaster(Carrying):
             Prediction intervals in percent, at most 99: 80 gives columns ``-lo-80`` and ``-hi-80``.
         quantiles : iterable of float, optional
             Quantiles in [0.005, 0.995]: 0.1 gives column ``-q-0.1``.
+        horizon : int, optional
+            Rows to forecast. Default: those of the constructor. Beyond them a copy of the state reads its own point
+            forecasts as if they had been observed; intervals there are those of 100 sample paths that are read the
+            same way, and never narrower than at the same row of the first horizon.
 
         Returns
         -------
@@ -348,19 +376,80 @@ class TitansForecaster(Carrying):
         """
         self._check_fitted()
         columns = output_columns(level, quantiles)
-        if X is None:
-            ids, last, fmt, data = self.ids_, self._last_ds, self._format, self._known(None)
-        else:
-            panel, fmt = self._read_later(X)
-            data = self._scaled(panel, panel.lengths)
-            ids, last = list(panel.ids), panel.last_ds
-        effect = self._effect_ahead(future, fmt, data, ids, last)
-        forecasts = self._forecast_now() if X is None else self._forecast_from(data)
+        rows = self._check_rows(horizon)
+        start, fmt, last = self._start(X)
+        effect = self._effect_ahead(future, fmt, start.data, last, rows)
         levels = tuple(sorted({q for q in columns.values() if q is not None}))
-        point, spread = self._in_units(data, forecasts, levels)
+        point, spread = _long_horizon.in_units(self, start, rows, np.array(levels))
         point, spread = point + effect, spread + effect[..., None]
         out = {name: point if q is None else spread[..., levels.index(q)] for name, q in columns.items()}
-        return forecast_frame(fmt, ids, last, self.frequency_, out)
+        return forecast_frame(fmt, start.data.panel.ids, last, self.frequency_, out)
+
+    def sample(
+        self,
+        n_paths: int = 100,
+        X: Any = None,
+        *,
+        future: Any = None,
+        horizon: int | None = None,
+        random_state: int | np.random.Generator | None = None,
+    ) -> Any:
+        """Draw sample paths of the next ``horizon`` rows: ways in which a series may go on as a whole.
+
+        Sums, maxima and whatever else depends on several rows have the distribution of that of the paths. At each row
+        alone the values of all paths are the quantiles that `predict` gives.
+
+        Parameters
+        ----------
+        n_paths : int, default 100
+            Paths of each series.
+        X, future, horizon
+            As in `predict`.
+        random_state : int, Generator or None
+            Default: other paths at every call. The estimator is not changed.
+
+        Returns
+        -------
+        frame or array
+            Arrays for arrays, (n_series, n_paths, horizon); for all else a long frame ``id_col, time_col, sample,
+            TitansForecaster``, where ``sample`` counts paths from 0.
+
+        Raises
+        ------
+        NotFittedError, TypeError, ValueError
+            As for `predict`, or if ``n_paths`` is below 1.
+
+        Notes
+        -----
+        Errors at the rows of a path go together as validation errors did: a Gaussian copula with their correlation
+        (Pinson et al. 2009). Beyond the trained horizon each path is read as if it had been observed, and forecast
+        from. Paths of different series are drawn independently. Models saved before there were paths know no
+        correlation: the steps of theirs are independent.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> y = np.sin(np.arange(400) / 5)
+        >>> TitansForecaster(horizon=12, max_epochs=0).fit(y).sample(50, random_state=0).sum(-1).shape
+        (1, 50)
+        """
+        self._check_fitted()
+        check_integer("n_paths", n_paths, 1)
+        rows = self._check_rows(horizon)
+        start, fmt, last = self._start(X)
+        effect = self._effect_ahead(future, fmt, start.data, last, rows)
+        random = np.random.default_rng(random_state)
+        paths = _long_horizon.paths_in_units(self, start, rows, n_paths, random) + effect[:, None]
+        return path_frame(fmt, start.data.panel.ids, last, self.frequency_, paths)
+
+    def _start(self, X: Any) -> tuple[_long_horizon.Start, FrameFormat, NDArray[Any]]:
+        """Where forecasts begin, the format they are given back in, and the last time of each series."""
+        if X is None:
+            start = _long_horizon.Start(self._known(None), self._forecast_now(), self._stream, self._origins)
+            return start, self._format, self._last_ds
+        panel, fmt = self._read_later(X)
+        data = self._scaled(panel, panel.lengths)
+        return _long_horizon.Start(data, self._forecast_from(data), None, panel.origins), fmt, panel.last_ds
 
     def _in_units(
         self, data: ScaledPanel, forecasts: Forecasts, levels: tuple[float, ...]
@@ -369,7 +458,7 @@ class TitansForecaster(Carrying):
         point = data.to_original(self._combination.point(forecasts), forecasts.series)
         if not levels:
             return point, np.zeros((*point.shape, 0))
-        return point, data.to_original(self._combination.quantiles(forecasts, levels), forecasts.series)
+        return point, data.to_original(self._quantiles(data, forecasts, levels), forecasts.series)
 
     def make_future_frame(self, X: Any = None) -> Any:
         """Return a frame of the rows that `predict` will forecast, to be filled in and given to it as ``future=``.
@@ -402,11 +491,21 @@ class TitansForecaster(Carrying):
         names = self._covariates.names("future")
         return future_frame(fmt, ids, last, self.frequency_, self._settings.horizon, names)
 
+    def _check_rows(self, horizon: int | None) -> int:
+        """Rows to forecast."""
+        rows, trained = check_horizon(horizon, self._settings.horizon), self._settings.horizon
+        if rows > trained and self._covariates.columns:
+            raise ValueError(
+                f"horizon is {rows}; with covariates, at most the {trained} rows of fit can be forecast: fit with "
+                "a longer horizon"
+            )
+        return rows
+
     def _effect_ahead(
-        self, future: Any, fmt: FrameFormat, data: ScaledPanel, ids: list[str | int], last: NDArray[Any]
+        self, future: Any, fmt: FrameFormat, data: ScaledPanel, last: NDArray[Any], horizon: int
     ) -> NDArray[np.float64]:
         """Effect of the covariates of the rows to forecast, (n, horizon), in units of the data."""
-        horizon, names = self._settings.horizon, self._covariates.names("future")
+        ids, names = data.panel.ids, self._covariates.names("future")
         if not names:
             if future is not None:
                 raise ValueError("future= is given, but no covariate has the role 'future'; see roles=")
@@ -417,7 +516,7 @@ class TitansForecaster(Carrying):
                 "make_future_frame() returns a frame to fill in"
             )
         ahead = read_future(future, fmt, self._covariates, ids, last, self.frequency_, horizon)
-        return self._effect.of(ahead, self._places(data.panel)) * data.scale[:, None]
+        return self._effect.of(ahead, self._places(data.panel.ids)) * data.scale[:, None]
 
     def to_gluonts(
         self, *, num_samples: int | None = None, batch_size: int = 128, random_state: int | None = 0
@@ -562,7 +661,13 @@ class TitansForecaster(Carrying):
             )
         online = self._online_for(panel) if mode == "streaming" else None
         where = (self._reader, self._settings, data, mode, first_cutoff, stride)
-        forecasts = forecast_at(*where, online=online)
+        follow = mode == "streaming" and self._recent is not None
+        forecasts, recent = forecast_at(*where, online=online, every_patch=follow), None
+        if follow:
+            place = self._places(panel.ids)[forecasts.series]
+            forecasts, recent = with_recent(
+                self._settings, self._combination, data, forecasts, place, first_cutoff, stride
+            )
         actual, observed = data.gather(forecasts.series, forecasts.cutoff, self._settings.horizon)
         back = forecasts.series
         effect = self._effect_at(data, back, forecasts.cutoff, self._settings.horizon)
@@ -572,6 +677,8 @@ class TitansForecaster(Carrying):
             zeroed = replace(forecast_at(*where, zero_memory=True), linear=forecasts.linear)
             parts = split_into_parts(self._combination, data, forecasts, zeroed)
             parts = {name: part + effect for name, part in parts.items()}
+        place = self._places(panel.ids)[back]
+        quantiles = self._combination.quantiles(forecasts, levels, place, recent)
         return BacktestResult(
             panel=panel,
             series=back,
@@ -579,7 +686,7 @@ class TitansForecaster(Carrying):
             actual=data.to_original(actual.numpy(), back) + effect,
             observed=observed.numpy(),
             point=data.to_original(self._combination.point(forecasts), back) + effect,
-            quantiles=data.to_original(self._combination.quantiles(forecasts, levels), back) + effect[..., None],
+            quantiles=data.to_original(quantiles, back) + effect[..., None],
             quantile_levels=levels,
             components=parts,
         )

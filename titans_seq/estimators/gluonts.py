@@ -17,7 +17,8 @@ from gluonts.model.predictor import Predictor
 from numpy.typing import NDArray
 
 from titans_seq.data import Panel, read_entries
-from titans_seq.estimators._combination import LEVELS
+from titans_seq.estimators._conformal import LEVELS
+from titans_seq.estimators._paths import draw_scores, in_order_of, stratified_levels
 from titans_seq.estimators._settings import check_integer
 
 if TYPE_CHECKING:
@@ -101,8 +102,8 @@ class TitansPredictor(Predictor):
         QuantileForecast or SampleForecast
             Quantile forecasts: ``mean`` is the point forecast, and ``quantile`` gives what
             `TitansForecaster.predict` gives from 0.005 to 0.995; further out GluonTS extrapolates. Sample
-            forecasts: at each step the samples stand at evenly spaced quantiles in random order, so the steps of
-            a path are independent of each other, and sums over a path vary less than they should.
+            forecasts: paths as `TitansForecaster.sample` draws them; at each step they stand at evenly spaced
+            quantiles, and along a path they go together as validation errors did.
 
         Raises
         ------
@@ -124,16 +125,19 @@ class TitansPredictor(Predictor):
         self, batch: list[dict[str, Any]], first: int, paths: int | None, random: np.random.Generator
     ) -> Iterator[Forecast]:
         panel = self._read(batch, first)
-        levels = LEVELS if paths is None else np.clip((np.arange(paths) + 0.5) / paths, LEVELS[0], LEVELS[-1])
+        levels = LEVELS if paths is None else stratified_levels(paths)
         data = self.forecaster._scaled(panel, panel.lengths)
         point, quantiles = self.forecaster._in_units(data, self.forecaster._forecast_from(data), tuple(levels))
+        factor = self.forecaster._combination.dependence
         for i, entry in enumerate(batch):
             begin = entry["start"] + int(panel.lengths[i])
             if paths is None:
                 rows = np.concatenate([point[i][None], quantiles[i].T])
                 yield _ExactQuantiles(rows, begin, _KEYS, entry.get("item_id"))
             else:
-                yield SampleForecast(random.permuted(quantiles[i], axis=-1).T, begin, entry.get("item_id"))
+                scores = draw_scores(factor, paths, self.prediction_length, random)
+                samples = in_order_of(scores[None], quantiles[i][None])[0]
+                yield SampleForecast(samples, begin, entry.get("item_id"))
 
     def _read(self, batch: list[dict[str, Any]], first: int) -> Panel:
         """Read entries numbered from ``first`` on; those without a name get one that no series of `fit` has."""

@@ -1,0 +1,183 @@
+"""Forecasts of any number of rows: beyond the horizon, a copy of each stream reads what was forecast, and goes on.
+
+Point forecasts read their own point forecasts. How far they may be off is found by sample paths: each is drawn with
+the errors of validation, read as if it had been observed, and forecast from, so that later blocks know what earlier
+ones do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from titans_seq.adapters.forecasts import Forecasts, batches, read_all
+from titans_seq.adapters.scaled import LARGEST, IntArray, ScaledPanel
+from titans_seq.adapters.stream import SeriesStream
+from titans_seq.estimators._conformal import LEVELS
+from titans_seq.estimators._normal_scores import at_levels
+from titans_seq.estimators._paths import draw_scores, in_order_of, stratified_levels
+
+if TYPE_CHECKING:
+    from titans_seq.estimators.forecaster import TitansForecaster
+
+FloatArray = NDArray[np.float64]
+
+_PATHS = 100
+"""Paths that the intervals of later blocks are made of."""
+_SHARES = stratified_levels(20)
+"""Levels that stand for the errors of the last block of each path."""
+_ROWS_AT_ONCE = 1 << 17
+
+
+@dataclass(frozen=True)
+class Start:
+    """Series, and their forecasts from where they end.
+
+    Attributes
+    ----------
+    data : ScaledPanel
+        The series; of those of `fit`, perhaps no more than their last rows.
+    forecasts : Forecasts
+    stream : SeriesStream or None
+        After the last row; None: read ``data`` from its first row on.
+    origins : array (n_series,)
+        Timestamp of the first row of each stream.
+    """
+
+    data: ScaledPanel
+    forecasts: Forecasts
+    stream: SeriesStream | None
+    origins: NDArray[Any]
+
+
+def in_units(
+    forecaster: TitansForecaster, start: Start, horizon: int, levels: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return point forecasts (n, horizon) and quantiles (n, horizon, n_levels), in the units of the data."""
+    trained = forecaster._settings.horizon
+    if horizon <= trained:
+        point, quantiles = forecaster._in_units(start.data, start.forecasts, tuple(levels))
+        return point[:, :horizon], quantiles[:, :horizon]
+    stream = _stream_of(forecaster, start)
+    scaled = _points(forecaster, start, stream, horizon)
+    every = start.forecasts.series
+    point = start.data.to_original(scaled, every)
+    if not len(levels):
+        return point, np.zeros((*point.shape, 0))
+    table = _table(forecaster, start, stream, scaled)
+    return point, start.data.to_original(at_levels(table, levels), every)
+
+
+def paths_in_units(
+    forecaster: TitansForecaster, start: Start, horizon: int, n_paths: int, random: np.random.Generator
+) -> FloatArray:
+    """Return sample paths (n, n_paths, horizon), in the units of the data; their marginals are those of `in_units`."""
+    _, quantiles = in_units(forecaster, start, horizon, stratified_levels(n_paths))
+    if horizon <= forecaster._settings.horizon:
+        factor, steps = forecaster._combination.dependence, forecaster._settings.horizon
+        drawn = [draw_scores(factor, n_paths, steps, random)[:, :horizon] for _ in quantiles]
+        return in_order_of(np.stack(drawn), quantiles)
+    scores = [
+        np.concatenate([block.values for block in blocks], axis=2)[:, :, :horizon]
+        for _, blocks in _simulate(forecaster, start, _stream_of(forecaster, start), horizon, n_paths, random)
+    ]
+    return in_order_of(np.concatenate(scores), quantiles)
+
+
+class _Block(NamedTuple):
+    """A horizon of paths, each array (m, n_paths, horizon) in scaled units: what was forecast, and what was drawn."""
+
+    point: FloatArray
+    width: FloatArray
+    values: FloatArray
+
+
+def _stream_of(forecaster: TitansForecaster, start: Start) -> SeriesStream:
+    if start.stream is not None:
+        return start.stream
+    reader = forecaster._reader
+    return read_all(reader, start.data, reader.start(start.data.panel.n_series), rows_only=not forecaster._reads_on)
+
+
+def _points(forecaster: TitansForecaster, start: Start, stream: SeriesStream, horizon: int) -> FloatArray:
+    """Point forecasts (n, horizon) of which each block has read the ones before it, scaled units."""
+    blocks = [forecaster._combination.point(start.forecasts)]
+    while sum(block.shape[1] for block in blocks) < horizon:
+        stream, forecasts = _read_and_forecast(forecaster, start, stream, start.forecasts.series, blocks[-1])
+        blocks.append(forecaster._combination.point(forecasts))
+    return np.concatenate(blocks, axis=1)[:, :horizon]
+
+
+def _table(forecaster: TitansForecaster, start: Start, stream: SeriesStream, point: FloatArray) -> FloatArray:
+    """Quantiles at `LEVELS`, (n, horizon, n_levels), scaled units.
+
+    Beyond the first horizon they are those of all paths' forecasts together, yet no nearer to the point forecast
+    than at the same step of the first horizon.
+    """
+    (n, horizon), steps = point.shape, forecaster._settings.horizon
+    table = np.empty((n, horizon, len(LEVELS)))
+    table[:, :steps] = forecaster._quantiles(start.data, start.forecasts, tuple(LEVELS))
+    random = np.random.default_rng(0)  # the same paths at every call: a forecast is not random
+    for which, blocks in _simulate(forecaster, start, stream, horizon, _PATHS, random):
+        shape = forecaster._error_quantiles(start.data.panel.ids, which, _SHARES)[:, None]
+        for number, block in enumerate(blocks[1:], 1):
+            place = slice(number * steps, min((number + 1) * steps, horizon))
+            spread = block.point[..., None] + block.width[..., None] * shape
+            pooled = spread.swapaxes(1, 2).reshape(len(which), steps, -1)
+            found = np.moveaxis(np.quantile(pooled, LEVELS, axis=2), 0, 2)
+            table[which, place] = found[:, : place.stop - place.start]
+    deviation = table - point[..., None]
+    first = deviation[:, np.arange(steps, horizon) % steps]
+    below, above = np.minimum(deviation[:, steps:], first), np.maximum(deviation[:, steps:], first)
+    wide = np.where(LEVELS < 0.5, below, np.where(LEVELS > 0.5, above, deviation[:, steps:]))
+    table[:, steps:] = point[:, steps:, None] + np.maximum.accumulate(wide, axis=2)
+    return table
+
+
+def _simulate(
+    forecaster: TitansForecaster,
+    start: Start,
+    stream: SeriesStream,
+    horizon: int,
+    n_paths: int,
+    random: np.random.Generator,
+) -> Iterator[tuple[IntArray, list[_Block]]]:
+    """Draw paths of some series after the other, block by block; what is drawn does not depend on how many at once."""
+    steps, factor = forecaster._settings.horizon, forecaster._combination.dependence
+    shape = (-(-horizon // steps), n_paths, steps)
+    for which in batches(start.forecasts.series, max(1, _ROWS_AT_ONCE // (n_paths * steps))):
+        drawn = [draw_scores(factor, shape[0] * n_paths, steps, random).reshape(shape) for _ in which]
+        yield which, _paths_of(forecaster, start, stream, which, np.stack(drawn, axis=1))
+
+
+def _paths_of(
+    forecaster: TitansForecaster, start: Start, stream: SeriesStream, which: IntArray, scores: FloatArray
+) -> list[_Block]:
+    """Follow paths of the series ``which`` with the given normal scores (n_blocks, m, n_paths, steps)."""
+    shape, chosen = scores.shape[1:], forecaster._combination
+    series = np.repeat(which, shape[1])
+    place = forecaster._places(start.data.panel.ids)[series]
+    stream, forecasts = stream.select(torch.from_numpy(series)), start.forecasts.take(series)
+    blocks: list[_Block] = []
+    for z in scores:
+        if blocks:
+            stream, forecasts = _read_and_forecast(forecaster, start, stream, series, blocks[-1].values)
+        point, width = chosen.point(forecasts), chosen.width(forecasts, place)
+        values = point + width * chosen.errors(z.reshape(point.shape), forecaster._recent_quantiles(place))
+        blocks.append(_Block(*(x.reshape(shape) for x in (point, width, values))))
+    return blocks
+
+
+def _read_and_forecast(
+    forecaster: TitansForecaster, start: Start, stream: SeriesStream, series: IntArray, values: FloatArray
+) -> tuple[SeriesStream, Forecasts]:
+    """Let streams of the named series read values as if they had been observed, and forecast from there."""
+    where = (start.origins[series], torch.from_numpy(start.data.group[series]))
+    rows = np.clip(values.reshape(len(series), -1), -LARGEST, LARGEST)
+    stream = forecaster._feed(stream, rows, *where)
+    return stream, forecaster._forecast_stream(stream, *where)
