@@ -15,7 +15,8 @@ from titans_seq import TitansForecaster
 from titans_seq.adapters.scaled import ScaledPanel, fit_scaling
 from titans_seq.adapters.tokens import Patching
 from titans_seq.data import read_panel
-from titans_seq.estimators._combination import _quantiles, choose
+from titans_seq.estimators._combination import choose
+from titans_seq.estimators._conformal import LEVELS, _weighted
 from titans_seq.training.pieces import PieceSampler
 from titans_seq.training.sampling import StretchSampler
 
@@ -151,8 +152,10 @@ def test_a_series_of_weight_0_teaches_the_network_nothing_and_chooses_nothing(ma
 def test_quantiles_count_errors_by_their_weight() -> None:
     errors = np.random.default_rng(0).normal(size=3001)
     counts = np.where(np.arange(3001) % 3 == 0, 2.0, 1e-9)
-    np.testing.assert_allclose(_quantiles(errors, counts), _quantiles(errors[::3], np.ones(1001)), atol=0.1)
-    np.testing.assert_array_equal(_quantiles(errors, np.full(3001, 0.3)), _quantiles(errors, np.ones(3001)))
+    third = _weighted(errors[::3], np.ones(1001), LEVELS)
+    np.testing.assert_allclose(_weighted(errors, counts, LEVELS), third, atol=0.1)
+    alike = _weighted(errors, np.ones(3001), LEVELS)
+    np.testing.assert_array_equal(_weighted(errors, np.full(3001, 0.3), LEVELS), alike)
 
 
 def test_the_weight_of_the_network_is_that_of_the_rows_that_count(make: Make) -> None:
@@ -164,8 +167,9 @@ def test_the_weight_of_the_network_is_that_of_the_rows_that_count(make: Make) ->
     zeros = np.zeros((n, h), dtype=np.float32)
     forecasts = Forecasts(np.zeros(n, int), np.arange(n), zeros, shift, zeros, np.ones(n, dtype=np.float32))
     observed, odd = np.ones((n, h), dtype=bool), np.broadcast_to(np.arange(n)[:, None] % 2, (n, h)).astype(float)
-    assert choose(forecasts, truth, observed).weight < 0.1
-    assert choose(forecasts, truth, observed, np.maximum(odd, 1e-6)).weight == pytest.approx(0.8, abs=1e-3)
+    how = {"n_series": 1, "intervals": "conformal"}
+    assert choose(forecasts, truth, observed, **how).weight < 0.1
+    assert choose(forecasts, truth, observed, np.maximum(odd, 1e-6), **how).weight == pytest.approx(0.8, abs=1e-3)
 
 
 def test_validation_rows_have_weights_of_their_own(make: Make) -> None:

@@ -35,7 +35,7 @@ def write_model(path: str | os.PathLike[str], tensors: dict[str, Tensor], descri
     try:
         save_file({name: x.detach().cpu().contiguous() for name, x in tensors.items()}, temporary / TENSORS)
         head = {"format": FORMAT, "sha256": _sha256(temporary / TENSORS)}
-        text = json.dumps(head | description, indent=2, allow_nan=False, default=_plain)
+        text = json.dumps(head | description | head, indent=2, allow_nan=False, default=_plain)
         (temporary / DESCRIPTION).write_text(text + "\n")
         temporary.chmod(0o755)
         for name in (TENSORS, DESCRIPTION):
