@@ -91,6 +91,7 @@ class Model(Section):
     dropout: Fraction | None = None
     rule: Literal["bounded", "titans"] | None = None
     quantile_levels: Annotated[list[Probability], Some] | None = None
+    intervals: Literal["conformal", "adaptive", "empirical"] | None = None
 
     @field_validator("quantile_levels")
     @classmethod

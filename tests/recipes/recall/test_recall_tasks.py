@@ -74,7 +74,7 @@ def test_the_shortest_stream_that_is_allowed_holds_all_that_is_asked(name: str) 
 @pytest.mark.parametrize("name", sorted(set(RECALL_RECIPES) - {"state"}))
 def test_training_varies_what_the_test_fixes(name: str) -> None:
     counted = recipe_of(name).task.counted
-    counts = (f"train.{counted}=3", f"task.{counted}=2")
+    counts = (f"train.{counted}=3", f"task.{counted}=2", *(["task.n_known=4"] if name == "motifs" else []))
     tasks = make_tasks(recipe_of(name, *counts, "train.curriculum=[[160, 1]]"))
     random = np.random.default_rng(0)
 
