@@ -61,6 +61,8 @@ def test_arrays_and_tensors_give_the_same(centred: bool) -> None:
     panel = panel_of(random.normal(size=(2, ROWS)), random.normal(size=(2, ROWS, 3)))
     lags = LaggedMap(random.normal(size=(5, 3, HORIZON)), centred)
     data = ScaledPanel(panel, np.zeros(2), np.ones(2), np.zeros(2, dtype=np.int64))
+    none = np.zeros(0, dtype=np.int64)
+    assert np.shape(lags.forecast(data, none, none)) == (0, HORIZON)
     cutoff = np.array([0, 2, 5, 77, ROWS])
     expected = lags.forecast(data, np.ones(5, dtype=np.int64), cutoff)
     rows = torch.from_numpy(panel.gather_covariates([1], [0], ROWS))

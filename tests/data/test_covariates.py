@@ -91,6 +91,28 @@ def test_features_are_always_finite(values: list[float | None]) -> None:
         assert np.isfinite(read(data, {"x": "past"})[0].covariates).all()
 
 
+def test_what_is_the_same_everywhere_says_nothing() -> None:
+    panel, covariates = read(frame(x=[2.0, 2.0], c=["u", "u"], d=["v", None]), {"x": "past", "c": "past", "d": "past"})
+    assert covariates.n_features == 1
+    assert panel.covariates.tolist() == [[1], [0]]
+    assert read_panel(frame(x=[9.0, 1.0], c=["w", "u"], d=["v", "v"]), covariates=covariates)[0].covariates.all()
+
+
+def test_a_missing_static_value_counts_as_none() -> None:
+    panel, _ = read(
+        pd.concat([frame(shop=["p", None, "p"]), frame(shop=["q", "q", "q"]).assign(unique_id="b")]), {"shop": "static"}
+    )
+    assert panel.covariates.tolist() == [[1, 0], [0, 0], [1, 0], [0, 1], [0, 1], [0, 1]]
+
+
+def test_text_in_place_of_booleans_is_refused() -> None:
+    covariates = Covariates.learn(frame(promo=[True, False]), {"promo": "future"})
+    with pytest.raises(ValueError, match=r"series 'a', row 1: promo is 'True', fit had False, True"):
+        read_panel(frame(promo=[True, "True"]), covariates=covariates)
+    with pytest.raises(TypeError, match=r"column 'k' holds Timestamp.*\.astype\(str\)"):
+        Covariates.learn(frame(k=pd.Categorical(pd.date_range("2024-01-01", periods=2))), {"k": "past"})
+
+
 def test_errors_name_column_series_and_row() -> None:
     data = frame(price=[1.0, 2.0], shop=["x", "y"])
     with pytest.raises(ValueError, match=r"no column 'prise'.*did you mean 'price'"):

@@ -120,7 +120,7 @@ def _inputs(windows: FloatArray, centred: bool) -> FloatArray:
     """Inputs (n, rows × n_covariates) of windows of covariates (n, rows, n_covariates)."""
     if centred:
         windows = windows - windows.mean(1, keepdims=True)
-    return windows.reshape(len(windows), -1)
+    return windows.reshape(len(windows), windows.shape[1] * windows.shape[2])
 
 
 def _sums(

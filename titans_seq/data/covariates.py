@@ -31,7 +31,8 @@ class CovariateColumn:
     role : {"past", "future", "static"}
     categories : tuple of str or bool, or None
         One feature each, 1 where a row is of that category; None for a numeric column, which is one feature:
-        (value - center) / scale. Missing values, and categories not among these, give zeros.
+        (value - center) / scale. Missing values, and categories not among these, give zeros. Empty for a column that
+        was the same everywhere, and says nothing.
     center, scale : float
     """
 
@@ -185,18 +186,28 @@ def _column(frame: Any, name: str) -> Any:
 
 def _learn_column(column: Any, name: str, role: str) -> CovariateColumn:
     if is_categorical(column):
-        counts = _objects(column).value_counts()
-        frequent = sorted(counts.index, key=lambda value: (-counts[value], str(value)))[:MOST_CATEGORIES]
+        import pandas as pd
+
+        codes, values = pd.factorize(_objects(column))
+        counts = np.bincount(codes[codes >= 0], minlength=len(values))
+        frequent = [values[i] for i in np.argsort(-counts, kind="stable")[:MOST_CATEGORIES]]
         if not frequent:
             raise ValueError(f"column {name!r} is empty; leave it out of roles=")
-        return CovariateColumn(name, role, tuple(sorted(frequent, key=str)))
+        strange = next((value for value in frequent if not isinstance(value, str | bool | int | float)), None)
+        if strange is not None:
+            raise TypeError(
+                f"column {name!r} holds {strange!r}; categories are text, booleans or numbers: convert it, with "
+                ".astype(str) for one"
+            )
+        alike = len(frequent) == 1 and counts[0] == len(column)
+        return CovariateColumn(name, role, () if alike else tuple(sorted(frequent, key=str)))
     values = read_values(column, lambda row: f"row {row}")
     values = values[~np.isnan(values)]
     if not len(values):
         raise ValueError(f"column {name!r} holds no value; leave it out of roles=")
     center, spread = float(values.mean()), float(values.std())
     constant = spread <= 1e-12 * max(abs(center), 1e-300)
-    return CovariateColumn(name, role, None, center, 1.0 if constant else spread)
+    return CovariateColumn(name, role, (), center) if constant else CovariateColumn(name, role, None, center, spread)
 
 
 def _features(column: Any, how: CovariateColumn, place: Any) -> FloatArray:
@@ -204,8 +215,20 @@ def _features(column: Any, how: CovariateColumn, place: Any) -> FloatArray:
     if how.categories is None:
         values = read_values(column, place)
         return np.nan_to_num((values - how.center) / how.scale, nan=0.0)[:, None]
+    if not how.categories:
+        return np.zeros((len(column), 0))
+    _refuse_another_type(column, how, place)
     which = _objects(how.categories).reset_index().set_index(0)["index"].reindex(_objects(column), fill_value=-1)
     return np.asarray(which.to_numpy()[:, None] == np.arange(len(how.categories)), dtype=np.float64)
+
+
+def _refuse_another_type(column: Any, how: CovariateColumn, place: Any) -> None:
+    """Raise a ValueError where text stands for what were booleans or numbers in fit, or the other way round."""
+    text = {isinstance(value, str) for value in how.categories or ()}
+    for row, value in enumerate(column.to_list()) if len(text) == 1 else ():
+        if value is not None and value == value and isinstance(value, str) not in text:
+            known = ", ".join(map(repr, (how.categories or ())[:4]))
+            raise ValueError(f"{place(row)}: {how.name} is {value!r}, fit had {known}; convert the column")
 
 
 def _refuse_changes(column: Any, codes: Int64Array, place: Any) -> None:
@@ -213,13 +236,15 @@ def _refuse_changes(column: Any, codes: Int64Array, place: Any) -> None:
     import pandas as pd
 
     kinds, _ = pd.factorize(_objects(column))
-    first = np.unique(codes, return_index=True)[1][codes] if len(codes) else codes
-    if (kinds != kinds[first]).any():
-        row = int(np.argmax(kinds != kinds[first]))
-        values = column.to_list()
+    known = np.flatnonzero(kinds >= 0)
+    _, begin, back = np.unique(codes[known], return_index=True, return_inverse=True)
+    first = known[begin[back]]
+    changed = np.flatnonzero(kinds[known] != kinds[first])
+    if len(changed):
+        row, earlier, values = int(known[changed[0]]), int(first[changed[0]]), column.to_list()
         raise ValueError(
-            f"{place(row)}: static column {column.name!r} is {values[row]!r}, in row {first[row]} it was "
-            f"{values[first[row]]!r}; correct it, or give the column the role 'past' or 'future'"
+            f"{place(row)}: static column {column.name!r} is {values[row]!r}, in row {earlier} it was "
+            f"{values[earlier]!r}; correct it, or give the column the role 'past' or 'future'"
         )
 
 

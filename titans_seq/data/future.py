@@ -70,8 +70,8 @@ def read_future(
     Parameters
     ----------
     data : pandas or polars DataFrame
-        `form.time_col`, for long frames `form.id_col`, and the columns of role "future"; rows of other times and
-        series are not read.
+        `form.time_col`, for long frames `form.id_col`, and the columns of role "future", rows in any order; rows of
+        other times and series do not matter.
     form, ids, last_ds, frequency, horizon
         As of `future_frame`.
     covariates : Covariates
@@ -86,14 +86,16 @@ def read_future(
     TypeError, ValueError
         One line that names the series, row and column: no frame, a column or a row that is missing, a missing value.
     """
-    panel = _read(data, form, covariates, frequency)
+    panel, unfilled = _read(data, form, covariates, ids, frequency)
     first, which = _first_rows(panel, form, ids, last_ds, frequency)
-    lacking = np.flatnonzero((first > 0) | (first + horizon > panel.lengths[which]) | (which < 0))
+    _, there = panel.gather(np.maximum(which, 0), -first, horizon)
+    lacking = np.flatnonzero(~there.all(1) | (which < 0))
     if len(lacking):
         i = int(lacking[0])
         begin, end = (frequency.show(frequency.advance(last_ds[i], steps)) for steps in (1, horizon))
         raise ValueError(
-            f"future= must hold the rows of series {ids[i]!r} from {begin} to {end}, {horizon} in all; "
+            unfilled
+            or f"future= must hold the rows of series {ids[i]!r} from {begin} to {end}, {horizon} in all; "
             "see make_future_frame()"
         )
     found = panel.gather_covariates(which, -first, horizon)
@@ -102,8 +104,10 @@ def read_future(
     return every
 
 
-def _read(data: Any, form: FrameFormat, covariates: Covariates, frequency: Frequency) -> Panel:
-    """Read the columns that are needed into a panel without values."""
+def _read(
+    data: Any, form: FrameFormat, covariates: Covariates, ids: Sequence[str | int], frequency: Frequency
+) -> tuple[Panel, str]:
+    """Read the columns that are needed; what is there has the value 1. Also which value is missing first, if any."""
     import narwhals as nw
 
     if not is_frame(data):
@@ -116,24 +120,31 @@ def _read(data: Any, form: FrameFormat, covariates: Covariates, frequency: Frequ
     for name in (*keys, *names):
         if name not in frame.columns:
             raise ValueError(f"future= has no column {name!r}; see make_future_frame()")
-        _refuse_missing(frame.get_column(name))
     target = form.target_col if form.kind == "long" else _EVERY
-    nothing = nw.lit(None, dtype=nw.Float64).alias(target)
-    part = frame.select(*keys, *names).with_columns(times, nothing)
-    how = Reading(form.id_col, form.time_col, target, "raise", frequency, None, known)
+    part = frame.select(*keys, *names).with_columns(times, nw.lit(1.0).alias(target))
+    if keys:
+        part = part.filter(nw.col(form.id_col).is_in(list(ids)))
+    missing = np.stack([_missing(part.get_column(name)) for name in names])
+    unfilled = ""
+    if missing.any():
+        row, column = (int(x[0]) for x in np.nonzero(missing.T))
+        unfilled = f"future=, row {row}: {names[column]!r} is missing; fill it in"
+    if missing.any(0).all():
+        raise ValueError(unfilled or "future= holds no row of the series to forecast; see make_future_frame()")
+    part = part.filter((~missing.any(0)).tolist()).sort(*keys, form.time_col)
+    how = Reading(form.id_col, form.time_col, target, "mask", frequency, None, known)
     panel, found = read_frame(part.to_native(), how)
     if found.time.timezone != form.time.timezone:
         zones = [zone or "no time zone" for zone in (found.time.timezone, form.time.timezone)]
         raise ValueError(f"future=: column {form.time_col!r} is in {zones[0]}, fit had {zones[1]}; convert it first")
-    return panel
+    return panel, unfilled
 
 
-def _refuse_missing(column: Any) -> None:
-    missing = column.is_null().to_numpy()
+def _missing(column: Any) -> NDArray[np.bool_]:
+    missing = np.asarray(column.is_null().to_numpy(), dtype=bool)
     if column.dtype.is_float():
-        missing = missing | column.is_nan().fill_null(True).to_numpy()
-    if missing.any():
-        raise ValueError(f"future=, row {int(np.argmax(missing))}: {column.name!r} is missing; fill it in")
+        missing = missing | np.asarray(column.is_nan().fill_null(True).to_numpy(), dtype=bool)
+    return missing
 
 
 def _first_rows(

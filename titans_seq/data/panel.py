@@ -123,10 +123,10 @@ class Panel:
 
     def gather_covariates(self, series: Any, start: Any, length: int) -> FloatArray:
         """Cut windows out of the covariates, (n, length, n_features); zeros for rows outside the series."""
-        index, inside = self._window_rows(series, start, length)
         n_features = self.covariates.shape[1]
         if not n_features or not len(self.values):
-            return np.zeros((*index.shape, n_features))
+            return np.zeros((len(np.asarray(series)), length, n_features))
+        index, inside = self._window_rows(series, start, length)
         return np.where(inside[..., None], self.covariates[index], 0.0)
 
     def _window_rows(self, series: Any, start: Any, length: int) -> tuple[Int64Array, BoolArray]:

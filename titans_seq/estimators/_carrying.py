@@ -271,7 +271,9 @@ class Carrying(BaseEstimator):
         return np.array([place.get(name, -1) for name in ids], dtype=np.int64)
 
     def _effect_at(self, data: ScaledPanel, series: IntArray, start: IntArray, length: int) -> FloatArray:
-        """Effect of covariates on windows of rows, (n, length), in units of the data."""
+        """Effect of covariates on windows of rows, (n, length), in units of the data; (n, 1) zeros without any."""
+        if not self._covariates.has("future"):
+            return np.zeros((len(series), 1))
         covariates = data.panel.gather_covariates(series, start, length)
         return self._effect.of(covariates, self._places(data.panel.ids)[series]) * data.scale[series, None]
 
