@@ -173,6 +173,15 @@ class WindowReader:
         return Block(inputs, observed[:, :cut], targets, seen, windows, weight, share)
 
 
+def windows_to_judge(reader: WindowReader, train_end: IntArray, most: int) -> tuple[Windows, Windows]:
+    """Return windows that fit and windows that choose: without validation rows the last fifth of the training rows."""
+    lengths = reader.panel.lengths
+    if not ((lengths > train_end) & (lengths >= reader.horizon)).any():
+        lengths, train_end = train_end, np.maximum(train_end - np.maximum(train_end // 5, reader.horizon), 0)
+    train = reader.between(np.zeros_like(train_end), train_end - reader.horizon, most)
+    return train, reader.between(train_end, lengths, most)
+
+
 def _ranges(first: IntArray, counts: IntArray, most: int) -> Windows:
     """Return `counts[i]` consecutive cut-offs from `first[i]`, thinned before they are written out."""
     ends = np.cumsum(counts)

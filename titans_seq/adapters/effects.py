@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from titans_seq.adapters._linear_map import LinearMap
-from titans_seq.adapters._linear_windows import Block, WindowReader, Windows
+from titans_seq.adapters._linear_windows import Block, WindowReader, Windows, windows_to_judge
 from titans_seq.data.panel import Panel
 
 __all__ = ["CovariateEffect", "fit_effect"]
@@ -149,7 +149,7 @@ def fit_effect(
         left = best.take_out(panel, scale, places)
         linear = fit_map(left)
         reader = WindowReader(left, center, scale, linear.context_length, linear.horizon)
-        train, validation = _windows(reader, train_end)
+        train, validation = windows_to_judge(reader, train_end, MOST_WINDOWS)
         if not len(train) or not len(validation):
             return best
         judging = _sums(reader, validation, linear, best, np.ones(linear.horizon))
@@ -159,15 +159,6 @@ def fit_effect(
             return best
         best = best.plus(weights)
     return best
-
-
-def _windows(reader: WindowReader, train_end: IntArray) -> tuple[Windows, Windows]:
-    """Windows that fit, and windows that choose: without validation rows the last fifth of the training rows."""
-    start, lengths = np.zeros_like(train_end), reader.panel.lengths
-    if not ((lengths > train_end) & (lengths >= reader.horizon)).any():
-        lengths, train_end = train_end, np.maximum(train_end - np.maximum(train_end // 5, reader.horizon), 0)
-    train = reader.between(start, train_end - reader.horizon, MOST_WINDOWS)
-    return train, reader.between(train_end, lengths, MOST_WINDOWS)
 
 
 def _choose(train: _Sums, validation: _Sums, n_linear: int) -> FloatArray | None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from titans_seq.adapters._linear_map import LinearMap
-from titans_seq.adapters._linear_windows import WindowReader, Windows
+from titans_seq.adapters._linear_windows import WindowReader, Windows, windows_to_judge
 from titans_seq.adapters.scaled import ScaledPanel
 
 __all__ = ["LaggedMap", "fit_lags"]
@@ -95,11 +95,7 @@ def fit_lags(reader: WindowReader, linear: LinearMap, train_end: IntArray, featu
     """
     some = int(features.sum())
     rows = min(rows, MOST_ROWS, MOST_INPUTS // max(some, 1), linear.context_length)
-    end = train_end
-    if not (reader.panel.lengths > end).any():
-        end = np.maximum(end - np.maximum(end // 5, reader.horizon), 0)
-    train = reader.between(np.zeros_like(end), end - reader.horizon, MOST_WINDOWS)
-    validation = reader.between(end, reader.panel.lengths, MOST_WINDOWS)
+    train, validation = windows_to_judge(reader, train_end, MOST_WINDOWS)
     if not some or not len(train) or not len(validation) or rows < 1:
         return LaggedMap()
     least, best = np.inf, LaggedMap()

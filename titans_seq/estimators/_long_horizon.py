@@ -23,7 +23,7 @@ from titans_seq.estimators._normal_scores import at_levels
 from titans_seq.estimators._paths import draw_scores, in_order_of, stratified_levels
 
 if TYPE_CHECKING:
-    from titans_seq.estimators.forecaster import TitansForecaster
+    from titans_seq.estimators._predicting import Predicting
 
 FloatArray = NDArray[np.float64]
 
@@ -55,9 +55,7 @@ class Start:
     origins: NDArray[Any]
 
 
-def in_units(
-    forecaster: TitansForecaster, start: Start, horizon: int, levels: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+def in_units(forecaster: Predicting, start: Start, horizon: int, levels: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return point forecasts (n, horizon) and quantiles (n, horizon, n_levels), in the units of the data."""
     trained = forecaster._settings.horizon
     if horizon <= trained:
@@ -74,7 +72,7 @@ def in_units(
 
 
 def paths_in_units(
-    forecaster: TitansForecaster, start: Start, horizon: int, n_paths: int, random: np.random.Generator
+    forecaster: Predicting, start: Start, horizon: int, n_paths: int, random: np.random.Generator
 ) -> FloatArray:
     """Return sample paths (n, n_paths, horizon), in the units of the data; their marginals are those of `in_units`."""
     _, quantiles = in_units(forecaster, start, horizon, stratified_levels(n_paths))
@@ -97,14 +95,14 @@ class _Block(NamedTuple):
     values: FloatArray
 
 
-def _stream_of(forecaster: TitansForecaster, start: Start) -> SeriesStream:
+def _stream_of(forecaster: Predicting, start: Start) -> SeriesStream:
     if start.stream is not None:
         return start.stream
     reader = forecaster._reader
     return read_all(reader, start.data, reader.start(start.data.panel.n_series), rows_only=not forecaster._reads_on)
 
 
-def _points(forecaster: TitansForecaster, start: Start, stream: SeriesStream, horizon: int) -> FloatArray:
+def _points(forecaster: Predicting, start: Start, stream: SeriesStream, horizon: int) -> FloatArray:
     """Point forecasts (n, horizon) of which each block has read the ones before it, scaled units."""
     blocks = [forecaster._combination.point(start.forecasts)]
     while sum(block.shape[1] for block in blocks) < horizon:
@@ -113,7 +111,7 @@ def _points(forecaster: TitansForecaster, start: Start, stream: SeriesStream, ho
     return np.concatenate(blocks, axis=1)[:, :horizon]
 
 
-def _table(forecaster: TitansForecaster, start: Start, stream: SeriesStream, point: FloatArray) -> FloatArray:
+def _table(forecaster: Predicting, start: Start, stream: SeriesStream, point: FloatArray) -> FloatArray:
     """Quantiles at `LEVELS`, (n, horizon, n_levels), scaled units.
 
     Beyond the first horizon they are those of all paths' forecasts together, yet no nearer to the point forecast
@@ -140,7 +138,7 @@ def _table(forecaster: TitansForecaster, start: Start, stream: SeriesStream, poi
 
 
 def _simulate(
-    forecaster: TitansForecaster,
+    forecaster: Predicting,
     start: Start,
     stream: SeriesStream,
     horizon: int,
@@ -156,7 +154,7 @@ def _simulate(
 
 
 def _paths_of(
-    forecaster: TitansForecaster, start: Start, stream: SeriesStream, which: IntArray, scores: FloatArray
+    forecaster: Predicting, start: Start, stream: SeriesStream, which: IntArray, scores: FloatArray
 ) -> list[_Block]:
     """Follow paths of the series ``which`` with the given normal scores (n_blocks, m, n_paths, steps)."""
     shape, chosen = scores.shape[1:], forecaster._combination
@@ -174,7 +172,7 @@ def _paths_of(
 
 
 def _read_and_forecast(
-    forecaster: TitansForecaster, start: Start, stream: SeriesStream, series: IntArray, values: FloatArray
+    forecaster: Predicting, start: Start, stream: SeriesStream, series: IntArray, values: FloatArray
 ) -> tuple[SeriesStream, Forecasts]:
     """Let streams of the named series read values as if they had been observed, and forecast from there."""
     where = (start.origins[series], torch.from_numpy(start.data.group[series]))
