@@ -8,16 +8,12 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
-from series_frames import hourly
+from series_frames import hourly, rows
 
 from titans_seq import TitansForecaster
 from titans_seq.adapters.stream import StreamReader
 
 pytestmark = pytest.mark.usefixtures("loud_network")
-
-
-def rows(frame: pd.DataFrame, start: int, stop: int | None) -> pd.DataFrame:
-    return frame.groupby("unique_id", sort=False).nth(slice(start, stop))
 
 
 def values(forecast: pd.DataFrame) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import doctest
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from series_frames import hourly
+from series_frames import hourly, only, rows
 from sklearn.exceptions import NotFittedError
 
 from titans_seq import TitansForecaster
@@ -33,16 +32,8 @@ WAYS: dict[str, dict[str, Any]] = {
 loud = pytest.mark.usefixtures("loud_network")
 
 
-def rows(frame: pd.DataFrame, start: int | None, stop: int | None) -> pd.DataFrame:
-    return frame.groupby("unique_id", sort=False).nth(slice(start, stop))
-
-
 def judged(frame: pd.DataFrame, columns: list[str] | None = None) -> np.ndarray:
     return frame[columns or JUDGED].to_numpy(dtype=float)
-
-
-def only(frame: pd.DataFrame, name: str) -> pd.DataFrame:
-    return frame[frame["unique_id"] == name].reset_index(drop=True)
 
 
 def with_jump(frame: pd.DataFrame, row: int) -> pd.DataFrame:
@@ -397,53 +388,6 @@ def test_a_constant_series_surprises_nobody_until_it_moves(make: Callable[..., T
     assert found["anomaly"][0, 11] and not found["anomaly"][0, :11].any()
 
 
-@pytest.mark.parametrize("backend", ["pandas", "polars"])
-@pytest.mark.parametrize("form", ["long", "wide"])
-def test_frames_come_back_long_in_their_library(make: Callable[..., TitansForecaster], backend: str, form: str) -> None:
-    import polars as pl
-
-    frame = hourly({"b": 120, "a": 120}, missing=0.05)
-    wide = frame.pivot(index="ds", columns="unique_id", values="y")[["b", "a"]].reset_index().rename_axis(columns=None)
-    given = frame if form == "long" else wide
-    found = (
-        make(max_epochs=0).fit(given).surprise(pl.DataFrame(given.to_dict("list")) if backend == "polars" else given)
-    )
-    assert isinstance(found, pl.DataFrame if backend == "polars" else pd.DataFrame)
-    assert list(found.columns) == ["unique_id", "ds", "y", *JUDGED, "threshold", "anomaly"]
-    as_pandas = pd.DataFrame(found.to_dict(as_series=False)) if backend == "polars" else found
-    pd.testing.assert_frame_equal(
-        as_pandas[["unique_id", "ds", "y"]], frame[["unique_id", "ds", "y"]], check_dtype=False
-    )
-    if backend == "polars":  # where NaN is greater than every number
-        assert found["surprise"].is_nan().sum() == 0
-        assert found.filter(pl.col("surprise") > 1e6).is_empty()
-        assert found["memory_surprise"].is_null().all()
-        assert found["anomaly"].dtype == pl.Boolean
-
-
-def test_a_gluonts_dataset_goes_on_where_another_ended(make: Callable[..., TitansForecaster]) -> None:
-    frame = hourly({"a": 140, "b": 140}, missing=0.05)
-
-    def entries(start: int, stop: int | None) -> list[dict[str, Any]]:
-        parts = ((name, only(frame, name).iloc[start:stop]) for name in ("a", "b"))
-        return [{"item_id": n, "start": part["ds"].iloc[0].to_period("h"), "target": part["y"]} for n, part in parts]
-
-    forecaster = make(max_epochs=0).fit(entries(0, 101))
-    found = forecaster.surprise(entries(101, None))
-    pd.testing.assert_frame_equal(found, forecaster.surprise(rows(frame, 101, None)))
-    assert found["surprise"].notna().equals(rows(frame, 101, None)["y"].notna().reset_index(drop=True))
-
-
-def test_names_of_columns_are_those_of_the_estimator(make: Callable[..., TitansForecaster]) -> None:
-    names = {"id_col": "sensor", "time_col": "hour", "target_col": "load"}
-    frame = hourly({"a": 120}).set_axis(["sensor", "hour", "load"], axis=1)
-    found = make(max_epochs=0, **names).fit(frame).surprise(frame)
-    assert list(found.columns[:3]) == ["sensor", "hour", "load"]
-    clash = frame.rename(columns={"load": "surprise"})
-    with pytest.raises(ValueError, match="two columns would be called 'surprise'; rename the one of the data"):
-        make(max_epochs=0, **names | {"target_col": "surprise"}).fit(clash).surprise(clash)
-
-
 # --- the estimator ----------------------------------------------------------------------------------------------
 
 
@@ -462,51 +406,6 @@ def test_predict_and_surprise_change_nothing(make: Callable[..., TitansForecaste
     forecaster.save(tmp_path / "after")
     for name in ("model.safetensors", "model.json"):
         assert (tmp_path / "before" / name).read_bytes() == (tmp_path / "after" / name).read_bytes()
-
-
-def test_a_loaded_forecaster_is_surprised_alike(make: Callable[..., TitansForecaster], tmp_path: Path) -> None:
-    frame = hourly({"a": 450, "b": 443}, missing=0.05)
-    forecaster = make(max_epochs=1).fit(rows(frame, 0, 420))
-    assert forecaster._combination.usual.shape == (3,) and forecaster._combination.usual[0] != 1
-    forecaster.save(tmp_path / "model")
-    loaded = TitansForecaster.load(tmp_path / "model")
-    assert loaded.anomaly_threshold_ == forecaster.anomaly_threshold_ > 3
-    pd.testing.assert_frame_equal(loaded.surprise(frame), forecaster.surprise(frame))
-
-
-def test_a_model_saved_before_there_was_surprise_can_be_loaded(
-    make: Callable[..., TitansForecaster], tmp_path: Path
-) -> None:
-    from titans_seq.estimators._storage import read_model, write_model
-
-    frame = hourly({"a": 150})
-    forecaster = make(max_epochs=0).fit(frame)
-    forecaster.save(tmp_path / "model")
-    tensors, description = read_model(tmp_path / "model")
-    del tensors["own.usual"], description["alarm_level"], description["format"], description["sha256"]
-    write_model(tmp_path / "old", tensors, description)
-    loaded = TitansForecaster.load(tmp_path / "old")
-    assert 3 < loaded.anomaly_threshold_ < 4
-    pd.testing.assert_frame_equal(loaded.predict(level=[80]), forecaster.predict(level=[80]))
-    assert np.isfinite(loaded.surprise(frame)["surprise"][PATCH:]).all()
-
-
-@pytest.mark.parametrize("entry", ["usual", "alarm_level"])
-def test_a_damaged_record_of_usual_errors_is_refused(
-    make: Callable[..., TitansForecaster], tmp_path: Path, entry: str
-) -> None:
-    from titans_seq.estimators._storage import read_model, write_model
-
-    make(max_epochs=0).fit(hourly({"a": 150})).save(tmp_path / "model")
-    tensors, description = read_model(tmp_path / "model")
-    del description["format"], description["sha256"]
-    if entry == "usual":
-        tensors["own.usual"] = -tensors["own.usual"]
-    else:
-        description["alarm_level"] = -1.0
-    write_model(tmp_path / "bad", tensors, json.loads(json.dumps(description)))
-    with pytest.raises(ValueError, match="usual errors are not positive numbers for 1 series"):
-        TitansForecaster.load(tmp_path / "bad")
 
 
 def test_what_cannot_be_judged_is_refused(make: Callable[..., TitansForecaster]) -> None:

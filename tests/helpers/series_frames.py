@@ -16,3 +16,13 @@ def hourly(lengths: dict[str, int], missing: float = 0.0, seed: int = 0) -> pd.D
         y[rng.random(n) < missing] = np.nan
         parts.append(pd.DataFrame({"unique_id": name, "ds": pd.date_range("2024-01-01", periods=n, freq="h"), "y": y}))
     return pd.concat(parts, ignore_index=True)
+
+
+def rows(frame: pd.DataFrame, start: int | None, stop: int | None) -> pd.DataFrame:
+    """Rows ``start:stop`` of every series."""
+    return frame.groupby("unique_id", sort=False).nth(slice(start, stop))
+
+
+def only(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """One series of a long frame."""
+    return frame[frame["unique_id"] == name].reset_index(drop=True)
