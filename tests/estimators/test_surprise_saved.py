@@ -14,7 +14,6 @@ from series_frames import hourly, rows
 from titans_seq import TitansForecaster
 
 PATCH = 4
-loud = pytest.mark.usefixtures("loud_network")
 
 
 def test_a_loaded_forecaster_is_surprised_alike(make: Callable[..., TitansForecaster], tmp_path: Path) -> None:
