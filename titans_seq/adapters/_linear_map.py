@@ -22,6 +22,26 @@ from titans_seq.adapters._linear_fill import (
 )
 
 
+@dataclass(frozen=True)
+class Member:
+    """Ridge under a prior that narrows with the lag, see `titans_seq.adapters._linear_pool`.
+
+    Attributes
+    ----------
+    decay, reach : float
+        Power of the lag, and share of the look-back beyond which the weights are zero.
+    penalty : float
+        Per training window, of the weights that all series share.
+    own : tuple of float
+        The same of what each series' own weights add, infinite where they add nothing; empty where no series has any.
+    """
+
+    decay: float
+    reach: float
+    penalty: float
+    own: tuple[float, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class LinearMap:
     """An affine map from the L values before a cut-off to the H values after it.
@@ -37,9 +57,11 @@ class LinearMap:
     centring : {"none", "last", "mean"}
         The level: nothing, the last observed entry, or the mean of the observed entries of the window.
     penalty : float
-        Ridge penalty per training window.
+        Ridge penalty per training window; of the map that was tried first where there are members.
     validation_score : float
         Mean squared error on the validation windows, scaled units; inf if there were none.
+    members : tuple of Member
+        Maps it is the average of; none where it is a plain ridge.
 
     Raises
     ------
@@ -52,6 +74,7 @@ class LinearMap:
     centring: Centring
     penalty: float = math.nan
     validation_score: float = math.inf
+    members: tuple[Member, ...] = ()
 
     def __post_init__(self) -> None:
         if self.weights.ndim != 3 or self.bias.shape != (len(self.weights), self.weights.shape[2]):
@@ -116,6 +139,7 @@ class LinearMap:
             "centring": np.array([CENTRINGS.index(self.centring)], dtype=np.int64),
             "penalty": np.array([self.penalty]),
             "validation_score": np.array([self.validation_score]),
+            "members": self._members(),
         }
 
     @classmethod
@@ -132,6 +156,9 @@ class LinearMap:
         if absent:
             raise ValueError(f"the linear map lacks {', '.join(map(repr, absent))}")
         weights, bias, centring, penalty, score = (np.asarray(tensors[name]) for name in names)
+        members = np.asarray(tensors.get("members", np.zeros((0, 3))))  # maps saved before there were any lack them
+        if members.ndim != 2 or members.shape[1] not in (3, 3 + len(np.asarray(weights))):
+            raise ValueError(f"the members of the linear map have shape {members.shape}")
         code = int(centring.reshape(-1)[0])
         if not 0 <= code < len(CENTRINGS):
             raise ValueError(f"the linear map has centring {code}; 0 to {len(CENTRINGS) - 1} are known")
@@ -141,7 +168,13 @@ class LinearMap:
             CENTRINGS[code],
             float(penalty.reshape(-1)[0]),
             float(score.reshape(-1)[0]),
+            tuple(Member(row[0], row[1], row[2], tuple(row[3:])) for row in members.tolist()),
         )
+
+    def _members(self) -> FloatArray:
+        """Members as rows: decay, reach, penalty, and the penalties of each series' own weights."""
+        rows = [(member.decay, member.reach, member.penalty, *member.own) for member in self.members]
+        return np.array(rows, dtype=np.float64).reshape(len(rows), -1 if rows else 3)
 
     def _apply(self, centred: FloatArray, group: NDArray[Any] | None) -> FloatArray:
         if self.shared:

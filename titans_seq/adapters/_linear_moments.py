@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from titans_seq.adapters._linear_fill import Centring, FloatArray, window_mean
+from titans_seq.adapters._linear_sliding import consecutive, series_rows, sliding_sums
 from titans_seq.adapters._linear_windows import Block, WindowReader, Windows
 
 Targets = Callable[[Block], FloatArray]
@@ -82,6 +83,13 @@ class Moments:
         else:
             self.squares += float(block.weight @ np.square(targets).sum(axis=1))
 
+    def add_stretch(self, values: FloatArray) -> None:
+        """Add all windows of a stretch of scaled rows in which nothing is missing."""
+        inputs, cross, squares = sliding_sums(values, len(self.inputs) - 2, self.cross.shape[1])
+        self.inputs += inputs
+        self.cross += cross
+        self.squares += squares
+
     def merge(self, other: Moments) -> None:
         """Add the sums of `other`."""
         self.inputs += other.inputs
@@ -117,9 +125,12 @@ def observed_targets(block: Block) -> FloatArray:
 
 
 def moments_of(reader: WindowReader, windows: Windows, targets: Targets = observed_targets) -> Moments:
-    """Return the sums over `windows`, the targets of each block being `targets(block)`."""
+    """Return the sums over `windows`, the targets of each block being `targets(block)`: asked only where some lack."""
     moments = Moments(reader.context_length, reader.horizon)
-    for block in reader.blocks(windows):
+    fast = consecutive(reader, windows)
+    for i in np.unique(windows.series[fast]):
+        moments.add_stretch(series_rows(reader, int(i), windows.of_series(int(i)).cutoff))
+    for block in reader.blocks(windows.take(~fast) if fast.any() else windows):
         moments.add(block, targets(block))
     return moments
 
@@ -136,31 +147,34 @@ def ridge_path(moments: CentredMoments, penalties: Sequence[float], *, intercept
     list of (weights (L, H), mean_x (L,), mean_y (H,)), one for each penalty
         The map is ``mean_y + (x - mean_x) @ weights``.
     """
-    path, vectors, mean_x, mean_y = _rotated_path(moments, penalties, intercept)
-    return [(vectors @ rotated, mean_x, mean_y) for rotated in path]
+    rotated, shrink, vectors, mean_x, mean_y = _rotated_path(moments, penalties, intercept)
+    return [(vectors @ (rotated / each[:, None]), mean_x, mean_y) for each in shrink]
 
 
 def path_errors(
     fit: CentredMoments, judge: CentredMoments, penalties: Sequence[float], *, intercept: bool
 ) -> FloatArray:
     """Return the `squared_error` on ``judge`` of every solution of the `ridge_path` of ``fit``, (n_penalties,)."""
-    path, vectors, mean_x, mean_y = _rotated_path(fit, penalties, intercept)
+    rotated, shrink, vectors, mean_x, mean_y = _rotated_path(fit, penalties, intercept)
     xx, xy, yy = judge.about(mean_x, mean_y)
-    inner, cross = vectors.T @ xx @ vectors, vectors.T @ xy
-    return np.einsum("plh,plh->p", path, inner @ path - 2.0 * cross) + yy
+    # The weights are rows of `rotated`, each divided by a number: what multiplies two of them serves every penalty.
+    squared = (vectors.T @ xx @ vectors) * (rotated @ rotated.T)
+    linear = np.einsum("lh,lh->l", rotated, vectors.T @ xy)
+    shares = 1.0 / shrink
+    return np.einsum("pl,pl->p", shares, shares @ squared - 2.0 * linear) + yy
 
 
 def _rotated_path(
     moments: CentredMoments, penalties: Sequence[float], intercept: bool
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Weights (n_penalties, L, H) in the basis of eigenvectors (L, L), which come next; mean_x and mean_y."""
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Weights in the basis of eigenvectors: (L, H), to be divided by (n_penalties, L); the basis, mean_x, mean_y."""
     n = moments.n if moments.n > 0 else 1.0
     share = 1.0 / n if intercept else 0.0
     mean_x, mean_y = moments.x * share, moments.y * share
     xx, xy, _ = moments.about(mean_x, mean_y)
     eigenvalues, vectors = np.linalg.eigh(xx)
     shrink = np.maximum(eigenvalues, 0.0) + n * np.asarray(penalties)[:, None]
-    return (vectors.T @ xy) / shrink[..., None], vectors, mean_x, mean_y
+    return vectors.T @ xy, shrink, vectors, mean_x, mean_y
 
 
 def solve_ridge(moments: CentredMoments, penalty: float, *, intercept: bool) -> tuple[FloatArray, FloatArray]:

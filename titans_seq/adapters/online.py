@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from titans_seq.adapters._linear_fill import FloatArray, IntArray, has_intercept
 from titans_seq.adapters._linear_map import LinearMap
 from titans_seq.adapters._linear_moments import Moments, solve_ridge
+from titans_seq.adapters._linear_pool import solve_members
 from titans_seq.adapters._linear_targets import with_own_forecasts
 from titans_seq.adapters._linear_windows import Block, WindowReader, Windows
 from titans_seq.adapters.scaled import ScaledPanel
@@ -96,13 +97,22 @@ class OnlineLinear:
     def solve(self) -> LinearMap:
         """Solve the ridge of all windows added; a map without windows stays as it was."""
         was = self.linear
+        if was.members:
+            self.linear = solve_members(self._total(), self.moments, was, was.members) if self.n_windows else was
+            return self.linear
         weights, bias = was.weights.copy(), was.bias.copy()
         for number, moments in enumerate(self.moments):
             if moments.n_windows:
                 centred, intercept = moments.centred(was.centring), has_intercept(was.centring)
                 weights[number], bias[number] = solve_ridge(centred, was.penalty, intercept=intercept)
-        self.linear = LinearMap(weights, bias, was.centring, was.penalty, was.validation_score)
+        self.linear = replace(was, weights=weights, bias=bias)
         return self.linear
+
+    def _total(self) -> Moments:
+        total = Moments(self.linear.context_length, self.linear.horizon)
+        for moments in self.moments:
+            total.merge(moments)
+        return total
 
     def _by_map(self, windows: Windows, group: IntArray) -> Iterator[tuple[int, Windows]]:
         if self.linear.shared:
@@ -187,4 +197,4 @@ def with_mean_map(linear: LinearMap) -> LinearMap:
     if linear.shared:
         return linear
     weights, bias = (np.concatenate([x, x.mean(0, keepdims=True)]) for x in (linear.weights, linear.bias))
-    return LinearMap(weights, bias, linear.centring, linear.penalty, linear.validation_score)
+    return replace(linear, weights=weights, bias=bias)

@@ -14,7 +14,7 @@ from titans_seq.adapters._linear_windows import WindowReader
 from titans_seq.adapters.effects import CovariateEffect, fit_effect
 from titans_seq.adapters.forecasts import Forecasts, streaming_forecasts, windowed_forecasts
 from titans_seq.adapters.lags import LaggedMap, fit_lags
-from titans_seq.adapters.linear import LinearMap, fit_linear, fit_linear_toward
+from titans_seq.adapters.linear import PRIORS, LinearMap, fit_linear, fit_linear_toward, refit_linear
 from titans_seq.adapters.scaled import FloatArray, IntArray, ScaledPanel, fit_scaling
 from titans_seq.adapters.series import SeriesModel
 from titans_seq.adapters.stream import StreamReader
@@ -93,7 +93,7 @@ def fit(
     effect = _effect(settings, panel, train_end, center, scale, covariates, start)
     panel = effect.take_out(panel, scale, np.arange(panel.n_series))
     given = (panel, scale, center, train_end)
-    linear = fit_linear(*given, settings.context_length, settings.horizon, weight=weight)
+    linear = fit_linear(*given, settings.context_length, settings.horizon, weight=weight, priors=PRIORS)
     # A map that is drawn towards another one can't go on learning: its sums know nothing of the other.
     toward = None
     if start is not None and forecaster.online_linear is not True:
@@ -121,7 +121,7 @@ def fit(
         if start is not None and toward is not None:
             linear = fit_linear_toward(start.linear, *given, penalties=(toward.penalty,), weight=weight)
         else:
-            linear = fit_linear(*given, settings.context_length, settings.horizon, weight=weight)
+            linear = refit_linear(linear, panel, scale, center, weight=weight)
         shared = np.zeros(panel.n_series, dtype=np.int64)
         data = data.with_groups(shared if linear.shared else np.arange(panel.n_series))
     return Fitted(settings, data, linear, model, combination, training, effect, lags)
