@@ -12,15 +12,25 @@ from titans_seq._version import __version__
 
 if TYPE_CHECKING:
     from titans_seq.data import RollingOrigin
-    from titans_seq.estimators import DNAClassifier, DNARegressor, TitansForecaster
+    from titans_seq.estimators import DNAClassifier, DNARegressor, TitansClassifier, TitansForecaster, TitansRegressor
 
-__all__ = ["DNAClassifier", "DNARegressor", "RollingOrigin", "TitansForecaster", "__version__"]
+__all__ = [
+    "DNAClassifier",
+    "DNARegressor",
+    "RollingOrigin",
+    "TitansClassifier",
+    "TitansForecaster",
+    "TitansRegressor",
+    "__version__",
+]
 
 _LAZY = {
     "DNAClassifier": "titans_seq.estimators",
     "DNARegressor": "titans_seq.estimators",
     "RollingOrigin": "titans_seq.data",
+    "TitansClassifier": "titans_seq.estimators",
     "TitansForecaster": "titans_seq.estimators",
+    "TitansRegressor": "titans_seq.estimators",
 }
 
 

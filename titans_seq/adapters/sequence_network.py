@@ -168,4 +168,4 @@ class SequenceModel(nn.Module):
 
     def forward(self, batch: SequenceBatch) -> Tensor:
         """Return the outputs (batch, heads, n_outputs)."""
-        return self.network(self.encoder(batch), batch.lengths)
+        return self.network(self.encoder(batch).to(self.network.project.weight.dtype), batch.lengths)

@@ -76,5 +76,5 @@ class ValueFeatures(nn.Module):
         return cls(np.atleast_2d(center), np.atleast_2d(np.where(scale > 0, scale, 1.0)))
 
     def forward(self, batch: ValueBatch) -> Tensor:
-        """Return features (batch, time, channels) of single precision."""
-        return ((batch.values - self.center) / self.scale).float()
+        """Return features (batch, time, channels)."""
+        return (batch.values - self.center) / self.scale

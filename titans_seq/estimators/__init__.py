@@ -10,17 +10,28 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from titans_seq.estimators.backtest import BacktestResult
+    from titans_seq.estimators.classifier import TitansClassifier
     from titans_seq.estimators.dna_classifier import DNAClassifier
     from titans_seq.estimators.dna_regressor import DNARegressor
     from titans_seq.estimators.forecaster import TitansForecaster
+    from titans_seq.estimators.regressor import TitansRegressor
 
-__all__ = ["BacktestResult", "DNAClassifier", "DNARegressor", "TitansForecaster"]
+__all__ = [
+    "BacktestResult",
+    "DNAClassifier",
+    "DNARegressor",
+    "TitansClassifier",
+    "TitansForecaster",
+    "TitansRegressor",
+]
 
 _LAZY = {
     "BacktestResult": "titans_seq.estimators.backtest",
     "DNAClassifier": "titans_seq.estimators.dna_classifier",
     "DNARegressor": "titans_seq.estimators.dna_regressor",
+    "TitansClassifier": "titans_seq.estimators.classifier",
     "TitansForecaster": "titans_seq.estimators.forecaster",
+    "TitansRegressor": "titans_seq.estimators.regressor",
 }
 
 

@@ -45,7 +45,7 @@ class DNAEstimator(SequenceEstimator):
         weight_decay: float = 0.02,
         batch_size: int = 64,
         validation_fraction: float = 0.15,
-        early_stopping_patience: int = 8,
+        early_stopping_patience: int = 6,
         sequence_col: str | None = None,
         id_col: str | None = None,
         soft_mask: Literal["keep", "fold", "mask"] = "fold",

@@ -36,7 +36,8 @@ class Classifying(ClassifierMixin, SequenceEstimator):
         ValueError, TypeError
             For sequences that can't be read.
         """
-        return self._targets.decode(self._answers(X))
+        answers = self._answers(X)
+        return self._targets.decode(answers)
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return the probability of each class, in the order of `classes_`.
@@ -53,7 +54,8 @@ class Classifying(ClassifierMixin, SequenceEstimator):
         float array (n, n_classes)
             Rows sum to 1. Of several labels: (n, n_labels), the probability of each.
         """
-        return self._targets.probabilities(self._answers(X))
+        logits = self._answers(X)
+        return self._targets.probabilities(logits)
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Return calibrated logits: of two classes the log odds of the second, (n,); otherwise (n, n_classes)."""
@@ -86,4 +88,5 @@ class Measuring(RegressorMixin, SequenceEstimator):
         ValueError, TypeError
             For sequences that can't be read.
         """
-        return self._targets.decode(self._answers(X))
+        answers = self._answers(X)
+        return self._targets.decode(answers)

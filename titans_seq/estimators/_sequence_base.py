@@ -15,7 +15,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from titans_seq.adapters.sequence_network import Examples, NetworkShape
-from titans_seq.data._calendar import Int64Array
 from titans_seq.estimators import _sequence_fitting, _sequence_persistence
 from titans_seq.estimators._fitting import default_device
 from titans_seq.estimators._sequence_predicting import Member, answers

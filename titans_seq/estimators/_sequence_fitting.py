@@ -104,7 +104,7 @@ class _Training:
         self.estimator, self.plan, self.rows, self.held = estimator, plan, rows, held
         self.seed, self.batch_seed = seed, batch_seed
         self.device = estimator._device()
-        size = min(estimator.batch_size, max(8, len(rows) // 8))
+        size = min(estimator.batch_size, max(16, len(rows) // 4))
         self.loading = Loading(size, MAX_POSITIONS, MAX_EPOCH_ROWS, unknown_bases=UNKNOWN_BASES)
         batches = -(-min(len(rows), MAX_EPOCH_ROWS) // size)
         self.batches = batches

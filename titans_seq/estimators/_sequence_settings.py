@@ -34,7 +34,7 @@ _POOLING = ((160, 1), (500, 2), (1500, 4))
 
 MOST_TOKENS, MOST_STRIDE = 12, 16
 """Tokens that the backbone reads of a sequence, unless it is so long that a token would stand for too many steps."""
-MOST_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 1500, 12, 40
+MOST_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 1000, 12, 40
 
 
 def check_arguments(estimator: SequenceEstimator) -> None:
@@ -92,7 +92,7 @@ def default_members(n: int, positions: int) -> int:
 
 
 def default_epochs(batches: int) -> int:
-    """Return epochs for about 1,500 steps, but from 12 to 40."""
+    """Return epochs for about 1,000 steps, but from 12 to 40."""
     return int(np.clip(-(-MOST_STEPS // batches), FEWEST_EPOCHS, MOST_EPOCHS))
 
 

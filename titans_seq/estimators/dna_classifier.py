@@ -53,7 +53,7 @@ class DNAClassifier(Classifying, DNAEstimator):
     batch_size : int, default 64
     validation_fraction : float, default 0.15
         Share of the sequences that choose; 0, or fewer than 12 sequences: nothing is chosen, the heads count alike.
-    early_stopping_patience : int, default 8
+    early_stopping_patience : int, default 6
         Epochs without a better validation score after which training stops, but not before a third of them. The score
         is log loss, at its best temperature and relative to that of the classes' shares, plus twice what the area
         under the ROC curve lacks to 1: log loss alone picks epochs too early.
@@ -116,7 +116,7 @@ class DNAClassifier(Classifying, DNAEstimator):
         weight_decay: float = 0.02,
         batch_size: int = 64,
         validation_fraction: float = 0.15,
-        early_stopping_patience: int = 8,
+        early_stopping_patience: int = 6,
         sequence_col: str | None = None,
         id_col: str | None = None,
         soft_mask: Literal["keep", "fold", "mask"] = "fold",
