@@ -16,6 +16,7 @@ from titans_seq.data._calendar import Int64Array
 from titans_seq.estimators import _sequence_settings as settings
 from titans_seq.estimators._sequence_choosing import Choice, choose
 from titans_seq.estimators._sequence_predicting import MAX_POSITIONS, Member, outputs
+from titans_seq.estimators._sequence_targets import normalised
 from titans_seq.training.objectives import Objective
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ class _Training:
 
 
 def class_weights(class_weight: Any, y: NDArray[Any], weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the weights of rows times those of their classes, 1 on average.
+    """Return the weights of rows times those of their classes, 1 on average over those that count.
 
     Parameters
     ----------
@@ -190,5 +191,9 @@ def class_weights(class_weight: Any, y: NDArray[Any], weight: NDArray[np.float64
         unknown = [label for label in class_weight if label not in set(np.unique(y).tolist())]
         if unknown:
             raise ValueError(f"class_weight names {unknown[0]!r}, which is not among the labels")
-    both = weight * compute_sample_weight(class_weight, y)
-    return both * (len(both) / both.sum())
+    counted = weight > 0
+    both = weight.copy()
+    both[counted] *= compute_sample_weight(class_weight, y[counted])
+    if not both.any():
+        raise ValueError("class_weight is zero for every row that counts; something has to count")
+    return normalised(both)

@@ -105,4 +105,6 @@ def _model(estimator: SequenceEstimator, tensors: dict[str, Tensor]) -> Sequence
     model.load_state_dict(tensors)
     if not all(x.isfinite().all() for x in tensors.values()):
         raise ValueError("there are entries that are not finite")
-    return model.eval()
+    return model.eval().requires_grad_(
+        False
+    )  # as after fit: torch multiplies in another order where gradients may come

@@ -172,7 +172,7 @@ def _refuse(wrong: NDArray[np.bool_], why: str) -> None:
 
 
 def row_weights(sample_weight: Any, n: int) -> NDArray[np.float64]:
-    """Return what each row counts (n,), 1 on average."""
+    """Return what each row counts (n,), 1 on average over those that count."""
     if sample_weight is None:
         return np.ones(n)
     weight = np.asarray(sample_weight, dtype=np.float64)
@@ -186,4 +186,9 @@ def row_weights(sample_weight: Any, n: int) -> NDArray[np.float64]:
         raise ValueError(f"sample_weight, row {row}: weights must be finite and at least 0, found {weight[row]}")
     if not weight.any():
         raise ValueError("sample_weight is zero for every row; something has to count")
-    return weight * (n / weight.sum())
+    return normalised(weight)
+
+
+def normalised(weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return weights that are 1 on average over rows that count: others might as well not be there."""
+    return weight * (np.count_nonzero(weight) / weight.sum())
