@@ -90,6 +90,10 @@ def test_statistics_of_a_batch_leave_the_padding_out() -> None:
     inside = features[valid]
     torch.testing.assert_close(y[valid], (inside - inside.mean(0)) / (inside.var(0, unbiased=False) + 1e-5).sqrt())
     torch.testing.assert_close(norm.mean, 0.1 * inside.mean(0))
+    alone = ValidBatchNorm(3).double().train()
+    torch.testing.assert_close(alone(inside.t()[None], None), y[valid].t()[None])
+    for name in ("mean", "variance"):
+        torch.testing.assert_close(getattr(alone, name), getattr(norm, name))
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 50])

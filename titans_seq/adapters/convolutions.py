@@ -12,9 +12,9 @@ _LOW = -1e9
 """Below every activation; finite, so that a row without positions has no NaN."""
 
 
-def zero_padding(x: Tensor, valid: Tensor) -> Tensor:
-    """Put zeros where ``valid`` (batch, time) is False in x of shape (batch, channels, time)."""
-    return torch.where(valid[:, None], x, 0.0)
+def zero_padding(x: Tensor, valid: Tensor | None) -> Tensor:
+    """Put zeros where ``valid`` (batch, time) is False in x of shape (batch, channels, time); None: nowhere."""
+    return x if valid is None else torch.where(valid[:, None], x, 0.0)
 
 
 class ValidBatchNorm(nn.Module):
@@ -38,9 +38,12 @@ class ValidBatchNorm(nn.Module):
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("variance", torch.ones(channels))
 
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+    def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
         """Normalise x (batch, channels, time); what comes out in the padding is arbitrary."""
-        mean, variance = self._statistics(x, valid) if self.training else (self.mean, self.variance)
+        if valid is None or not self.training:
+            own = (self.mean, self.variance, self.weight, self.bias)
+            return F.batch_norm(x, *own, self.training, self.momentum, self.eps)
+        mean, variance = self._statistics(x, valid)
         scale = self.weight * torch.rsqrt(variance + self.eps)
         return x * scale[:, None] + (self.bias - mean * scale)[:, None]
 
@@ -50,7 +53,8 @@ class ValidBatchNorm(nn.Module):
         mean = (x * weight).sum((0, 2)) / n
         variance = ((x - mean[:, None]).square() * weight).sum((0, 2)) / n
         self.mean.lerp_(mean.detach(), self.momentum)
-        self.variance.lerp_(variance.detach(), self.momentum)
+        unbiased = variance.detach() * n / (n - 1).clamp_min(1.0)
+        self.variance.lerp_(unbiased, self.momentum)
         return mean, variance
 
 
@@ -83,7 +87,7 @@ class ResidualConvolution(nn.Module):
         self.convolution = nn.Conv1d(channels, channels, width, padding=reach, dilation=dilation)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+    def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
         """Map x (batch, channels, time), zero in the padding, to the same shape."""
         inside = zero_padding(F.gelu(self.norm(x, valid)), valid)
         return zero_padding(x + self.dropout(self.convolution(inside)), valid)
@@ -128,8 +132,9 @@ class ConvolutionTower(nn.Module):
             False in the padding.
         """
         valid = valid_tokens(lengths, features.shape[1])
-        x = zero_padding(self.first(features.transpose(1, 2)), valid)
-        x, valid = max_pool(x, valid, self.pooling)
+        x, valid = max_pool(self.first(features.transpose(1, 2)), valid, self.pooling)
+        padding = None if bool(valid.all()) else valid
+        x = zero_padding(x, padding)
         for block in self.blocks:
-            x = block(x, valid)
-        return zero_padding(F.gelu(self.norm(x, valid)), valid), valid
+            x = block(x, padding)
+        return zero_padding(F.gelu(self.norm(x, padding)), padding), valid

@@ -128,9 +128,9 @@ class SequenceNetwork(nn.Module):
         tokens, read = max_pool(x, valid, self.shape.stride)
         x, y = x.transpose(1, 2), self._read(tokens.transpose(1, 2), read)
         pooled = self.pooled(torch.cat((self.pools[0](x, valid), self.pools[1](y, read)), 1))
-        if self.placed is None:
+        if self.placed is None or self.shape.length is None:
             return pooled[:, None]
-        fits = lengths == self.shape.length
+        fits = lengths.eq(self.shape.length)
         if not fits.any():
             return torch.stack((pooled, pooled), 1)
         # Rows of that length may lie beside longer ones: their places are the first of the batch.

@@ -87,8 +87,8 @@ def _strides(wanted: int | None, length: int) -> tuple[int, int]:
 
 
 def default_members(n: int, positions: int) -> int:
-    """Return how many networks are averaged: several where one costs little and validation rows are few."""
-    return int(np.clip(1_000_000 // max(1, positions), 1, 3)) if n >= 200 else 1
+    """Return how many networks are averaged: three where one costs little and validation rows are few."""
+    return 3 if 200 <= n <= 6000 and positions <= 1_500_000 else 1
 
 
 def default_epochs(batches: int) -> int:

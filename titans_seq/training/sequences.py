@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from titans_seq.adapters.sequence_network import SequenceModel
 from titans_seq.training.examples import ExampleLoader, LabelledBatch
-from titans_seq.training.fit import _fit, _quiet_lightning
+from titans_seq.training.fit import fit_or_interrupt, quiet_lightning
 from titans_seq.training.objectives import Objective
 
 AVERAGING = 0.99
@@ -165,14 +165,14 @@ class SequenceFit(Callback):
         if epoch <= self.epoch or self.run.stopped_by != "max_epochs":
             return
         callbacks: list[Callback] = [self, TQDMProgressBar()] if self.progress else [self]
-        with _quiet_lightning():
+        with quiet_lightning():
             trainer = pl.Trainer(
                 max_epochs=epoch - self.epoch, accelerator=self.accelerator, devices=1,
                 precision=self.precision,  # type: ignore[arg-type]
                 callbacks=callbacks, logger=False, enable_checkpointing=False, enable_model_summary=False,
                 enable_progress_bar=self.progress, gradient_clip_val=1.0, num_sanity_val_steps=0,
             )  # fmt: skip
-            _fit(trainer, self.module, DataLoader(self.loader, batch_size=None))
+            fit_or_interrupt(trainer, self.module, DataLoader(self.loader, batch_size=None))
 
     def resume(self) -> None:
         """Let training go on that was paused because its time was up."""
