@@ -28,8 +28,8 @@ MAX_EPOCH_ROWS = 16_384
 MAX_VALIDATION_ROWS = 4096
 FEWEST_VALIDATION_ROWS = 12
 UNKNOWN_BASES = 0.05
-TRIAL_SHARE = 0.2
-"""Share of the epochs, and of the time, that each of two ways of training gets before the better one goes on."""
+TRIAL_SHARE = 0.25
+"""Share of the epochs, and of the time, after which it is asked whether strands are alike."""
 
 
 @dataclass(frozen=True)
@@ -112,14 +112,14 @@ class _Training:
         self.epochs = settings.default_epochs(batches) if estimator.max_epochs is None else estimator.max_epochs
 
     def fit(self, both_strands: bool | None) -> tuple[Member, bool, list[dict[str, float | None]]]:
-        """Train, perhaps both with one strand and with two, and choose."""
+        """Train, find out about strands if that is asked for, and choose."""
         from titans_seq.training.fit import seeded
 
         with seeded(self.seed):
             if both_strands is None and (not len(self.held) or not self.epochs):
                 both_strands = False
             if both_strands is None:
-                both_strands, training = self._better_strands()
+                both_strands, training = self._try_strands()
             else:
                 training = self._start(both_strands)
             training.train_until(self.epochs, self.plan.deadline)
@@ -127,18 +127,21 @@ class _Training:
         choice = self._choose(model, both_strands) if len(self.held) else Choice()
         return Member(model, choice), both_strands, training.run.history
 
-    def _better_strands(self) -> tuple[bool, SequenceFit]:
-        """Train both ways for a while, and return the one that validates better."""
-        trial = max(1, min(self.epochs, round(TRIAL_SHARE * self.epochs)))
-        trainings = {}
-        for both in (False, True):
-            now = time.monotonic()
-            left = None if self.plan.deadline is None else self.plan.deadline - now
-            trainings[both] = self._start(both)
-            trainings[both].train_until(trial, None if left is None else now + TRIAL_SHARE * left)
-        both = trainings[True].run.best_validation <= trainings[False].run.best_validation
-        trainings[both].resume()
-        return both, trainings[both]
+    def _try_strands(self) -> tuple[bool, SequenceFit]:
+        """Train on one strand for a while; go on with both if the other one is as good to read.
+
+        Where strands are alike, a network that has only seen one reads the other just as well, and the mean of both
+        is better than either; where they are not, the mean is worse.
+        """
+        trial = max(1, round(TRIAL_SHARE * self.epochs))
+        now, deadline = time.monotonic(), self.plan.deadline
+        training = self._start(False)
+        training.train_until(trial, None if deadline is None else now + TRIAL_SHARE * (deadline - now))
+        one, both = (self._choose(training.module.averaged, strands).score for strands in (False, True))
+        training.resume()
+        if both <= one:
+            training.begin_anew(replace(self.loading, both_strands=True), self._validation(True))
+        return both <= one, training
 
     def _start(self, both_strands: bool) -> SequenceFit:
         from titans_seq.training.examples import ExampleLoader
@@ -153,12 +156,16 @@ class _Training:
         loading = replace(self.loading, both_strands=both_strands)
         loader = ExampleLoader(self.plan.labelled, self.rows, loading, self.batch_seed)
         return SequenceFit(
-            module, loader, (lambda m: self._choose(m, both_strands).score) if len(self.held) else None,
+            module, loader, self._validation(both_strands),
             patience=self.estimator.early_stopping_patience, min_epochs=self.epochs // 3,
             accelerator="gpu" if self.device.type == "cuda" else "cpu",
             precision={"32": "32-true", "bf16": "bf16-mixed"}[self.estimator.precision],
             progress=self.estimator._show_progress(),
         )  # fmt: skip
+
+    def _validation(self, both_strands: bool) -> Callable[[SequenceModel], float] | None:
+        """Return what measures a model; None without validation rows."""
+        return (lambda model: self._choose(model, both_strands).score) if len(self.held) else None
 
     def _choose(self, model: SequenceModel, both_strands: bool) -> Choice:
         labelled, held = self.plan.labelled, self.held

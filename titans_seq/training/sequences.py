@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from titans_seq.adapters.sequence_network import SequenceModel
-from titans_seq.training.examples import ExampleLoader, LabelledBatch
+from titans_seq.training.examples import ExampleLoader, LabelledBatch, Loading
 from titans_seq.training.fit import fit_or_interrupt, quiet_lightning
 from titans_seq.training.objectives import Objective
 
@@ -178,6 +178,12 @@ class SequenceFit(Callback):
         """Let training go on that was paused because its time was up."""
         if self.run.stopped_by == "max_minutes":
             self.run.stopped_by = "max_epochs"
+
+    def begin_anew(self, loading: Loading, validate: Callable[[SequenceModel], float] | None) -> None:
+        """Go on with batches of another kind, measured another way: no earlier epoch is kept."""
+        self.loader.loading, self.validate = loading, validate
+        self.run.best_validation, self.run.best_epoch = float("inf"), self.epoch
+        self.best_weights = {}
 
     def finish(self) -> SequenceModel:
         """Return the averaged model of the best epoch, on the CPU."""
