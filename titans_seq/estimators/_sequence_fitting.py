@@ -31,6 +31,9 @@ UNKNOWN_BASES = 0.05
 TRIAL_SHARE = 0.25
 """Share of the epochs, and of the time, after which it is asked whether strands are alike."""
 
+STRANDS_SLACK = 1.05
+"""How much worse than one strand both may be, to go on with both: training on both is worth a little."""
+
 
 @dataclass(frozen=True)
 class FittedSequences:
@@ -139,9 +142,10 @@ class _Training:
         training.train_until(trial, None if deadline is None else now + TRIAL_SHARE * (deadline - now))
         one, both = (self._choose(training.module.averaged, strands).score for strands in (False, True))
         training.resume()
-        if both <= one:
+        alike = both <= STRANDS_SLACK * one
+        if alike:
             training.begin_anew(replace(self.loading, both_strands=True), self._validation(True))
-        return both <= one, training
+        return alike, training
 
     def _start(self, both_strands: bool) -> SequenceFit:
         from titans_seq.training.examples import ExampleLoader

@@ -28,8 +28,8 @@ class DNAClassifier(Classifying, DNAEstimator):
     reverse_complement : {"auto", True, False}, default "auto"
         True: sequences are read from either strand in training, and from both when they are predicted, so that a
         sequence and its reverse complement get the same answer. False: from the strand they are given in. "auto":
-        False for the first quarter of the epochs, then True if validation rows are told apart no worse by the mean of
-        both strands.
+        False for the first quarter of the epochs, then True if the validation score of the mean of both strands is at
+        most 5 % worse.
     class_weight : {"balanced"}, dict or None, default None
         What the rows of a class count, as in scikit-learn. Probabilities are those of the weighted rows.
     variant : {"mag", "mal", "mac", "lmm", "swa", "attention"}, default "mag"
