@@ -62,9 +62,10 @@ def fit(estimator: SequenceEstimator, plan: Plan, seed: int) -> FittedSequences:
     both_strands = estimator._both_strands()
     members: list[Member] = []
     history = []
+    began = time.monotonic()
     for i, own_seed in enumerate(np.random.SeedSequence(seed).spawn(wanted)):
         now = time.monotonic()
-        if members and plan.deadline is not None and now > plan.deadline:
+        if members and plan.deadline is not None and now + 0.1 * (now - began) > plan.deadline:
             break
         end = None if plan.deadline is None else now + (plan.deadline - now) / (wanted - i)
         numbers = own_seed.generate_state(3)
@@ -108,6 +109,7 @@ class _Training:
         self.estimator, self.plan, self.rows, self.held = estimator, plan, rows, held
         self.seed, self.batch_seed = seed, batch_seed
         self.device = estimator._device()
+        self.choices: dict[float, Choice] = {}
         size = min(estimator.batch_size, max(16, len(rows) // 4))
         self.loading = Loading(size, MAX_POSITIONS, MAX_EPOCH_ROWS, unknown_bases=UNKNOWN_BASES)
         batches = -(-min(len(rows), MAX_EPOCH_ROWS) // size)
@@ -127,7 +129,10 @@ class _Training:
                 training = self._start(both_strands)
             training.train_until(self.epochs, self.plan.deadline)
             model = training.finish()
-        choice = self._choose(model, both_strands) if len(self.held) else Choice()
+        choice = Choice()
+        if len(self.held):
+            known = self.choices.get(training.run.best_validation)
+            choice = self._choose(model, both_strands) if known is None else known
         return Member(model, choice), both_strands, training.run.history
 
     def _try_strands(self) -> tuple[bool, SequenceFit]:
@@ -169,7 +174,13 @@ class _Training:
 
     def _validation(self, both_strands: bool) -> Callable[[SequenceModel], float] | None:
         """Return what measures a model; None without validation rows."""
-        return (lambda model: self._choose(model, both_strands).score) if len(self.held) else None
+        self.choices.clear()
+
+        def measure(model: SequenceModel) -> float:
+            choice = self._choose(model, both_strands)
+            return self.choices.setdefault(choice.score, choice).score
+
+        return measure if len(self.held) else None
 
     def _choose(self, model: SequenceModel, both_strands: bool) -> Choice:
         labelled, held = self.plan.labelled, self.held

@@ -157,7 +157,8 @@ class SequenceFit(Callback):
         self.best_weights: dict[str, Tensor] = {}
         self.deadline: float | None = None
         self.epoch, self.validation_seconds = 0, 0.0
-        self.began = time.monotonic()
+        self.began = self.batch_began = time.monotonic()
+        self.batch_seconds = 0.0
 
     def train_until(self, epoch: int, deadline: float | None) -> None:
         """Train up to the end of an epoch, counted from the first, or to a time of `time.monotonic`."""
@@ -184,6 +185,7 @@ class SequenceFit(Callback):
         self.loader.loading, self.validate = loading, validate
         self.run.best_validation, self.run.best_epoch = float("inf"), self.epoch
         self.best_weights = {}
+        self.validation_seconds *= 2 if loading.both_strands else 1
 
     def finish(self) -> SequenceModel:
         """Return the averaged model of the best epoch, on the CPU."""
@@ -197,9 +199,16 @@ class SequenceFit(Callback):
         if not self.run.history:
             self._record(None)
 
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Look at the clock."""
+        self.batch_began = time.monotonic()
+
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Stop when the time is up."""
-        if self.deadline is not None and time.monotonic() + self.validation_seconds > self.deadline:
+        """Stop when the time is up but for another batch, the validation of the epoch, and that of what is kept."""
+        now = time.monotonic()
+        self.batch_seconds, self.batch_began = max(self.batch_seconds, now - self.batch_began), now
+        reserve = self.batch_seconds + 2 * self.validation_seconds
+        if self.deadline is not None and now + reserve > self.deadline:
             self._stop(trainer, "max_minutes")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
