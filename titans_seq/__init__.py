@@ -1,4 +1,4 @@
-"""Titans for sequences: forecasting with a memory that goes on learning while it reads.
+"""Titans for sequences: forecasting and genomics with a memory that goes on learning while it reads.
 
 Attributes are loaded on first use, so that importing the package costs nothing.
 """
@@ -12,11 +12,26 @@ from titans_seq._version import __version__
 
 if TYPE_CHECKING:
     from titans_seq.data import RollingOrigin
-    from titans_seq.estimators import TitansForecaster
+    from titans_seq.estimators import DNAClassifier, DNARegressor, TitansClassifier, TitansForecaster, TitansRegressor
 
-__all__ = ["RollingOrigin", "TitansForecaster", "__version__"]
+__all__ = [
+    "DNAClassifier",
+    "DNARegressor",
+    "RollingOrigin",
+    "TitansClassifier",
+    "TitansForecaster",
+    "TitansRegressor",
+    "__version__",
+]
 
-_LAZY = {"RollingOrigin": "titans_seq.data", "TitansForecaster": "titans_seq.estimators"}
+_LAZY = {
+    "DNAClassifier": "titans_seq.estimators",
+    "DNARegressor": "titans_seq.estimators",
+    "RollingOrigin": "titans_seq.data",
+    "TitansClassifier": "titans_seq.estimators",
+    "TitansForecaster": "titans_seq.estimators",
+    "TitansRegressor": "titans_seq.estimators",
+}
 
 
 def __getattr__(name: str) -> object:

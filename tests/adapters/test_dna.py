@@ -27,7 +27,7 @@ def tokens(d_model: int = 8, **options: int) -> BaseTokens:
 
 
 def test_a_base_is_its_mixture_a_soft_mask_and_whether_it_is_unknown():
-    features = tokens().features[all_of(["AnRg", "A"]).codes.long()]
+    features = tokens().features(all_of(["AnRg", "A"]))
     assert features.shape == (2, 4, N_FEATURES)
     expected = [[1, 0, 0, 0, 0, 0], [0.25, 0.25, 0.25, 0.25, 1, 1], [0.5, 0, 0.5, 0, 0, 0], [0, 0, 1, 0, 1, 0]]
     assert features[0].tolist() == expected

@@ -93,6 +93,41 @@ def length_batches(
         yield batches[i]
 
 
+@dataclass(frozen=True)
+class DNAExamples:
+    """Sequences that a network classifies.
+
+    Parameters
+    ----------
+    sequences : Sequences
+    """
+
+    sequences: Sequences
+
+    @property
+    def lengths(self) -> Int64Array:
+        """Bases of each, shape (n,)."""
+        return self.sequences.lengths
+
+    def batch(self, rows: Int64Array) -> BaseBatch:
+        """Return some of them beside each other."""
+        return pad_batch(self.sequences, rows)
+
+
+class BaseFeatures(nn.Module):
+    """Looks up the features of bases; padding has none."""
+
+    table: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("table", _feature_table(), persistent=False)
+
+    def forward(self, batch: BaseBatch) -> Tensor:
+        """Return features (batch, length, N_FEATURES)."""
+        return self.table[batch.codes.long()]
+
+
 class BaseTokens(nn.Module):
     """Bases to vectors: a convolution over their features, perhaps with a stride, and a GELU.
 
@@ -114,8 +149,6 @@ class BaseTokens(nn.Module):
         An even width, a stride below 1 or above the width.
     """
 
-    features: Tensor
-
     def __init__(self, d_model: int, *, width: int = 9, stride: int = 1) -> None:
         super().__init__()
         if width < 1 or width % 2 == 0:
@@ -124,11 +157,11 @@ class BaseTokens(nn.Module):
             raise ValueError(f"stride must be from 1 to the width of {width}, got {stride}")
         self.stride = stride
         self.stem = nn.Conv1d(N_FEATURES, d_model, width, stride=stride)
-        self.register_buffer("features", _feature_table(), persistent=False)
+        self.features = BaseFeatures()
 
     def forward(self, batch: BaseBatch) -> tuple[Tensor, Tensor]:
         """Return tokens (batch, ceil(length / stride), d_model), zero in the padding, and how many each row has."""
-        x = self.features[batch.codes.long()]
+        x = self.features(batch)
         lengths = -(-batch.lengths // self.stride)
         if x.shape[1] == 0:
             return x.new_zeros(len(x), 0, self.stem.out_channels), lengths

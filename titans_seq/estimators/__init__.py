@@ -1,6 +1,47 @@
-"""The public face: estimators that fit, predict and update."""
+"""The public face: estimators that fit, predict and update.
 
-from titans_seq.estimators.backtest import BacktestResult
-from titans_seq.estimators.forecaster import TitansForecaster
+Attributes are loaded on first use: a forecaster needs nothing of what reads DNA, nor the other way round.
+"""
 
-__all__ = ["BacktestResult", "TitansForecaster"]
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from titans_seq.estimators.backtest import BacktestResult
+    from titans_seq.estimators.classifier import TitansClassifier
+    from titans_seq.estimators.dna_classifier import DNAClassifier
+    from titans_seq.estimators.dna_regressor import DNARegressor
+    from titans_seq.estimators.forecaster import TitansForecaster
+    from titans_seq.estimators.regressor import TitansRegressor
+
+__all__ = [
+    "BacktestResult",
+    "DNAClassifier",
+    "DNARegressor",
+    "TitansClassifier",
+    "TitansForecaster",
+    "TitansRegressor",
+]
+
+_LAZY = {
+    "BacktestResult": "titans_seq.estimators.backtest",
+    "DNAClassifier": "titans_seq.estimators.dna_classifier",
+    "DNARegressor": "titans_seq.estimators.dna_regressor",
+    "TitansClassifier": "titans_seq.estimators.classifier",
+    "TitansForecaster": "titans_seq.estimators.forecaster",
+    "TitansRegressor": "titans_seq.estimators.regressor",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

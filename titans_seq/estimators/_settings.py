@@ -80,28 +80,28 @@ def check_arguments(forecaster: TitansForecaster) -> None:
             check_integer(name, getattr(forecaster, name), 1)
     check_integer("max_epochs", forecaster.max_epochs, 0)
     check_integer("n_persistent", forecaster.n_persistent, 0)
-    _check_choice("variant", forecaster.variant, VARIANTS)
-    _check_choice("intervals", forecaster.intervals, INTERVALS)
-    _check_choice("rule", forecaster.rule, ("bounded", "titans"))
-    _check_choice("on_gap", forecaster.on_gap, ("raise", "mask"))
-    _check_choice("precision", forecaster.precision, ("32", "bf16"))
-    _check_device(forecaster.device)
-    _check_seed(forecaster.random_state)
+    check_choice("variant", forecaster.variant, VARIANTS)
+    check_choice("intervals", forecaster.intervals, INTERVALS)
+    check_choice("rule", forecaster.rule, ("bounded", "titans"))
+    check_choice("on_gap", forecaster.on_gap, ("raise", "mask"))
+    check_choice("precision", forecaster.precision, ("32", "bf16"))
+    check_device(forecaster.device)
+    check_seed(forecaster.random_state)
     if not isinstance(forecaster.carry_state, (bool, np.bool_)):
         raise TypeError(f"carry_state must be True or False, found {forecaster.carry_state!r}")
-    _check_choice("training_mode", forecaster.training_mode, TRAINING_MODES)
+    check_choice("training_mode", forecaster.training_mode, TRAINING_MODES)
     if forecaster.training_mode == "contiguous" and not forecaster.carry_state:
         raise ValueError("training_mode='contiguous' trains a state that is carried; it needs carry_state=True")
-    _check_choice("online_linear", forecaster.online_linear, ("auto", True, False))
+    check_choice("online_linear", forecaster.online_linear, ("auto", True, False))
     if forecaster.online_linear is True and not forecaster.carry_state:
         raise ValueError("online_linear=True goes on learning from what is read; it needs carry_state=True")
     if forecaster.intervals == "adaptive" and not forecaster.carry_state:
         raise ValueError("intervals='adaptive' follows the errors in what is read; it needs carry_state=True")
-    _check_real("dropout", forecaster.dropout, -1e-9, 1.0)
-    _check_real("learning_rate", forecaster.learning_rate, 0.0, np.inf)
-    _check_real("validation_fraction", forecaster.validation_fraction, 0.0, 1.0)
+    check_real("dropout", forecaster.dropout, -1e-9, 1.0)
+    check_real("learning_rate", forecaster.learning_rate, 0.0, np.inf)
+    check_real("validation_fraction", forecaster.validation_fraction, 0.0, 1.0)
     if forecaster.max_minutes is not None:
-        _check_real("max_minutes", forecaster.max_minutes, 0.0, np.inf)
+        check_real("max_minutes", forecaster.max_minutes, 0.0, np.inf)
     check_levels("quantile_levels", forecaster.quantile_levels)
     if forecaster.roles is not None:
         check_roles(forecaster.roles)
@@ -195,14 +195,14 @@ def check_integer(name: str, value: Any, least: int) -> None:
         raise ValueError(f"{name} must be at least {least}, found {value}")
 
 
-def _check_real(name: str, value: Any, above: float, below: float) -> None:
+def check_real(name: str, value: Any, above: float, below: float) -> None:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, found {value!r}")
     if not above < float(value) < below:
         raise ValueError(f"{name} must lie between {above} and {below}, found {value}")
 
 
-def _check_device(device: Any) -> None:
+def check_device(device: Any) -> None:
     import torch
 
     try:
@@ -213,13 +213,13 @@ def _check_device(device: Any) -> None:
         raise ValueError(f"device is {device!r}, but torch sees no GPU here; use 'auto' or 'cpu'")
 
 
-def _check_seed(seed: Any) -> None:
+def check_seed(seed: Any) -> None:
     if seed is None or isinstance(seed, np.random.RandomState):
         return
     if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= int(seed) < 2**32:
         raise ValueError(f"random_state must be an integer from 0 to 2**32 - 1, a RandomState or None, found {seed!r}")
 
 
-def _check_choice(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
+def check_choice(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, found {value!r}")

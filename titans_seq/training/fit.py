@@ -123,19 +123,19 @@ def train(
     callbacks: list[Callback] = [selection]
     if progress:
         callbacks.append(TQDMProgressBar())
-    with _quiet_lightning():
+    with quiet_lightning():
         trainer = pl.Trainer(
             max_epochs=max_epochs, accelerator=accelerator, devices=1, precision=precision,  # type: ignore[arg-type]
             callbacks=callbacks, logger=False, enable_checkpointing=False, enable_model_summary=False,
             enable_progress_bar=progress, gradient_clip_val=1.0, num_sanity_val_steps=0,
         )  # fmt: skip
-        _fit(trainer, module, DataLoader(sampler, batch_size=None))
+        fit_or_interrupt(trainer, module, DataLoader(sampler, batch_size=None))
     module.model.load_state_dict(selection.best_weights)
     module.model.eval()
     return selection.result
 
 
-def _fit(trainer: pl.Trainer, module: SeriesTraining, batches: DataLoader[Any]) -> None:
+def fit_or_interrupt(trainer: pl.Trainer, module: pl.LightningModule, batches: DataLoader[Any]) -> None:
     """Train; an interrupted training ends as an interrupt, where Lightning would exit quietly."""
     try:
         trainer.fit(module, batches)
@@ -146,7 +146,7 @@ def _fit(trainer: pl.Trainer, module: SeriesTraining, batches: DataLoader[Any]) 
 
 
 @contextlib.contextmanager
-def _quiet_lightning() -> Iterator[None]:
+def quiet_lightning() -> Iterator[None]:
     """Silence banners and advice that the caller of an estimator can't act on."""
     names = ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")
     loggers = [logging.getLogger(name) for name in names]

@@ -1,0 +1,114 @@
+"""What classifiers and regressors of DNA share: their arguments, what they read, and how errors name it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from torch import Tensor, nn
+
+from titans_seq.adapters.dna import N_FEATURES, BaseFeatures, DNAExamples
+from titans_seq.data import read_sequences
+from titans_seq.estimators._sequence_base import SequenceEstimator
+from titans_seq.estimators._settings import check_choice
+
+if TYPE_CHECKING:
+    from titans_seq.data import Sequences
+
+
+class DNAEstimator(SequenceEstimator):
+    """Reads DNA, from one strand or from both."""
+
+    n_features = N_FEATURES
+
+    def __init__(
+        self,
+        *,
+        reverse_complement: bool | Literal["auto"] = "auto",
+        variant: str = "mag",
+        stride: int | None = None,
+        channels: int = 64,
+        d_model: int = 32,
+        n_layers: int = 1,
+        n_heads: int = 2,
+        memory_depth: int = 2,
+        memory_expansion: int = 2,
+        chunk_size: int = 16,
+        window_size: int = 16,
+        n_persistent: int = 4,
+        dropout: float = 0.3,
+        rule: str = "bounded",
+        n_members: int | None = None,
+        max_epochs: int | None = None,
+        max_minutes: float | None = None,
+        learning_rate: float = 2e-3,
+        weight_decay: float = 0.02,
+        batch_size: int = 64,
+        validation_fraction: float = 0.15,
+        early_stopping_patience: int = 6,
+        sequence_col: str | None = None,
+        id_col: str | None = None,
+        soft_mask: Literal["keep", "fold", "mask"] = "fold",
+        device: str = "auto",
+        precision: str = "32",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 1,
+    ) -> None:
+        self.reverse_complement = reverse_complement
+        self.variant = variant
+        self.stride = stride
+        self.channels = channels
+        self.d_model = d_model
+        self.n_layers = n_layers
+        self.n_heads = n_heads
+        self.memory_depth = memory_depth
+        self.memory_expansion = memory_expansion
+        self.chunk_size = chunk_size
+        self.window_size = window_size
+        self.n_persistent = n_persistent
+        self.dropout = dropout
+        self.rule = rule
+        self.n_members = n_members
+        self.max_epochs = max_epochs
+        self.max_minutes = max_minutes
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.validation_fraction = validation_fraction
+        self.early_stopping_patience = early_stopping_patience
+        self.sequence_col = sequence_col
+        self.id_col = id_col
+        self.soft_mask = soft_mask
+        self.device = device
+        self.precision = precision
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _read(self, X: Any) -> Sequences:
+        return read_sequences(X, sequence_col=self.sequence_col, id_col=self.id_col, soft_mask=self.soft_mask)
+
+    def _examples(self, X: Any) -> DNAExamples:
+        return DNAExamples(self._read(X))
+
+    def _check_arguments(self) -> None:
+        super()._check_arguments()
+        check_choice("soft_mask", self.soft_mask, ("keep", "fold", "mask"))
+        if not isinstance(self.reverse_complement, (bool, np.bool_)) and self.reverse_complement != "auto":
+            raise ValueError(f"reverse_complement must be True, False or 'auto', found {self.reverse_complement!r}")
+
+    def _both_strands(self) -> bool | None:
+        return None if isinstance(self.reverse_complement, str) else bool(self.reverse_complement)
+
+    def _empty_encoder(self, tensors: dict[str, Tensor]) -> nn.Module:
+        return BaseFeatures()
+
+    def _own_description(self) -> dict[str, Any]:
+        return {}
+
+    def _restore_own(self, description: dict[str, Any]) -> None:
+        pass
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string, tags.input_tags.two_d_array = True, False
+        return tags

@@ -1,0 +1,122 @@
+"""What validation rows choose: the share of each head, the temperature, and how good it all is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from titans_seq.training.objectives import Objective
+
+FloatArray = NDArray[np.float64]
+
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Shares of the head that keeps places."""
+_LOG_TEMPERATURES = np.arange(-1.0, 2.01, 0.1)
+_PRIOR = 1.0
+"""How much doubt there is in a temperature: a squared logarithm counts as this many rows' losses."""
+RANK_WEIGHT = 2.0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How the outputs of one network become its answer.
+
+    Attributes
+    ----------
+    placed_share : float
+        Share of the head that keeps places; the rest is that of the pooled one.
+    temperature : float
+        Logits are divided by it (Guo et al. 2017, section 4.2); 1 for numbers.
+    score : float
+        Smaller is better; see `badness`. NaN if nothing was measured.
+    """
+
+    placed_share: float = 0.5
+    temperature: float = 1.0
+    score: float = float("nan")
+
+    def combine(self, outputs: FloatArray) -> FloatArray:
+        """Return the answer (n, n_outputs) to outputs (n, heads, n_outputs)."""
+        return mixed(outputs, self.placed_share) / self.temperature
+
+
+def mixed(outputs: FloatArray, placed_share: float) -> FloatArray:
+    """Return the weighted mean of the heads."""
+    if outputs.shape[1] == 1:
+        return outputs[:, 0]
+    return (1 - placed_share) * outputs[:, 0] + placed_share * outputs[:, 1]
+
+
+def choose(outputs: FloatArray, targets: NDArray[Any], weight: FloatArray, objective: Objective) -> Choice:
+    """Return the best share and temperature for outputs (n, heads, n_outputs) of validation rows."""
+    shares = SHARES if outputs.shape[1] > 1 else (0.0,)
+    found = [_judge(mixed(outputs, share), share, targets, weight, objective) for share in shares]
+    return min(found, key=lambda choice: choice.score)
+
+
+def _judge(
+    answers: FloatArray, share: float, targets: NDArray[Any], weight: FloatArray, objective: Objective
+) -> Choice:
+    if objective.kind == "values":
+        return Choice(share, 1.0, _value_badness(answers, targets, weight))
+    losses = np.array([_log_loss(answers / np.exp(t), targets, weight, objective) for t in _LOG_TEMPERATURES])
+    best = int(np.argmin(losses * len(answers) + _PRIOR * _LOG_TEMPERATURES**2))
+    relative = losses[best] / max(_prior_loss(targets, weight, objective), 1e-9)
+    rank = 1 - _ranking(answers, targets, weight, objective)
+    return Choice(share, float(np.exp(_LOG_TEMPERATURES[best])), float(relative + RANK_WEIGHT * rank))
+
+
+def _log_loss(logits: FloatArray, targets: NDArray[Any], weight: FloatArray, objective: Objective) -> float:
+    if objective.kind == "labels":
+        losses = (np.logaddexp(0, logits) - logits * targets).mean(1)
+    else:
+        losses = np.logaddexp.reduce(logits, 1) - logits[np.arange(len(logits)), targets]
+    return float(np.average(losses, weights=weight))
+
+
+def _prior_loss(targets: NDArray[Any], weight: FloatArray, objective: Objective) -> float:
+    """Log loss of the shares of the classes."""
+    members = _memberships(targets, objective)
+    shares = np.average(members, axis=0, weights=weight).clip(1e-9, 1 - 1e-9)
+    if objective.kind == "labels":
+        return float(-(shares * np.log(shares) + (1 - shares) * np.log(1 - shares)).mean())
+    return float(-(shares * np.log(shares)).sum())
+
+
+def _memberships(targets: NDArray[Any], objective: Objective) -> NDArray[Any]:
+    return targets if objective.kind == "labels" else targets[:, None] == np.arange(objective.n_outputs)
+
+
+def _ranking(answers: FloatArray, targets: NDArray[Any], weight: FloatArray, objective: Objective) -> float:
+    """Mean area under the ROC curve of one class against the others, of those that can be told; 0.5 if none."""
+    if objective.kind == "classes":
+        answers = answers - np.stack(
+            [np.logaddexp.reduce(np.delete(answers, k, 1), 1) for k in range(answers.shape[1])], 1
+        )
+    members = _memberships(targets, objective).astype(bool)
+    areas = [_area(answers[:, k], members[:, k], weight) for k in range(answers.shape[1])]
+    told = [area for area in areas if area is not None]
+    return float(np.mean(told)) if told else 0.5
+
+
+def _area(answers: FloatArray, member: NDArray[np.bool_], weight: FloatArray) -> float | None:
+    from sklearn.metrics import roc_auc_score
+
+    counted = weight > 0
+    if len(np.unique(member[counted])) < 2:
+        return None
+    return float(roc_auc_score(member[counted], answers[counted], sample_weight=weight[counted]))
+
+
+def _value_badness(answers: FloatArray, targets: NDArray[Any], weight: FloatArray) -> float:
+    """Squared error over variance, and how much Pearson's r lacks to 1."""
+    total = weight.sum()
+    centred = [x - np.average(x, axis=0, weights=weight) for x in (answers, targets.astype(np.float64))]
+    (_, ours), (_, theirs) = ((x, (weight[:, None] * x * x).sum(0) / total) for x in centred)
+    error = (weight[:, None] * (answers - targets) ** 2).sum(0) / total
+    covariance = (weight[:, None] * centred[0] * centred[1]).sum(0) / total
+    r = covariance / np.sqrt(np.maximum(ours * theirs, 1e-18))
+    return float((error / np.maximum(theirs, 1e-9) + RANK_WEIGHT * (1 - r) / 2).mean())

@@ -1,0 +1,221 @@
+"""What the `fit` of a sequence estimator does, step by step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from titans_seq.adapters.sequence_network import NetworkShape, SequenceModel, SequenceNetwork
+from titans_seq.data._calendar import Int64Array
+from titans_seq.estimators import _sequence_settings as settings
+from titans_seq.estimators._sequence_choosing import Choice, choose
+from titans_seq.estimators._sequence_predicting import MAX_POSITIONS, Member, outputs
+from titans_seq.estimators._sequence_targets import normalised
+from titans_seq.training.objectives import Objective
+
+if TYPE_CHECKING:
+    from titans_seq.estimators._sequence_base import SequenceEstimator
+    from titans_seq.training.examples import Labelled
+    from titans_seq.training.sequences import SequenceFit
+
+MAX_EPOCH_ROWS = 16_384
+MAX_VALIDATION_ROWS = 4096
+FEWEST_VALIDATION_ROWS = 12
+UNKNOWN_BASES = 0.05
+TRIAL_SHARE = 0.25
+"""Share of the epochs, and of the time, after which it is asked whether strands are alike."""
+
+STRANDS_SLACK = 1.05
+"""How much worse than one strand both may be, to go on with both: training on both is worth a little."""
+
+
+@dataclass(frozen=True)
+class FittedSequences:
+    """What fitting hands to the estimator."""
+
+    members: list[Member]
+    both_strands: bool
+    history: list[list[dict[str, float | None]]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is the same for every member."""
+
+    labelled: Labelled
+    objective: Objective
+    shape: NetworkShape
+    encoder: Callable[[], torch.nn.Module]
+    deadline: float | None
+
+
+def fit(estimator: SequenceEstimator, plan: Plan, seed: int) -> FittedSequences:
+    """Train the members one after the other, each with validation rows of its own."""
+    n = len(plan.labelled.targets)
+    wanted = estimator.n_members or settings.default_members(n, int(plan.labelled.examples.lengths.sum()))
+    both_strands = estimator._both_strands()
+    members: list[Member] = []
+    history = []
+    began = time.monotonic()
+    for i, own_seed in enumerate(np.random.SeedSequence(seed).spawn(wanted)):
+        now = time.monotonic()
+        if members and plan.deadline is not None and now + 0.1 * (now - began) > plan.deadline:
+            break
+        end = None if plan.deadline is None else now + (plan.deadline - now) / (wanted - i)
+        numbers = own_seed.generate_state(3)
+        rows, held = split(plan.labelled, plan.objective, estimator.validation_fraction, int(numbers[0]))
+        member = _Training(estimator, replace(plan, deadline=end), rows, held, int(numbers[1]), int(numbers[2]))
+        found, both_strands, run = member.fit(both_strands)
+        members.append(found)
+        history.append(run)
+    assert both_strands is not None
+    return FittedSequences(members, both_strands, history)
+
+
+def split(labelled: Labelled, objective: Objective, fraction: float, seed: int) -> tuple[Int64Array, Int64Array]:
+    """Return rows to train on and rows to validate on; of classes, the same share of each.
+
+    Rows of weight 0 are in neither. There are no validation rows where they would be too few to choose by.
+    """
+    random = np.random.default_rng(seed)
+    rows = random.permutation(np.flatnonzero(labelled.weight > 0))
+    fraction = min(fraction, MAX_VALIDATION_ROWS / len(rows))
+    if fraction * len(rows) < FEWEST_VALIDATION_ROWS:
+        return np.sort(rows), np.zeros(0, dtype=np.int64)
+    held = np.zeros(len(rows), dtype=bool)
+    if objective.kind == "classes":
+        for k in range(objective.n_outputs):
+            places = np.flatnonzero(labelled.targets[rows] == k)
+            held[places[: int(fraction * len(places) + random.random())][: len(places) - 1]] = True
+    else:
+        held[: round(fraction * len(rows))] = True
+    return np.sort(rows[~held]), np.sort(rows[held])
+
+
+class _Training:
+    """Training of one member."""
+
+    def __init__(
+        self, estimator: SequenceEstimator, plan: Plan, rows: Int64Array, held: Int64Array, seed: int, batch_seed: int
+    ) -> None:
+        from titans_seq.training.examples import Loading
+
+        self.estimator, self.plan, self.rows, self.held = estimator, plan, rows, held
+        self.seed, self.batch_seed = seed, batch_seed
+        self.device = estimator._device()
+        self.choices: dict[float, Choice] = {}
+        size = min(estimator.batch_size, max(16, len(rows) // 4))
+        self.loading = Loading(size, MAX_POSITIONS, MAX_EPOCH_ROWS, unknown_bases=UNKNOWN_BASES)
+        batches = -(-min(len(rows), MAX_EPOCH_ROWS) // size)
+        self.batches = batches
+        self.epochs = settings.default_epochs(batches) if estimator.max_epochs is None else estimator.max_epochs
+
+    def fit(self, both_strands: bool | None) -> tuple[Member, bool, list[dict[str, float | None]]]:
+        """Train, find out about strands if that is asked for, and choose."""
+        from titans_seq.training.fit import seeded
+
+        with seeded(self.seed):
+            if both_strands is None and (not len(self.held) or not self.epochs):
+                both_strands = False
+            if both_strands is None:
+                both_strands, training = self._try_strands()
+            else:
+                training = self._start(both_strands)
+            training.train_until(self.epochs, self.plan.deadline)
+            model = training.finish()
+        choice = Choice()
+        if len(self.held):
+            known = self.choices.get(training.run.best_validation)
+            choice = self._choose(model, both_strands) if known is None else known
+        return Member(model, choice), both_strands, training.run.history
+
+    def _try_strands(self) -> tuple[bool, SequenceFit]:
+        """Train on one strand for a while; go on with both if the other one is as good to read.
+
+        Where strands are alike, a network that has only seen one reads the other just as well, and the mean of both
+        is better than either; where they are not, the mean is worse.
+        """
+        trial = max(1, round(TRIAL_SHARE * self.epochs))
+        now, deadline = time.monotonic(), self.plan.deadline
+        training = self._start(False)
+        training.train_until(trial, None if deadline is None else now + TRIAL_SHARE * (deadline - now))
+        one, both = (self._choose(training.module.averaged, strands).score for strands in (False, True))
+        training.resume()
+        alike = both <= STRANDS_SLACK * one
+        if alike:
+            training.begin_anew(replace(self.loading, both_strands=True), self._validation(True))
+        return alike, training
+
+    def _start(self, both_strands: bool) -> SequenceFit:
+        from titans_seq.training.examples import ExampleLoader
+        from titans_seq.training.sequences import SequenceFit, SequenceTraining
+
+        torch.manual_seed(self.seed)
+        model = SequenceModel(self.plan.encoder(), SequenceNetwork(self.plan.shape))
+        module = SequenceTraining(
+            model, self.plan.objective, learning_rate=self.estimator.learning_rate,
+            weight_decay=self.estimator.weight_decay, total_steps=self.epochs * self.batches,
+        )  # fmt: skip
+        loading = replace(self.loading, both_strands=both_strands)
+        loader = ExampleLoader(self.plan.labelled, self.rows, loading, self.batch_seed)
+        return SequenceFit(
+            module, loader, self._validation(both_strands),
+            patience=self.estimator.early_stopping_patience, min_epochs=self.epochs // 3,
+            accelerator="gpu" if self.device.type == "cuda" else "cpu",
+            precision={"32": "32-true", "bf16": "bf16-mixed"}[self.estimator.precision],
+            progress=self.estimator._show_progress(),
+        )  # fmt: skip
+
+    def _validation(self, both_strands: bool) -> Callable[[SequenceModel], float] | None:
+        """Return what measures a model; None without validation rows."""
+        self.choices.clear()
+
+        def measure(model: SequenceModel) -> float:
+            choice = self._choose(model, both_strands)
+            return self.choices.setdefault(choice.score, choice).score
+
+        return measure if len(self.held) else None
+
+    def _choose(self, model: SequenceModel, both_strands: bool) -> Choice:
+        labelled, held = self.plan.labelled, self.held
+        said = outputs(model, labelled.examples, held, both_strands=both_strands, device=self.device)
+        return choose(said, labelled.targets[held], labelled.weight[held], self.plan.objective)
+
+
+def class_weights(class_weight: Any, y: NDArray[Any], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the weights of rows times those of their classes, 1 on average over those that count.
+
+    Parameters
+    ----------
+    class_weight : {"balanced"}, dict or None
+        Of class to weight; "balanced" for the inverse of how often a class occurs.
+    y : array (n,) or (n, n_labels)
+    weight : float array (n,)
+
+    Raises
+    ------
+    ValueError
+        For anything else, and for classes that do not occur.
+    """
+    from sklearn.utils.class_weight import compute_sample_weight
+
+    if class_weight is None:
+        return weight
+    if class_weight != "balanced" and not isinstance(class_weight, dict | list):
+        raise ValueError(f"class_weight must be 'balanced', a dict of class to weight or None, found {class_weight!r}")
+    if isinstance(class_weight, dict):
+        unknown = [label for label in class_weight if label not in set(np.unique(y).tolist())]
+        if unknown:
+            raise ValueError(f"class_weight names {unknown[0]!r}, which is not among the labels")
+    counted = weight > 0
+    both = weight.copy()
+    both[counted] *= compute_sample_weight(class_weight, y[counted])
+    if not both.any():
+        raise ValueError("class_weight is zero for every row that counts; something has to count")
+    return normalised(both)

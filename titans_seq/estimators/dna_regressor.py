@@ -1,0 +1,60 @@
+"""`DNARegressor`: numbers of DNA sequences."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Self
+
+from titans_seq.adapters.dna import N_FEATURES, BaseFeatures, DNAExamples
+from titans_seq.estimators._dna import DNAEstimator
+from titans_seq.estimators._sequence_answers import Measuring
+from titans_seq.estimators._sequence_targets import ValueTargets, read_numbers, row_weights
+
+
+class DNARegressor(Measuring, DNAEstimator):
+    """Measures DNA sequences with the network of `DNAClassifier`.
+
+    Targets are standardised, and what is minimised is the squared error. The validation score is the squared error
+    over the variance, plus what Pearson's r lacks to 1.
+
+    Parameters
+    ----------
+    reverse_complement, variant, stride, channels, dropout, n_members, max_epochs, max_minutes
+        As in `DNAClassifier`, and so are the others.
+
+    Attributes
+    ----------
+    both_strands_, placed_share_, validation_score_, history_, n_parameters_, fit_seconds_
+        As of `DNAClassifier`.
+
+    Examples
+    --------
+    >>> X = ["ACGTTATAAAGC", "GCGCGGCCATGC"] * 20
+    >>> DNARegressor(max_epochs=3, random_state=0).fit(X, [1.5, 0.2] * 20).predict(X[:1]).shape
+    (1,)
+    """
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit on sequences and their numbers.
+
+        Parameters
+        ----------
+        X : path, strings, records, frame or Sequences
+            What `titans_seq.data.read_sequences` takes.
+        y : array-like (n,) or (n, n_targets)
+            Numbers in the order of the sequences.
+        sample_weight : array-like (n,), optional
+            What each row counts; only ratios matter, and a row of weight 0 is left out.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For arguments or data that can't be used; the message names the argument, or the record or row.
+        """
+        began = time.monotonic()
+        self._check_arguments()
+        examples = DNAExamples(self._read(X))
+        n = len(examples.sequences)
+        numbers = read_numbers(y, n)
+        weight = row_weights(sample_weight, n)
+        return self._fit(examples, BaseFeatures, ValueTargets.of(numbers, weight), numbers, weight, N_FEATURES, began)

@@ -1,0 +1,127 @@
+"""Batches of labelled sequences for training: of about one length, from either strand, with bases left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+from titans_seq.adapters.dna import BaseBatch, length_batches
+from titans_seq.adapters.sequence_network import Examples, SequenceBatch
+from titans_seq.data._calendar import Int64Array
+from titans_seq.data.sequences.alphabet import LETTERS, UNKNOWN
+
+
+@dataclass(frozen=True)
+class LabelledBatch:
+    """A batch, what it is to be read as, and how much each row counts.
+
+    Attributes
+    ----------
+    batch : SequenceBatch
+    targets : Tensor, shape (batch,) or (batch, n_outputs)
+    weight : Tensor, shape (batch,)
+    """
+
+    batch: SequenceBatch
+    targets: Tensor
+    weight: Tensor
+
+    def to(self, device: torch.device | str) -> LabelledBatch:
+        """Move to a device."""
+        return LabelledBatch(self.batch.to(device), self.targets.to(device), self.weight.to(device))
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Examples with their targets and weights.
+
+    Attributes
+    ----------
+    examples : Examples
+    targets : array (n,) or (n, n_outputs)
+    weight : float array (n,)
+    """
+
+    examples: Examples
+    targets: NDArray[Any]
+    weight: NDArray[np.float64]
+
+    def batch(self, rows: Int64Array) -> LabelledBatch:
+        """Return some rows."""
+        targets, weight = torch.from_numpy(self.targets[rows]), torch.from_numpy(self.weight[rows])
+        return LabelledBatch(self.examples.batch(rows), targets, weight.float())
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How training rows become batches.
+
+    Attributes
+    ----------
+    batch_size : int
+        Rows of a batch at most.
+    max_positions : int
+        Positions of a batch at most, padding counted.
+    max_rows : int
+        Rows of an epoch at most; a new sample of them each time.
+    both_strands : bool
+        Whether half of the DNA sequences, drawn anew each time, are read from the opposite strand.
+    unknown_bases : float
+        Share of the bases of DNA that are read as N, drawn anew each time.
+    """
+
+    batch_size: int
+    max_positions: int
+    max_rows: int
+    both_strands: bool = False
+    unknown_bases: float = 0.0
+
+
+class ExampleLoader(IterableDataset[LabelledBatch]):
+    """Batches of an epoch; the next epoch draws others.
+
+    Parameters
+    ----------
+    labelled : Labelled
+    rows : int64 array (n_rows,)
+        Rows to train on.
+    loading : Loading
+    seed : int
+    """
+
+    def __init__(self, labelled: Labelled, rows: Int64Array, loading: Loading, seed: int) -> None:
+        self.labelled, self.rows, self.loading = labelled, rows, loading
+        self.random = np.random.default_rng(seed)
+
+    @property
+    def n_batches(self) -> int:
+        """Batches of an epoch, about."""
+        return -(-min(len(self.rows), self.loading.max_rows) // self.loading.batch_size)
+
+    def __iter__(self) -> Iterator[LabelledBatch]:
+        rows = self.rows
+        if len(rows) > self.loading.max_rows:
+            rows = self.random.choice(rows, self.loading.max_rows, replace=False)
+        lengths = self.labelled.examples.lengths[rows]
+        for chosen in length_batches(lengths, self.loading.batch_size, self.loading.max_positions, self.random):
+            yield self._varied(self.labelled.batch(rows[chosen]))
+
+    def _varied(self, labelled: LabelledBatch) -> LabelledBatch:
+        batch = labelled.batch
+        if not isinstance(batch, BaseBatch):
+            return labelled
+        if self.loading.both_strands:
+            turned = torch.from_numpy(self.random.random(len(batch.codes)) < 0.5)
+            batch = replace(batch, codes=torch.where(turned[:, None], batch.reverse_complement().codes, batch.codes))
+        if self.loading.unknown_bases:
+            drawn = self.random.random(batch.codes.shape, dtype=np.float32) < self.loading.unknown_bases
+            unknown = torch.from_numpy(drawn) & (batch.codes != len(LETTERS))
+            batch = replace(batch, codes=torch.where(unknown, UNKNOWN, batch.codes))
+        return replace(labelled, batch=batch)

@@ -1,0 +1,239 @@
+"""Training of a sequence model by Lightning: averaged weights, chosen by validation, stopped by it or by the clock."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback, TQDMProgressBar
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from titans_seq.adapters.sequence_network import SequenceModel
+from titans_seq.training.examples import ExampleLoader, LabelledBatch, Loading
+from titans_seq.training.fit import fit_or_interrupt, quiet_lightning
+from titans_seq.training.objectives import Objective
+
+AVERAGING = 0.99
+"""Share of the averaged weights that a step leaves; fewer at first, so that the start is soon forgotten."""
+_WARM_UP = 50
+
+
+class SequenceTraining(pl.LightningModule):
+    """Sum of the losses of every head, each of which is to answer alone.
+
+    Its optimizer and its averaged weights live as long as it does, so that training can go on after a pause.
+
+    Parameters
+    ----------
+    model : SequenceModel
+    objective : Objective
+    learning_rate, weight_decay : float
+        Of AdamW, after a warm-up of 50 steps; biases and norms do not decay.
+    total_steps : int
+        Steps along whose cosine the rate falls to a twentieth.
+    """
+
+    def __init__(
+        self,
+        model: SequenceModel,
+        objective: Objective,
+        *,
+        learning_rate: float,
+        weight_decay: float,
+        total_steps: int,
+    ) -> None:
+        super().__init__()
+        self.model, self.objective = model, objective
+        self.averaged = copy.deepcopy(model).eval().requires_grad_(False)
+        self.total_steps, self.steps = total_steps, 0
+        matrices = [p for p in model.parameters() if p.dim() > 1]
+        others = [p for p in model.parameters() if p.dim() <= 1]
+        groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+        self.optimizer = torch.optim.AdamW(groups, lr=learning_rate)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
+
+    def training_step(self, labelled: LabelledBatch, batch_idx: int) -> Tensor:
+        """Loss of one batch."""
+        outputs = self.model(labelled.batch)
+        targets = self.objective.as_targets(labelled.targets)
+        losses = torch.stack([self.objective.loss(head, targets) for head in outputs.unbind(1)]).sum(0)
+        loss = (losses * labelled.weight).sum() / (labelled.weight > 0).sum().clamp(min=1)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(losses))
+        return loss
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Move the averaged weights towards the new ones."""
+        self.steps += 1
+        keep = min(AVERAGING, (1 + self.steps) / (10 + self.steps))
+        average(self.averaged, self.model, keep)
+
+    def transfer_batch_to_device(
+        self, batch: LabelledBatch, device: torch.device, dataloader_idx: int
+    ) -> LabelledBatch:
+        """Move a batch."""
+        return batch.to(device)
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimizer of this module's life."""
+        return {"optimizer": self.optimizer, "lr_scheduler": {"scheduler": self.schedule, "interval": "step"}}
+
+    def _rate(self, step: int) -> float:
+        progress = torch.tensor(min(1.0, step / max(1, self.total_steps)) * torch.pi)
+        return min(1.0, (step + 1) / _WARM_UP) * (0.05 + 0.475 * (1 + float(torch.cos(progress))))
+
+
+def average(averaged: nn.Module, model: nn.Module, keep: float) -> None:
+    """Keep a share of the averaged parameters and statistics, and take the rest from the model."""
+    with torch.no_grad():
+        for ours, new in zip(averaged.state_dict().values(), model.state_dict().values(), strict=True):
+            if ours.is_floating_point():
+                ours.lerp_(new, 1 - keep)
+            else:
+                ours.copy_(new)
+
+
+@dataclass
+class TrainingRun:
+    """What training did so far.
+
+    Attributes
+    ----------
+    history : list of dict
+        Per epoch: ``epoch``, ``train_loss`` (None for epoch 0), ``validation_loss`` (None without validation rows),
+        ``seconds``.
+    best_validation : float
+        Smallest validation loss.
+    best_epoch : int
+    stopped_by : str
+        "max_epochs", "early_stopping" or "max_minutes".
+    """
+
+    history: list[dict[str, float | None]] = field(default_factory=list)
+    best_validation: float = float("inf")
+    best_epoch: int = 0
+    stopped_by: str = "max_epochs"
+
+
+class SequenceFit(Callback):
+    """A training that can be paused; `finish` leaves the best averaged weights in the model.
+
+    Parameters
+    ----------
+    module : SequenceTraining
+    loader : ExampleLoader
+    validate : callable or None
+        Returns the validation loss of a model; None: the weights of the last epoch are kept.
+    patience, min_epochs : int
+        Training stops once this many epochs were no better, but not before ``min_epochs``.
+    accelerator : {"cpu", "gpu"}
+    precision : str
+        As Lightning names it.
+    progress : bool
+        Whether to show a progress bar.
+    """
+
+    def __init__(
+        self,
+        module: SequenceTraining,
+        loader: ExampleLoader,
+        validate: Callable[[SequenceModel], float] | None,
+        *,
+        patience: int,
+        min_epochs: int,
+        accelerator: str,
+        precision: str,
+        progress: bool,
+    ) -> None:
+        self.module, self.loader, self.validate = module, loader, validate
+        self.patience, self.min_epochs = patience, min_epochs
+        self.accelerator, self.precision, self.progress = accelerator, precision, progress
+        self.run = TrainingRun()
+        self.best_weights: dict[str, Tensor] = {}
+        self.deadline: float | None = None
+        self.epoch, self.validation_seconds = 0, 0.0
+        self.began = self.batch_began = time.monotonic()
+        self.batch_seconds = 0.0
+
+    def train_until(self, epoch: int, deadline: float | None) -> None:
+        """Train up to the end of an epoch, counted from the first, or to a time of `time.monotonic`."""
+        self.deadline = deadline
+        if epoch <= self.epoch or self.run.stopped_by != "max_epochs":
+            return
+        callbacks: list[Callback] = [self, TQDMProgressBar()] if self.progress else [self]
+        with quiet_lightning():
+            trainer = pl.Trainer(
+                max_epochs=epoch - self.epoch, accelerator=self.accelerator, devices=1,
+                precision=self.precision,  # type: ignore[arg-type]
+                callbacks=callbacks, logger=False, enable_checkpointing=False, enable_model_summary=False,
+                enable_progress_bar=self.progress, gradient_clip_val=1.0, num_sanity_val_steps=0,
+            )  # fmt: skip
+            fit_or_interrupt(trainer, self.module, DataLoader(self.loader, batch_size=None))
+
+    def resume(self) -> None:
+        """Let training go on that was paused because its time was up."""
+        if self.run.stopped_by == "max_minutes":
+            self.run.stopped_by = "max_epochs"
+
+    def begin_anew(self, loading: Loading, validate: Callable[[SequenceModel], float] | None) -> None:
+        """Go on with batches of another kind, measured another way: no earlier epoch is kept."""
+        self.loader.loading, self.validate = loading, validate
+        self.run.best_validation, self.run.best_epoch = float("inf"), self.epoch
+        self.best_weights = {}
+        self.validation_seconds *= 2 if loading.both_strands else 1
+
+    def finish(self) -> SequenceModel:
+        """Return the averaged model of the best epoch, on the CPU."""
+        model = self.module.averaged
+        if self.best_weights:
+            model.load_state_dict(self.best_weights)
+        return model.to("cpu").eval()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Measure the start, and how long measuring takes."""
+        if not self.run.history:
+            self._record(None)
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Look at the clock."""
+        self.batch_began = time.monotonic()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Stop when the time is up but for another batch, the validation of the epoch, and that of what is kept."""
+        now = time.monotonic()
+        self.batch_seconds, self.batch_began = max(self.batch_seconds, now - self.batch_began), now
+        reserve = self.batch_seconds + 2 * self.validation_seconds
+        if self.deadline is not None and now + reserve > self.deadline:
+            self._stop(trainer, "max_minutes")
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Measure, and stop where nothing gets better."""
+        self.epoch += 1
+        self._record(float(trainer.callback_metrics["train_loss"]))
+        waited = self.epoch - self.run.best_epoch
+        if self.validate is not None and waited >= self.patience and self.epoch >= self.min_epochs:
+            self._stop(trainer, "early_stopping")
+
+    def _stop(self, trainer: pl.Trainer, reason: str) -> None:
+        self.run.stopped_by, trainer.should_stop = reason, True
+
+    def _record(self, train_loss: float | None) -> None:
+        began = time.monotonic()
+        loss = None if self.validate is None else self.validate(self.module.averaged)
+        self.validation_seconds = time.monotonic() - began
+        self.run.history.append(
+            {
+                "epoch": self.epoch,
+                "train_loss": train_loss,
+                "validation_loss": loss,
+                "seconds": time.monotonic() - self.began,
+            }
+        )
+        if loss is not None and self.epoch and loss < self.run.best_validation:
+            self.run.best_validation, self.run.best_epoch = loss, self.epoch
+            self.best_weights = copy.deepcopy(self.module.averaged.state_dict())
