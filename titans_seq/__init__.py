@@ -12,11 +12,16 @@ from titans_seq._version import __version__
 
 if TYPE_CHECKING:
     from titans_seq.data import RollingOrigin
-    from titans_seq.estimators import TitansForecaster
+    from titans_seq.estimators import DNALanguageModel, TitansForecaster, pretrain
 
-__all__ = ["RollingOrigin", "TitansForecaster", "__version__"]
+__all__ = ["DNALanguageModel", "RollingOrigin", "TitansForecaster", "__version__", "pretrain"]
 
-_LAZY = {"RollingOrigin": "titans_seq.data", "TitansForecaster": "titans_seq.estimators"}
+_LAZY = {
+    "DNALanguageModel": "titans_seq.estimators",
+    "RollingOrigin": "titans_seq.data",
+    "TitansForecaster": "titans_seq.estimators",
+    "pretrain": "titans_seq.estimators",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -94,6 +94,13 @@ class BaseCounts:
         self.forget_context()
         return self
 
+    def ahead(self) -> NDArray[np.uint32]:
+        """Return what has been counted in the context of the base that comes next, (4,)."""
+        tail = self._tail
+        found = self._read(np.zeros(1, dtype=np.uint8), False)
+        self._tail = tail
+        return found[0]
+
     def _read(self, codes: CodeArray, learn: bool) -> NDArray[np.uint32]:
         slots, bases, known = self._events(codes)
         found = self.table[slots[:, 0]].astype(np.uint32)
