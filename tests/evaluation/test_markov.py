@@ -92,6 +92,13 @@ def test_bits_of_pieces_and_of_several_sequences(monkeypatch: pytest.MonkeyPatch
         np.testing.assert_allclose(model.fit(read_sequences(texts)).bits(read_sequences(texts)), expected)
 
 
+def test_several_smoothings_at_once_are_those_of_models_of_their_own() -> None:
+    train, test = read_sequences(["ACGTTGCA" * 20]), read_sequences(["ACGGNTT" * 10])
+    found = MarkovModel(2, 1.0).fit(train).bits_at(test, [4.0, 0.5])
+    for row, a in zip(found, (4.0, 0.5), strict=True):
+        assert np.array_equal(row, MarkovModel(2, a).fit(train).bits(test), equal_nan=True)
+
+
 def test_reading_changes_no_model() -> None:
     model = MarkovModel(3).fit(read_sequences(["ACGTTGCA" * 20]))
     first = model.bits(read_sequences(["GGGGCCCC" * 10]))

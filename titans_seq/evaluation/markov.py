@@ -56,7 +56,7 @@ class MarkovModel:
         self.smoothing_ = SMOOTHING[int(np.argmin(totals))] if self.smoothing is None else self.smoothing
         return self
 
-    def bits(self, sequences: Sequences, *, adaptive: bool = True, smoothing: float | None = None) -> FloatArray:
+    def bits(self, sequences: Sequences, *, adaptive: bool = True) -> FloatArray:
         """Return -log2 of the probability of every base.
 
         Parameters
@@ -65,17 +65,19 @@ class MarkovModel:
             Read one after the other; the first ``order`` bases of each have no context and cost 2 bits.
         adaptive : bool, default True
             Whether what is read is counted. The model itself is not changed.
-        smoothing : float, optional
-            Instead of that of `fit`.
 
         Returns
         -------
         float64 array (n_bases,)
             NaN for what is not one of A, C, G and T: it is not scored, and contexts that hold it are not known.
         """
-        a = self.smoothing_ if smoothing is None else smoothing
+        return self.bits_at(sequences, [self.smoothing_], adaptive=adaptive)[0]
+
+    def bits_at(self, sequences: Sequences, smoothing: Sequence[float], *, adaptive: bool = True) -> FloatArray:
+        """Return the bits with each of several constants instead of that of `fit`, (len(smoothing), n_bases)."""
         pieces = _pieces([self.counts_.copy()], sequences, learn=adaptive)
-        return _joined([_bits(smoothed(counted, a), codes) for codes, (counted,) in pieces])
+        found = [np.stack([_bits(smoothed(counted, a), codes) for a in smoothing]) for codes, (counted,) in pieces]
+        return np.concatenate(found, 1) if found else np.zeros((len(smoothing), 0))
 
 
 class MarkovMixture:
