@@ -158,6 +158,14 @@ def test_a_frozen_memory_is_read_but_not_written() -> None:
     assert not torch.allclose(found, off)
 
 
+def test_a_gap_of_unknown_bases_leaves_the_memory_as_it_is() -> None:
+    network, codes = model("lmm"), np.random.default_rng(0).integers(0, 4, 40).astype(np.uint8)
+    gap = np.full(30, 4, dtype=np.uint8)
+    before = predicted(network, np.concatenate((codes, gap[:1])))[1]
+    after = predicted(network, np.concatenate((codes, gap)))[1]
+    torch.testing.assert_close(memory(after), memory(before), rtol=0, atol=1e-12)
+
+
 def test_a_width_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="width must be at least 1, found 0"):
         NextBaseModel(2, Backbone(d_model=8), width=0)

@@ -167,6 +167,29 @@ def test_a_damaged_file_and_that_of_another_estimator_are_refused(fitted: DNALan
         DNALanguageModel.load(tmp_path / "other")
 
 
+def test_a_long_run_says_beforehand_what_it_takes(
+    fitted: DNALanguageModel, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    estimate, longer = fitted.estimate([TEST]), fitted.estimate([TEST * 100])
+    assert (estimate.n_bases, longer.n_bases) == (400, 40_000)
+    assert 0 < estimate.seconds < longer.seconds
+    assert longer.megabytes - estimate.megabytes == pytest.approx(5 * 39_600 / 2**20)
+    fitted.surprise([TEST])
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("titans_seq.estimators.dna_language_model._LONG", 300)
+    fitted.surprise([TEST])
+    assert capsys.readouterr().err.startswith("reading 400 bases: about ")
+    clone(fitted).set_params(verbose=0, max_epochs=0).fit(TRAIN).surprise([TEST])
+    assert capsys.readouterr().err == ""
+
+
+def test_gaps_of_any_length_cost_nothing_in_training() -> None:
+    short, long = ([TRAIN[0] + "N" * n + TRAIN[1]] for n in (2, 5000))
+    assert DNALanguageModel(**SMALL).fit(short).history_[1]["train_bits"] == pytest.approx(
+        DNALanguageModel(**SMALL).fit(long).history_[1]["train_bits"]
+    )
+
+
 def test_pretrain_reads_a_fasta_file(tmp_path: Path) -> None:
     (tmp_path / "genome.fa").write_text(f">one\n{TRAIN[0]}\n>two\n{TRAIN[1]}\n")
     model = pretrain(tmp_path / "genome.fa", **SMALL | {"max_epochs": 1})

@@ -209,7 +209,10 @@ class NextBaseModel(nn.Module):
         if x.shape[1] > 0:
             bases = F.one_hot(evidence.before.long(), NOTHING + 1).to(x.dtype)
             x = x + F.gelu(self.stem(bases.transpose(1, 2))).transpose(1, 2)
-        hidden, state = self.backbone(x, state, lengths=lengths, zero_memory=zero_memory)
+        # After an unknown base there is nothing to learn from: a gap of thousands of Ns leaves the memory as it is.
+        known = evidence.before[:, self.width - 1 :] != UNKNOWN
+        mask = None if bool(known.all()) else known
+        hidden, state = self.backbone(x, state, mask=mask, lengths=lengths, zero_memory=zero_memory)
         change = self.small(features) + self.head(hidden)
         by_size = self.weights[torch.arange(self.n_orders, device=level.device), level]
         weights = by_size + change[..., : self.n_orders]

@@ -28,7 +28,7 @@ FEWEST_BASES = 100
 STRETCHES = 4
 """Parts of the training bases; each is read with what was counted in the others."""
 
-_MOST_VALIDATION = 100_000
+_FEWEST_VALIDATION, _MOST_VALIDATION = 10, 100_000
 _PIECE = 8192
 _BACKBONE = (
     "d_model", "n_layers", "n_heads", "variant", "memory_depth", "memory_expansion", "chunk_size", "window_size",
@@ -73,9 +73,15 @@ def fit_next_base(estimator: DNALanguageModel, sequences: Sequences, seed: int) 
 
 
 def joined(sequences: Sequences) -> CodeArray:
-    """Return all bases in one array, with an N between sequences: no context reaches from one into the next."""
+    """Return all bases in one array, with an N between sequences: no context reaches from one into the next.
+
+    Of a longer run of unknown bases two are left: there is nothing to learn in it.
+    """
     parts = [part for i in range(len(sequences)) for part in (sequences.codes_of(i), _N)]
-    return np.concatenate(parts[:-1])
+    codes = np.concatenate(parts[:-1])
+    unknown = letters_of(codes) >= UNKNOWN
+    within = unknown[2:] & unknown[1:-1] & unknown[:-2]
+    return np.concatenate((codes[:2], codes[2:][~within]))
 
 
 _N = np.array([UNKNOWN], dtype=np.uint8)
@@ -83,7 +89,7 @@ _N = np.array([UNKNOWN], dtype=np.uint8)
 
 def _split(n: int, fraction: float) -> tuple[tuple[int, int], list[tuple[int, int]]]:
     """Stretch in the middle for validation, and the stretches on either side of it."""
-    held_out = max(1, round(n * fraction))
+    held_out = max(_FEWEST_VALIDATION, round(n * fraction))
     start = (n - held_out) // 2
     stop, half = start + held_out, STRETCHES // 2
     left = np.linspace(0, start, half + 1).astype(int).tolist()
