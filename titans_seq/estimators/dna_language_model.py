@@ -61,16 +61,16 @@ class DNALanguageModel(BaseEstimator):
         How memory and attention work together; the last two have no memory.
     d_model, n_layers, n_heads, memory_depth, memory_expansion, chunk_size, window_size, n_persistent, dropout, rule
         Of the backbone; see `titans_seq.nn.Backbone`. Sizes in bases.
-    piece_length : int, default 256
+    piece_length : int, default 512
         Bases through which gradients reach back in training; the state reaches back to the beginning.
-    max_epochs : int, default 8
+    max_epochs : int, default 6
         0 leaves the network alone: a fixed product of the Markov models.
     max_train_bases : int, default 2,000,000
         Bases, both strands counted, that an epoch reads at most; all bases are counted by the Markov models.
     max_minutes : float, optional
         Time that `fit` may take; training stops in time for the rest.
-    learning_rate : float, default 2e-3
-    batch_size : int, default 16
+    learning_rate : float, default 3e-3
+    batch_size : int, default 8
         Streams read side by side in training.
     validation_fraction : float, default 0.2
         The middle of the bases (of all sequences, one after the other), on which the epoch is chosen.
@@ -124,12 +124,12 @@ class DNALanguageModel(BaseEstimator):
         n_persistent: int = 4,
         dropout: float = 0.0,
         rule: str = "bounded",
-        piece_length: int = 256,
-        max_epochs: int = 8,
+        piece_length: int = 512,
+        max_epochs: int = 6,
         max_train_bases: int = 2_000_000,
         max_minutes: float | None = None,
-        learning_rate: float = 2e-3,
-        batch_size: int = 16,
+        learning_rate: float = 3e-3,
+        batch_size: int = 8,
         validation_fraction: float = 0.2,
         early_stopping_patience: int = 3,
         random_state: int | np.random.RandomState | None = None,
