@@ -81,6 +81,14 @@ def test_learning_ahead_and_reading_without_learning() -> None:
     assert second.sum() > first.sum()
 
 
+def test_objects_that_share_a_table_have_contexts_of_their_own() -> None:
+    counts = BaseCounts(2).learn(codes_of("ACGACG"))
+    one, other = counts.share(), counts.share()
+    one.read(codes_of("AC"), learn=False)
+    assert one.ahead().tolist() == [0, 0, 2, 0]
+    assert other.ahead().tolist() == counts.ahead().tolist() == [0, 0, 0, 0]
+
+
 def test_counts_end_where_their_type_does(monkeypatch: pytest.MonkeyPatch) -> None:
     counts = BaseCounts(11)
     counts.table[0, 0] = 65530

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
@@ -45,9 +47,11 @@ def model(variant: str = "mag", width: int = 5) -> NextBaseModel:
 
 
 @torch.no_grad()
-def predicted(network: NextBaseModel, codes: np.ndarray, cuts: list[int] = [], **options) -> tuple[Tensor, object]:  # noqa: B006
+def predicted(
+    network: NextBaseModel, codes: np.ndarray, cuts: Sequence[int] = (), **options: bool
+) -> tuple[Tensor, object]:
     found, state, reading = [], None, reader(network.width)
-    for piece in np.split(codes, cuts):
+    for piece in np.split(codes, list(cuts)):
         evidence = Evidence.of([reading.read(piece)])
         evidence = Evidence(evidence.counts.double(), evidence.gains.double(), evidence.before)
         logits, _, state = network(evidence, state, **options)

@@ -59,8 +59,14 @@ class BaseCounts:
 
     def copy(self) -> BaseCounts:
         """Return another object with the same counts and context."""
+        other = self.share()
+        other.table = self.table.copy()
+        return other
+
+    def share(self) -> BaseCounts:
+        """Return another object with the same table, which either may change, and a context of its own."""
         other = BaseCounts(0, both_strands=self.both_strands)
-        other.order, other.table, other._tail = self.order, self.table.copy(), self._tail.copy()
+        other.order, other.table, other._tail = self.order, self.table, self._tail.copy()
         return other
 
     def forget_context(self) -> None:

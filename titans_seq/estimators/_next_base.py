@@ -144,7 +144,7 @@ class Reader:
     def __init__(self, model: NextBaseModel, counts: Sequence[BaseCounts], memory: str, *, learn: bool) -> None:
         self.model = with_frozen_memory(model) if memory == "frozen" else model
         self.zero_memory = memory == "off"
-        own = [one.copy() for one in counts] if learn else list(counts)
+        own = [one.copy() if learn else one.share() for one in counts]
         self.evidence = EvidenceReader(own, model.width, learn=learn)
         self.begin()
 
