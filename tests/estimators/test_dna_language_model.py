@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -181,6 +182,19 @@ def test_a_long_run_says_beforehand_what_it_takes(
     assert capsys.readouterr().err.startswith("reading 400 bases: about ")
     clone(fitted).set_params(verbose=0, max_epochs=0).fit(TRAIN).surprise([TEST])
     assert capsys.readouterr().err == ""
+
+
+def test_a_long_run_copies_the_tables_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    model = DNALanguageModel(**SMALL | {"orders": (12,), "max_epochs": 0}).fit(TRAIN)
+    monkeypatch.setattr("titans_seq.estimators.dna_language_model._LONG", 300)
+    tracemalloc.start()
+    try:
+        model.surprise([TEST])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert capsys.readouterr().err != ""
+    assert peak < 1.2 * model._counts[0].table.nbytes
 
 
 def test_gaps_of_any_length_cost_nothing_in_training() -> None:

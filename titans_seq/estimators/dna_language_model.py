@@ -216,9 +216,11 @@ class DNALanguageModel(BaseEstimator):
         list of float32 array (length,)
             One for each sequence. NaN where there is not one of A, C, G and T.
         """
-        sequences, reader = self._reader(X, memory, counts)
+        _language_settings.check_reading(memory, counts, self.variant)
+        sequences = self._sequences(X)
         if self.verbose and len(sequences.codes) > _LONG:
             print(self._estimate(sequences), file=sys.stderr)
+        reader = self._reader(memory, counts)
         return [self._bits(reader, sequences.codes_of(i)) for i in range(len(sequences))]
 
     def estimate(self, X: Any) -> ReadingEstimate:
@@ -229,8 +231,7 @@ class DNALanguageModel(BaseEstimator):
         X : path, strings, records, frame or Sequences
             As for `fit`. The first 8,192 bases are read to take the time.
         """
-        check_is_fitted(self)
-        return self._estimate(read_sequences(X, soft_mask="fold"))
+        return self._estimate(self._sequences(X))
 
     def _estimate(self, sequences: Sequences) -> ReadingEstimate:
         n, first = len(sequences.codes), sequences.codes[:_SAMPLE]
@@ -272,7 +273,7 @@ class DNALanguageModel(BaseEstimator):
         -------
         float32 array (n_sequences, d_model)
         """
-        sequences, reader = self._reader(X, "learning", "frozen")
+        sequences, reader = self._sequences(X), self._reader("learning", "frozen")
         rows = []
         for i in range(len(sequences)):
             codes = sequences.codes_of(i)
@@ -344,11 +345,12 @@ class DNALanguageModel(BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_model")
 
-    def _reader(self, X: Any, memory: str, counts: str) -> tuple[Sequences, _next_base.Reader]:
+    def _sequences(self, X: Any) -> Sequences:
         check_is_fitted(self)
-        _language_settings.check_reading(memory, counts, self.variant)
-        reader = _next_base.Reader(self._model, self._counts, memory, learn=counts == "learning")
-        return read_sequences(X, soft_mask="fold"), reader
+        return read_sequences(X, soft_mask="fold")
+
+    def _reader(self, memory: str, counts: str) -> _next_base.Reader:
+        return _next_base.Reader(self._model, self._counts, memory, learn=counts == "learning")
 
     def _bits(self, reader: _next_base.Reader, codes: CodeArray) -> NDArray[np.float32]:
         return np.concatenate([_next_base.bits_of(piece) for piece in reader.pieces(codes)])
