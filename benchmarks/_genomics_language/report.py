@@ -97,7 +97,7 @@ def _bits(kind: str, found: dict[str, Any]) -> str:
 
 def _length(parts: Parts) -> list[str]:
     head = [
-        "## `surprise` of long sequences",
+        "## `surprise` of E. coli W and of its beginning (a network trained for one epoch)",
         "",
         "| bases | CPU s | peak memory of the process, MB |",
         "|--:|--:|--:|",
