@@ -168,7 +168,7 @@ def test_a_cell_of_panel_sizes_runs_small_and_renders_with_gaps(tmp_path: Path) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("script", ["recall.py", "sessions.py", "forecasting.py", "memory.py"])
+@pytest.mark.parametrize("script", ["recall.py", "sessions.py", "forecasting.py", "memory.py", "genomics_language.py"])
 def test_every_benchmark_names_its_cells_once(script: str) -> None:
     done = run(script, "--list")
     assert done.returncode == 0, done.stderr
@@ -241,6 +241,26 @@ def test_other_forecasting_cells_run_small(cell: str, tmp_path: Path) -> None:
         assert 0.5 < results["coverage_90"] <= 1
     else:
         assert results["windows"] == 7 * (480 - 96 + 1)
+
+
+@needs_data
+@pytest.mark.parametrize("cell", ["orders_yeast", "mixture_ecoli", "model_yeast_mag_s0", "length_yeast_mag_s0"])
+@pytest.mark.slow
+def test_a_cell_of_bits_per_base_runs_small_and_renders_with_gaps(cell: str, tmp_path: Path) -> None:
+    output = tmp_path / "genomics_language"
+    done = run("genomics_language.py", "--quick", "--only", cell, "--output", str(output))
+    assert done.returncode == 0, done.stderr
+    results = json.loads((output / f"{cell}.json").read_text())["results"]
+    if cell == "orders_yeast":
+        assert results["orders"]["0"]["adaptive_best"] == pytest.approx(2, abs=0.05)
+    elif cell.startswith("length"):
+        assert results["4000"]["peak_megabytes"] >= results["2000"]["peak_megabytes"]
+    else:
+        assert (results["train_bases"], results["test_bases"]) == (3000, 3000)
+        assert 0 < results["learning" if "learning" in results else "adaptive"] < 2.2
+    table = (tmp_path / "genomics_language.md").read_text()
+    assert "not run" in table
+    assert "| 4,000 |" in table if cell.startswith("length") else "| 4,897,452 | not run | |" in table
 
 
 @needs_data

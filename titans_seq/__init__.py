@@ -12,25 +12,37 @@ from titans_seq._version import __version__
 
 if TYPE_CHECKING:
     from titans_seq.data import RollingOrigin
-    from titans_seq.estimators import DNAClassifier, DNARegressor, TitansClassifier, TitansForecaster, TitansRegressor
+    from titans_seq.estimators import (
+        DNAClassifier,
+        DNALanguageModel,
+        DNARegressor,
+        TitansClassifier,
+        TitansForecaster,
+        TitansRegressor,
+        pretrain,
+    )
 
 __all__ = [
     "DNAClassifier",
+    "DNALanguageModel",
     "DNARegressor",
     "RollingOrigin",
     "TitansClassifier",
     "TitansForecaster",
     "TitansRegressor",
     "__version__",
+    "pretrain",
 ]
 
 _LAZY = {
     "DNAClassifier": "titans_seq.estimators",
+    "DNALanguageModel": "titans_seq.estimators",
     "DNARegressor": "titans_seq.estimators",
     "RollingOrigin": "titans_seq.data",
     "TitansClassifier": "titans_seq.estimators",
     "TitansForecaster": "titans_seq.estimators",
     "TitansRegressor": "titans_seq.estimators",
+    "pretrain": "titans_seq.estimators",
 }
 
 

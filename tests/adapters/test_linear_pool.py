@@ -39,6 +39,14 @@ def waves(n_series: int, length: int, noise: float = 0.3, seed: int = 0) -> list
     return [np.sin(np.arange(length) / (2 + i)) + noise * random.normal(size=length) for i in range(n_series)]
 
 
+def autoregression(length: int, seed: int) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    x = np.zeros(length)
+    for t in range(1, length):
+        x[t] = 0.9 * x[t - 1] + random.normal()
+    return x
+
+
 def reader_of(panel: Panel) -> WindowReader:
     return WindowReader(panel, np.zeros(panel.n_series), np.ones(panel.n_series), L, H)
 
@@ -135,10 +143,7 @@ def test_of_equally_good_penalties_the_strongest_is_chosen() -> None:
 
 def test_recent_rows_that_decide_are_found_through_a_long_look_back() -> None:
     """Few windows, many inputs: a prior that trusts older rows less finds what a flat one cannot."""
-    random = np.random.default_rng(1)
-    x = np.zeros(400)
-    for t in range(1, 400):
-        x[t] = 0.9 * x[t - 1] + random.normal()
+    x = autoregression(400, seed=1)
     panel = panel_of([x[:300]])
     ends = np.array([220])
     given = (panel, np.ones(1), np.zeros(1), ends, 80, 4)
@@ -175,8 +180,7 @@ def test_gaps_leave_a_pooled_map_finite_and_close_to_that_without_them() -> None
 
 
 def test_a_map_fitted_again_keeps_its_penalties_and_learns_from_every_row() -> None:
-    rows = waves(2, 300)
-    panel = panel_of(rows)
+    panel = panel_of([autoregression(300, seed) for seed in (1, 2)])
     given = (panel, np.ones(2), np.zeros(2), np.full(2, 200), L, H)
     chosen = fit_linear(*given, centrings=("last",), priors=PRIORS)
     assert chosen.members

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from titans_seq.estimators.backtest import BacktestResult
     from titans_seq.estimators.classifier import TitansClassifier
     from titans_seq.estimators.dna_classifier import DNAClassifier
+    from titans_seq.estimators.dna_language_model import DNALanguageModel, pretrain
     from titans_seq.estimators.dna_regressor import DNARegressor
     from titans_seq.estimators.forecaster import TitansForecaster
     from titans_seq.estimators.regressor import TitansRegressor
@@ -19,19 +20,23 @@ if TYPE_CHECKING:
 __all__ = [
     "BacktestResult",
     "DNAClassifier",
+    "DNALanguageModel",
     "DNARegressor",
     "TitansClassifier",
     "TitansForecaster",
     "TitansRegressor",
+    "pretrain",
 ]
 
 _LAZY = {
     "BacktestResult": "titans_seq.estimators.backtest",
     "DNAClassifier": "titans_seq.estimators.dna_classifier",
+    "DNALanguageModel": "titans_seq.estimators.dna_language_model",
     "DNARegressor": "titans_seq.estimators.dna_regressor",
     "TitansClassifier": "titans_seq.estimators.classifier",
     "TitansForecaster": "titans_seq.estimators.forecaster",
     "TitansRegressor": "titans_seq.estimators.regressor",
+    "pretrain": "titans_seq.estimators.dna_language_model",
 }
 
 
