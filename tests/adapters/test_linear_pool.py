@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -181,9 +182,7 @@ def test_gaps_leave_a_pooled_map_finite_and_close_to_that_without_them() -> None
 
 def test_a_map_fitted_again_keeps_its_penalties_and_learns_from_every_row() -> None:
     panel = panel_of([autoregression(300, seed) for seed in (1, 2)])
-    given = (panel, np.ones(2), np.zeros(2), np.full(2, 200), L, H)
-    chosen = fit_linear(*given, centrings=("last",), priors=PRIORS)
-    assert chosen.members
+    chosen = replace(plain(), members=(Member(0.5, 1.0, 0.01, (0.1, math.inf)),))
     again = refit_linear(chosen, panel, np.ones(2), np.zeros(2))
     assert again.members == chosen.members and again.validation_score == chosen.validation_score
     reader = reader_of(panel)
@@ -218,3 +217,14 @@ def test_a_pooled_map_that_goes_on_learning_is_that_of_all_rows_read(own: tuple[
 def test_no_windows_leave_a_member_at_nothing() -> None:
     found = solve_members(Moments(L, H), [Moments(L, H)], plain(), (Member(0.5, 1.0, 0.1, (1.0,)),))
     assert not found.weights.any()
+
+
+def test_a_look_back_longer_than_the_rows_bear_is_left_to_members_of_half_its_reach() -> None:
+    random = np.random.default_rng(4)
+    season = np.tile(random.normal(size=10), 13)
+    x = np.where(np.arange(130) < 60, 5.0, 1.0) * season + 0.1 * random.normal(size=130)
+    linear = fit_linear(
+        panel_of([x]), np.ones(1), np.zeros(1), np.array([105]), 40, 5, centrings=("last",), priors=PRIORS
+    )
+    assert linear.members and {member.reach for member in linear.members} == {0.5}
+    assert not linear.weights[:, :20].any()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 
 from titans_seq.adapters.linear import LinearMap
-from titans_seq.adapters.online import OnlineLinear, online_forecasts
+from titans_seq.adapters.online import MOST_PATCHES, OnlineLinear, online_forecasts, solved_at
 from titans_seq.adapters.online_stream import OnlineStream
 from titans_seq.adapters.scaled import ScaledPanel
 from titans_seq.data.frequency import Frequency
@@ -188,3 +190,35 @@ def test_reading_on_leaves_the_stream_that_was_as_it_was() -> None:
     for name, x in stream.tensors().items():
         np.testing.assert_array_equal(x, before[name])
     np.testing.assert_array_equal(stream.online.linear.weights, weights)
+
+
+@given(st.integers(1, 20), st.integers(0, 200_000), st.integers(0, 5_000))
+def test_solutions_stand_at_ends_of_patches_and_never_go_back(patch_length: int, rows: int, more: int) -> None:
+    first, later = solved_at(np.array([rows, rows + more]), patch_length)
+    assert first <= later and first % patch_length == 0
+    assert 0 <= rows - first < MOST_PATCHES * patch_length
+    if rows < 512 * patch_length:
+        assert rows - first < patch_length
+
+
+def test_a_long_stream_read_in_pieces_has_the_map_of_one_read_whole() -> None:
+    """Beyond 512 patches maps are solved less often than patches end, and windows wait for the next solution."""
+    patch = 2
+    panel = panel_of([2_203, 1_499])
+    data, like = scaled(panel, shared=True), first_map("last", 1)
+    whole = OnlineStream.start(like, data, patch)
+    lengths, at = panel.lengths, np.array([1_100, 701])
+
+    def rows(begin: np.ndarray, end: np.ndarray) -> ScaledPanel:
+        parts = [panel.series(i)[0][b:e] for i, (b, e) in enumerate(zip(begin, end, strict=True))]
+        offsets = np.concatenate([[0], np.cumsum([len(x) for x in parts])])
+        values = np.concatenate(parts)
+        part = Panel(values, np.ones(len(values), bool), offsets, panel.ids, panel.origins, panel.frequency)
+        return scaled(part, shared=True)
+
+    stream = OnlineStream.start(like, rows(np.zeros(2, int), at), patch)
+    for step in (3, 1, 200, 7, 10_000):
+        end = np.minimum(at + step, lengths)
+        stream, at = stream.read(rows(at, end)), end
+    assert stream.counted.tolist() == whole.counted.tolist() != (lengths // patch * patch).tolist()
+    np.testing.assert_allclose(stream.online.linear.weights, whole.online.linear.weights, atol=1e-9)

@@ -21,6 +21,12 @@ __all__ = ["OnlineLinear", "online_forecasts"]
 LARGEST = 1 << 26
 """Bytes of all sums beyond which a map does not go on learning: 64 MiB."""
 
+MOST_PATCHES = 8
+"""Patches between two solutions at most."""
+
+_SHARE = 256
+"""Patches go by between two solutions as long as they are less than this part of what was read."""
+
 _WINDOWS_AT_ONCE = 4096
 _EVERY = int(np.iinfo(np.int64).max)
 
@@ -129,6 +135,17 @@ class OnlineLinear:
         return with_own_forecasts(block, linear.centring, linear.weights[number], linear.bias[number])
 
 
+def solved_at(rows: IntArray, patch_length: int) -> IntArray:
+    """Row at which a stream that has read ``rows`` solved its map last, 0 if it has not.
+
+    At the end of every patch at first; later every 2, 4 and `MOST_PATCHES` patches, for a patch adds ever less to what
+    is known already.
+    """
+    patches = np.maximum(rows // patch_length, 1)
+    step = np.minimum(1 << np.floor(np.log2(np.maximum(patches / _SHARE, 1))).astype(np.int64), MOST_PATCHES)
+    return rows // (patch_length * step) * (patch_length * step)
+
+
 def online_forecasts(
     online: OnlineLinear,
     data: ScaledPanel,
@@ -138,6 +155,7 @@ def online_forecasts(
     before: IntArray | None = None,
     position: IntArray | None = None,
     refresh: int = 1,
+    patch_length: int | None = None,
 ) -> FloatArray:
     """Forecast from many cut-offs, each with the map that was solved from what was known by then.
 
@@ -156,6 +174,8 @@ def online_forecasts(
         Rows of each series' stream before the first of the data. The map is solved again whenever a stream has read
         another ``refresh`` rows. Default: counted from the first cut-off.
     refresh : int, default 1
+    patch_length : int, optional
+        Instead of ``refresh``: the map is solved when `solved_at` says so.
 
     Returns
     -------
@@ -172,7 +192,9 @@ def online_forecasts(
     with threadpool_limits(limits=1, user_api="blas"):  # once: finding the libraries takes longer than a solution
         for begin in np.unique(time[order], return_index=True)[1]:
             read = np.clip(time[order[begin]] - ahead, 0, panel.lengths)
-            whole = np.maximum(learned, (position + read) // refresh * refresh - position)
+            rows = position + read
+            known = rows // refresh * refresh if patch_length is None else solved_at(rows, patch_length)
+            whole = np.maximum(learned, known - position)
             if (whole > learned).any():
                 _predict(forecast, online.linear, data, series, cutoff, order[waiting:begin])
                 online.learn(data, learned, whole)

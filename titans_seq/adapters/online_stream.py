@@ -10,7 +10,7 @@ import numpy as np
 
 from titans_seq.adapters._linear_fill import BoolArray, FloatArray, IntArray
 from titans_seq.adapters.linear import LinearMap
-from titans_seq.adapters.online import OnlineLinear
+from titans_seq.adapters.online import MOST_PATCHES, OnlineLinear, solved_at
 from titans_seq.adapters.scaled import ScaledPanel
 from titans_seq.data.frequency import Frequency
 from titans_seq.data.panel import Panel
@@ -20,12 +20,12 @@ from titans_seq.data.panel import Panel
 class OnlineStream:
     """Sums, and the last rows of every series; its size does not depend on how much was read.
 
-    The map is solved again whenever a series completes a patch: between patches it stays.
+    The map is solved again as `solved_at` says, and stays the same in between.
 
     Attributes
     ----------
     online : OnlineLinear
-        With every window whose last target lies in a complete patch.
+        With every window whose last target was read when the map was solved last.
     values, observed : array (n_series, kept), float64 and bool
         The last rows, scaled; as many as windows with targets to come look back on.
     steps : int array (n_series,)
@@ -52,9 +52,9 @@ class OnlineStream:
     def start(cls, linear: LinearMap, data: ScaledPanel, patch_length: int) -> OnlineStream:
         """Read whole series from their first row on, and solve the map."""
         lengths = data.panel.lengths
-        online = OnlineLinear.start(linear, data, lengths // patch_length * patch_length)
+        online = OnlineLinear.start(linear, data, solved_at(lengths, patch_length))
         online.solve()
-        kept = linear.context_length + linear.horizon + patch_length
+        kept = _kept(linear, patch_length)
         which = np.arange(data.panel.n_series)
         values, observed = (x.numpy() for x in data.gather(which, lengths - kept, kept))
         stream = cls(online, values, observed, lengths.copy(), data.group, patch_length)
@@ -64,8 +64,8 @@ class OnlineStream:
 
     @property
     def counted(self) -> IntArray:
-        """Rows of each series that lie in complete patches: windows that end there are in the sums."""
-        return self.steps // self.patch_length * self.patch_length
+        """Rows of each series read when the map was solved last: windows that end by then are in the sums."""
+        return solved_at(self.steps, self.patch_length)
 
     def select(self, series: IntArray) -> OnlineStream:
         """Return the same map with its series in another order."""
@@ -80,7 +80,7 @@ class OnlineStream:
         values, observed = data.gather(np.arange(len(new)), np.zeros_like(new), int(new.max(initial=0)))
         joined, first = self._joined(values.numpy(), observed.numpy(), new)
         online, steps = self.online.copy(), self.steps + new
-        known = steps // self.patch_length * self.patch_length
+        known = solved_at(steps, self.patch_length)
         online.learn(joined, np.maximum(self.counted - first, 0), np.maximum(known - first, 0))
         kept = self.values.shape[1]
         last, seen = joined.gather(np.arange(len(new)), joined.panel.lengths - kept, kept)
@@ -143,10 +143,15 @@ class OnlineStream:
                 setattr(moments, name, found[i].astype(np.float64))
             moments.squares = float(tensors["squares"][i])
         values, observed, steps = (np.asarray(tensors[name]) for name in ("values", "observed", "steps"))
-        kept = linear.context_length + linear.horizon + patch_length
+        kept = _kept(linear, patch_length)
         if values.shape != (len(group), kept) or observed.shape != values.shape or steps.shape != group.shape:
             raise ValueError(f"the last rows of the linear map have shape {values.shape}")
         weights, later = (np.asarray(tensors[n]) if "weights" in tensors else None for n in ("weights", "later"))
         if weights is not None and (weights.shape != values.shape or later is None or later.shape != steps.shape):
             raise ValueError(f"the weights of the linear map's rows have shape {weights.shape}")
         return cls(online, values, observed.astype(bool), steps, group, patch_length, weights, later)
+
+
+def _kept(linear: LinearMap, patch_length: int) -> int:
+    """Rows that windows which are not in the sums yet look back on."""
+    return linear.context_length + linear.horizon + MOST_PATCHES * patch_length

@@ -59,7 +59,13 @@ def forecast_at(
         return every
     carried, before = online
     linear = online_forecasts(
-        carried, data, every.series, every.cutoff, before=before, position=-start, refresh=settings.patch_length
+        carried,
+        data,
+        every.series,
+        every.cutoff,
+        before=before,
+        position=-start,
+        patch_length=settings.patch_length,
     )
     linear = linear + reader.linear.lags.forecast(data, every.series, every.cutoff)
     return replace(every, linear=linear.astype(np.float32))

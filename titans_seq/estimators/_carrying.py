@@ -17,7 +17,7 @@ from titans_seq.adapters.effects import CovariateEffect
 from titans_seq.adapters.forecasts import Forecasts, read_all, read_and_forecast, windowed_forecasts
 from titans_seq.adapters.lags import LaggedMap
 from titans_seq.adapters.linear import LinearMap
-from titans_seq.adapters.online import OnlineLinear, online_forecasts
+from titans_seq.adapters.online import OnlineLinear, online_forecasts, solved_at
 from titans_seq.adapters.online_stream import OnlineStream
 from titans_seq.adapters.row_forecasts import linear_forecasts
 from titans_seq.adapters.scaled import FloatArray, IntArray, ScaledPanel, fit_scaling
@@ -87,10 +87,10 @@ class Carrying(BaseEstimator):
             forecasts = linear_forecasts(self._reader, joined, series, end - position[series])
             self._stream = read_all(self._reader, data, stream, rows_only=True)
         if self._online is not None:
-            learned = before // patch * patch - position
+            learned = solved_at(before, patch) - position
             linear = online_forecasts(
                 self._online.online, joined, forecasts.series, forecasts.cutoff, before=learned, position=position,
-                refresh=patch,
+                patch_length=patch,
             )  # fmt: skip
             linear = linear + self._lags.forecast(joined, forecasts.series, forecasts.cutoff)
             forecasts = replace(forecasts, linear=linear.astype(np.float32))

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 MOST_WINDOWS = 1_000_000
 """Windows beyond which summing them all up is not tried."""
-_SOLUTIONS = 200
-"""Solutions of the map in a validation at most: a map that is older than it will be errs on the safe side."""
+_SOLUTIONS = 20, 200
+"""Solutions of the map in a validation, at least and at most: a map older than it will be errs on the safe side."""
+_WORK = 5e10
+"""Operations of all of them together: some ten seconds."""
 
 
 def goes_on_learning(
@@ -60,7 +62,7 @@ def with_online_map(
     forecasts: Forecasts, settings: Settings, data: ScaledPanel, linear: LinearMap, lags: LaggedMap
 ) -> Forecasts:
     """Return validation forecasts whose linear part goes on learning from the first window on."""
-    refresh = _refresh(settings, forecasts.cutoff)
+    refresh = _refresh(settings, linear, forecasts.cutoff)
     empty = OnlineLinear.empty(linear)
     found = online_forecasts(empty, data, forecasts.series, forecasts.cutoff, refresh=refresh)
     found = found + lags.forecast(data, forecasts.series, forecasts.cutoff)
@@ -72,13 +74,17 @@ def _both(
 ) -> tuple[np.ndarray, np.ndarray]:
     length = settings.context_length
     values, seen = (x.numpy() for x in data.gather(series, cutoff - length, length))
-    online = online_forecasts(OnlineLinear.empty(linear), data, series, cutoff, refresh=_refresh(settings, cutoff))
+    online = online_forecasts(
+        OnlineLinear.empty(linear), data, series, cutoff, refresh=_refresh(settings, linear, cutoff)
+    )
     return linear.predict(values, seen, data.group[series]), online
 
 
-def _refresh(settings: Settings, cutoff: IntArray) -> int:
+def _refresh(settings: Settings, linear: LinearMap, cutoff: IntArray) -> int:
     span = int(cutoff.max(initial=0) - cutoff.min(initial=0))
-    return max(settings.patch_length, -(-span // _SOLUTIONS))
+    length = linear.context_length
+    one = len(linear.weights) * max(len(linear.members), 1) * length**2 * (length / 3 + 2 * linear.horizon)
+    return max(settings.patch_length, -(-span // int(np.clip(_WORK / one, *_SOLUTIONS))))
 
 
 def _ends_of_patches(settings: Settings, data: ScaledPanel, train_end: IntArray) -> tuple[IntArray, IntArray]:

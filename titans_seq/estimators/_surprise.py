@@ -187,7 +187,7 @@ def _read(forecaster: TitansForecaster, request: _Request) -> RowForecasts:
     forecasts = found.forecasts
     linear = online_forecasts(
         forecaster._online.online, data, forecasts.series, forecasts.cutoff, before=request.learned,
-        position=position, refresh=forecaster.patch_length_,
+        position=position, patch_length=forecaster.patch_length_,
     )  # fmt: skip
     linear = linear + forecaster._lags.forecast(data, forecasts.series, forecasts.cutoff)
     steps = forecasts.linear.shape[1]
