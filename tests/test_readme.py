@@ -51,6 +51,15 @@ def test_the_example_with_other_libraries_runs_as_written(tmp_path: Path) -> Non
     assert "MASE" in done.stdout
 
 
+@pytest.mark.slow
+def test_the_example_with_dna_runs_as_written_and_finds_the_motif(tmp_path: Path) -> None:
+    code = block("example: DNA")
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout.split()[0]) >= 0.95
+    assert done.stderr == ""
+
+
 def test_the_example_is_short() -> None:
     assert len([line for line in block("example").splitlines() if line.strip()]) <= 15
 
