@@ -50,9 +50,9 @@ def test_every_update_leads_to_the_map_of_a_fit_on_all_rows(make: Callable) -> N
 
 
 def replace_penalty(forecaster: TitansForecaster, other: TitansForecaster) -> TitansForecaster:
-    """Solve the map again with the penalty that another one chose."""
-    online = forecaster._online.online
-    online.linear = replace(online.linear, penalty=other.linear_.penalty, centring=other.linear_.centring)
+    """Solve the map again with the penalties that another one chose."""
+    online, chosen = forecaster._online.online, other.linear_
+    online.linear = replace(online.linear, penalty=chosen.penalty, centring=chosen.centring, members=chosen.members)
     forecaster.linear_ = online.solve()
     return forecaster
 

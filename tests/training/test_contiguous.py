@@ -334,7 +334,10 @@ def test_the_same_seed_trains_the_same_bits_and_the_mode_makes_a_difference() ->
     weight = one._model.encoder.weight
     assert torch.equal(weight, same._model.encoder.weight)
     assert not torch.equal(weight, other._model.encoder.weight)
-    assert not torch.equal(weight, make(training_mode="sampled").fit(frame)._model.encoder.weight)
+    # The weights may be those of the start: what is kept is what validates best.
+    sampled = make(training_mode="sampled").fit(frame)
+    losses = [[epoch["train_loss"] for epoch in fitted.history_] for fitted in (one, same, sampled)]
+    assert losses[0] == losses[1] != losses[2]
 
 
 def test_validation_reads_everything_before_as_the_forecasts_do(monkeypatch: pytest.MonkeyPatch) -> None:
