@@ -228,3 +228,15 @@ def test_a_look_back_longer_than_the_rows_bear_is_left_to_members_of_half_its_re
     )
     assert linear.members and {member.reach for member in linear.members} == {0.5}
     assert not linear.weights[:, :20].any()
+
+
+@pytest.mark.parametrize("height", [1e6, 1e9])
+def test_a_spike_of_any_height_leaves_the_map_finite(height: float) -> None:
+    """The sums are then far from well conditioned."""
+    rows = waves(2, 400)
+    rows[0][150] = height
+    linear = fit_linear(panel_of(rows), np.ones(2), np.zeros(2), np.full(2, 300), L, H, priors=PRIORS)
+    again = refit_linear(linear, panel_of(rows), np.ones(2), np.zeros(2))
+    window = np.array([rows[1][200 - L : 200]])
+    group = None if again.shared else np.array([1])
+    assert np.abs(again.predict(window, group=group)).max() < 10

@@ -7,11 +7,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy.linalg
 
 from titans_seq.adapters._linear_fill import FloatArray, IntArray, has_intercept
 from titans_seq.adapters._linear_map import LinearMap, Member
-from titans_seq.adapters._linear_moments import CentredMoments, Moments, moments_of, path_errors, squared_error
+from titans_seq.adapters._linear_moments import (
+    CentredMoments,
+    Moments,
+    moments_of,
+    path_errors,
+    solve_ridge,
+    squared_error,
+)
 from titans_seq.adapters._linear_select import per_series_is_feasible
 from titans_seq.adapters._linear_targets import with_own_forecasts
 from titans_seq.adapters._linear_windows import Block, WindowReader, Windows
@@ -205,16 +211,12 @@ def _solve(centred: CentredMoments, like: LinearMap, member: Member) -> Solved:
 
 
 def _ridge(moments: CentredMoments, scale: FloatArray, penalty: float, *, intercept: bool) -> Solved:
-    """Solve the ridge of `ridge_path` under a prior, for one penalty; ``moments`` of inputs times ``scale``."""
-    n = moments.n if moments.n > 0 else 1.0
-    share = 1.0 / n if intercept else 0.0
-    mean_x, mean_y = moments.x * share, moments.y * share
-    xx, xy, _ = moments.about(mean_x, mean_y)
-    begin = len(xx) - int(np.count_nonzero(scale))  # beyond the reach of the prior inputs are zeros
-    weights = np.zeros_like(xy)
-    matrix = xx[begin:, begin:] + penalty * n * np.eye(len(xx) - begin)
-    weights[begin:] = scipy.linalg.solve(matrix, xy[begin:], assume_a="pos", check_finite=False)
-    return scale[:, None] * weights, mean_y - mean_x @ weights
+    """Solve the ridge under a prior, for one penalty; ``moments`` of inputs times ``scale``."""
+    near = slice(len(scale) - int(np.count_nonzero(scale)), None)  # beyond the reach of the prior inputs are zeros
+    within = replace(moments, xx=moments.xx[near, near], xy=moments.xy[near], x=moments.x[near])
+    weights = np.zeros_like(moments.xy)
+    weights[near], bias = solve_ridge(within, penalty, intercept=intercept)
+    return scale[:, None] * weights, bias
 
 
 @dataclass

@@ -587,8 +587,8 @@ class TitansForecaster(Predicting):
         >>> forecaster = TitansForecaster(horizon=12, max_epochs=0).fit(y)
         >>> new = np.sin(np.arange(400, 420) / 5)
         >>> new[7] += 3.0
-        >>> int(forecaster.surprise(new, start="carried")["surprise"][0].argmax())
-        7
+        >>> np.flatnonzero(forecaster.surprise(new, start="carried")["anomaly"][0])  # and rows that it swayed
+        array([ 7,  8, 16])
         """
         self._check_fitted()
         return _surprise.surprise(self, X, start, threshold)
