@@ -312,6 +312,8 @@ def test_the_look_back_is_the_best_one_over_all_horizons(forecasting: Any, tmp_p
         60: {"24": 1.0, "52": 1.5},
     }
     for horizon, found in by_horizon.items():
-        file = tmp_path / f"choose_national_illness_{horizon}_ridge_s0.json"
-        file.write_text(json.dumps({"validation": found}))
-    assert forecasting("look_back").look_back("national_illness", tmp_path) == 52
+        for closed_form in ("ridge", "ours"):
+            file = tmp_path / f"choose_national_illness_{horizon}_{closed_form}_s0.json"
+            file.write_text(json.dumps({"validation": found if closed_form == "ours" else dict.fromkeys(found, 1.0)}))
+    assert forecasting("look_back").look_back("national_illness", tmp_path, "ours") == 52
+    assert forecasting("look_back").look_back("national_illness", tmp_path, "ridge") == 24

@@ -53,10 +53,11 @@ def measure(cell: Cell, cache: Path, *, quick: bool) -> Result:
     if quick:
         split, cell = _small(split, cell)
     if cell.mode == "choose":
-        return {"validation": choose(split, cell.data, cell.horizon, cache)}
+        return {"validation": choose(split, cell.data, cell.horizon, cache, cell.model)}
     began, errors = time.process_time(), Errors()
     if cell.model not in ("naive", "seasonal_naive") and "context_length" not in cell.options:
-        cell = replace(cell, options=cell.options | {"context_length": look_back(cell.data, cache)})
+        closed_form = "ridge" if cell.model in (*NEURAL, "ridge", "online_ridge") else "ours"
+        cell = replace(cell, options=cell.options | {"context_length": look_back(cell.data, cache, closed_form)})
     about = _of(cell.model.removesuffix("_96"))(cell, split, errors)
     cpu = {"cpu_seconds": time.process_time() - began}
     return errors.result(split, cell.horizon) | cell.options | about | cpu

@@ -32,6 +32,8 @@ class Forecasts:
         Closed-form forecast, the network's correction, and the logarithm of its factor on the intervals.
     scale : float32 array (n,)
         Trailing standard deviation at the cut-off.
+    recalled : float32 array (n, horizon)
+        What a memory of earlier errors adds; zeros without one.
     """
 
     series: IntArray
@@ -40,6 +42,7 @@ class Forecasts:
     shift: Float32Array
     log_spread: Float32Array
     scale: Float32Array
+    recalled: Float32Array
 
     @staticmethod
     def join(parts: list[Forecasts]) -> Forecasts:
@@ -50,7 +53,8 @@ class Forecasts:
     def collect(which: IntArray, cutoff: IntArray, linear: Tensor, correction: Correction) -> Forecasts:
         """Bring tensors (n, horizon) to numpy."""
         parts = (linear, correction.shift, correction.log_spread, correction.scale)
-        return Forecasts(which, cutoff, *(x.detach().cpu().float().numpy() for x in parts))
+        linear_, shift, log_spread, scale = (x.detach().cpu().float().numpy() for x in parts)
+        return Forecasts(which, cutoff, linear_, shift, log_spread, scale, np.zeros_like(shift))
 
     def take(self, rows: NDArray[np.intp]) -> Forecasts:
         """Return the forecasts named by an index array."""
@@ -58,13 +62,14 @@ class Forecasts:
 
     def upto(self, steps: int) -> Forecasts:
         """Return the first steps of every forecast, so that the others need no room."""
-        return replace(self, **{n: getattr(self, n)[:, :steps].copy() for n in ("linear", "shift", "log_spread")})
+        rows = ("linear", "shift", "log_spread", "recalled")
+        return replace(self, **{n: getattr(self, n)[:, :steps].copy() for n in rows})
 
     @staticmethod
     def none(steps: int) -> Forecasts:
         """Return no forecasts, of so many steps."""
         nothing, empty = np.zeros(0, dtype=np.int64), np.zeros((0, steps), dtype=np.float32)
-        return Forecasts(nothing, nothing, empty, empty, empty, np.zeros(0, dtype=np.float32))
+        return Forecasts(nothing, nothing, empty, empty, empty, np.zeros(0, dtype=np.float32), empty)
 
 
 def windowed_forecasts(
@@ -130,6 +135,7 @@ def streaming_forecasts(
     batch_size: int = 64,
     zero_memory: bool = False,
     every_patch: bool = False,
+    earlier: IntArray | None = None,
 ) -> Forecasts:
     """Forecast from one pass over each series, the state carried; every row is read once, series by series.
 
@@ -154,17 +160,20 @@ def streaming_forecasts(
         Ablation: what the memories return is replaced by zeros.
     every_patch : bool
         Also return the forecasts at the ends of patches that are no cut-off.
+    earlier : int array (n_series,), optional
+        With ``every_patch``: row of each series from which on they are returned. Default: ``first``.
     """
     p, parts = reader.patching.patch_length, [Forecasts.none(reader.model.horizon)]
     ends = data.panel.lengths if until is None else until
     for which in batches(np.flatnonzero(ends >= first), batch_size):
         walk = _Walk(reader, data, which, start[which], ends[which], zero_memory)
+        begin = (first if earlier is None else earlier)[which]
         if stride is not None and stride % p:
             bulk = int((first - start)[which].min()) // p * p
-            parts += walk.read(bulk, piece * p, first[which])
+            parts += walk.read(bulk, piece * p, begin)
             parts += walk.read_with_peeks(first[which], stride)
         else:
-            parts += walk.read(walk.rows, piece * p, first[which])
+            parts += walk.read(walk.rows, piece * p, begin)
     found = Forecasts.join(parts)
     found = found.take(np.lexsort((found.cutoff, found.series)))
     if stride is None or every_patch:

@@ -12,6 +12,7 @@ from titans_seq.adapters.online import OnlineLinear, online_forecasts
 from titans_seq.adapters.scaled import IntArray, ScaledPanel
 from titans_seq.adapters.stream import StreamReader
 from titans_seq.estimators._combination import Combination
+from titans_seq.estimators._error_memory import WARM_UP, ErrorReader
 from titans_seq.estimators._recent import Window, quantiles_along
 from titans_seq.estimators._settings import Settings
 from titans_seq.evaluation import naive
@@ -36,11 +37,13 @@ def forecast_at(
     online: tuple[OnlineLinear, IntArray] | None = None,
     zero_memory: bool = False,
     every_patch: bool = False,
+    errors: ErrorReader | None = None,
 ) -> Forecasts:
     """Forecast from every ``stride``-th row from ``first_cutoff`` on whose horizon lies within the data.
 
     ``online``, in streaming mode: a map that goes on learning, and the rows of each series that it knows already.
-    ``every_patch``, in streaming mode: also from the ends of patches in between.
+    ``every_patch``, in streaming mode: also from the ends of patches in between. ``errors``, likewise: a memory that
+    reads along, from some patches before the first cut-off on.
     """
     last = data.panel.lengths - settings.horizon
     if mode == "windowed":
@@ -53,10 +56,25 @@ def forecast_at(
     first = np.full(data.panel.n_series, first_cutoff)
     every = streaming_forecasts(
         reader, data, start=start, first=first, until=last, stride=stride, zero_memory=zero_memory,
-        every_patch=every_patch,
+        every_patch=every_patch or errors is not None,
+        earlier=None if errors is None else errors.first_warm(start, first, WARM_UP),
     )  # fmt: skip
-    if online is None:
+    every = every if online is None else _with_online(reader, settings, data, every, online, start)
+    if errors is None:
         return every
+    found, _ = errors.read(errors.memory.start(len(start)), data, every, -start)
+    since = found.cutoff - first_cutoff
+    return found.take(np.flatnonzero((since >= 0) & (every_patch | (since % stride == 0))))
+
+
+def _with_online(
+    reader: StreamReader,
+    settings: Settings,
+    data: ScaledPanel,
+    every: Forecasts,
+    online: tuple[OnlineLinear, IntArray],
+    start: IntArray,
+) -> Forecasts:
     carried, before = online
     linear = online_forecasts(
         carried,

@@ -14,6 +14,7 @@ from sklearn.exceptions import NotFittedError
 from torch import Tensor
 
 from titans_seq.adapters.effects import CovariateEffect
+from titans_seq.adapters.error_memory import ErrorMemory, ErrorStream
 from titans_seq.adapters.forecasts import Forecasts, read_all, read_and_forecast, windowed_forecasts
 from titans_seq.adapters.lags import LaggedMap
 from titans_seq.adapters.linear import LinearMap
@@ -26,6 +27,7 @@ from titans_seq.adapters.stream import SeriesStream, StreamReader, detach
 from titans_seq.adapters.tokens import LinearForecast
 from titans_seq.data import Covariates, FrameFormat, Frequency, Panel, read_panel
 from titans_seq.estimators._combination import Combination
+from titans_seq.estimators._error_memory import ErrorReader
 from titans_seq.estimators._normal_scores import NORMAL
 from titans_seq.estimators._panels import continuing
 from titans_seq.estimators._recent import RecentErrors, Window
@@ -55,6 +57,8 @@ class Carrying(BaseEstimator):
     _effect: CovariateEffect
     _lags: LaggedMap
     _recent: RecentErrors | None
+    _errors: ErrorMemory | None
+    _error_stream: ErrorStream | None
     _center: FloatArray
     _scale: FloatArray
     _group: IntArray
@@ -63,7 +67,7 @@ class Carrying(BaseEstimator):
 
     def _read_on(self, data: ScaledPanel) -> None:
         """Read new rows of the series of `fit`, in its order."""
-        if self._recent is not None:
+        if self._recent is not None or self._errors is not None:
             self._read_and_judge(data)
             return
         if self._online is not None:
@@ -73,7 +77,6 @@ class Carrying(BaseEstimator):
 
     def _read_and_judge(self, data: ScaledPanel) -> None:
         """Do the same, and compare the forecasts made on the way, and those before, with the rows read."""
-        assert self._recent is not None
         before, stream, patch = self._stream.steps.numpy(), self._stream, self._settings.patch_length
         which = np.arange(data.panel.n_series)
         kept = self._kept_rows(which)
@@ -96,9 +99,17 @@ class Carrying(BaseEstimator):
             forecasts = replace(forecasts, linear=linear.astype(np.float32))
             self._online = self._online.read(data)
             self.linear_ = self._online.online.linear
-        cutoff = forecasts.cutoff + position[forecasts.series]
-        self._recent = self._recent.read(data, forecasts, cutoff, self._combination)
+        if self._error_stream is not None:
+            forecasts, self._error_stream = self._error_reader.read(self._error_stream, joined, forecasts, position)
+        if self._recent is not None:
+            cutoff = forecasts.cutoff + position[forecasts.series]
+            self._recent = self._recent.read(data, forecasts, cutoff, self._combination)
         self._last_ds = self.frequency_.advance(self._origins, self._stream.steps.numpy() - 1)
+
+    @property
+    def _error_reader(self) -> ErrorReader:
+        assert self._errors is not None
+        return ErrorReader(self._errors, self._reader, self._settings, self._combination.weight)
 
     def _start_recent(self) -> RecentErrors | None:
         """Begin to watch errors, if intervals are to follow them."""
@@ -185,7 +196,13 @@ class Carrying(BaseEstimator):
         )
 
     def _forecast_now(self) -> Forecasts:
-        return self._forecast_stream(self._stream, self._origins, torch.from_numpy(self._group))
+        forecasts = self._forecast_stream(self._stream, self._origins, torch.from_numpy(self._group))
+        if self._error_stream is None:
+            return forecasts
+        kept = self._kept_rows(forecasts.series, self._settings.context_length)
+        here = replace(forecasts, cutoff=kept.lengths)
+        found = self._error_reader.recall(self._error_stream, self._known(kept), here, forecasts.cutoff - kept.lengths)
+        return replace(forecasts, recalled=found.recalled)
 
     def _forecast_stream(self, stream: SeriesStream, origins: NDArray[Any], group: Tensor) -> Forecasts:
         """Forecast from where streams stand; ``origins`` (n,) are the timestamps of their first rows."""
@@ -214,6 +231,13 @@ class Carrying(BaseEstimator):
         return stream.push(values[:, -kept:], observed[:, -kept:], None, lengths.clamp(max=kept), lengths, patch)
 
     def _forecast_from(self, data: ScaledPanel) -> Forecasts:
+        forecasts = self._forecast_ends(data)
+        if self._errors is None:
+            return forecasts
+        stream = self._error_reader.begin(data)
+        return self._error_reader.recall(stream, data, forecasts, np.zeros(data.panel.n_series, dtype=np.int64))
+
+    def _forecast_ends(self, data: ScaledPanel) -> Forecasts:
         which, ends = np.arange(data.panel.n_series), data.panel.lengths
         if not self._reads_on:
             return windowed_forecasts(self._reader, data, which, ends, rows=self._settings.context_length)

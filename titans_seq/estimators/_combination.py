@@ -28,14 +28,14 @@ IntArray = NDArray[np.int64]
 _BLOCKS = 10
 _ROWS_AT_ONCE = 256
 _WEIGHTS = 41
-_LEAST_SHARE = 0.25
+LEAST_SHARE = 0.25
 _RESOLUTION = 1e-6
 """Errors below this share of what is forecast are rounding: forecasts are made in single precision."""
 
 
 @dataclass(frozen=True)
 class Combination:
-    """Point forecast = linear + weight × correction; quantiles = point + scale × spread × factor × offsets.
+    """Point forecast = linear + weights × corrections; quantiles = point + scale × spread × factor × offsets.
 
     Attributes
     ----------
@@ -57,6 +57,8 @@ class Combination:
         where series are not told apart.
     dependence : float array (rank, horizon) or None
         How errors along the horizon go together, see `_paths.dependence`; None: independently of each other.
+    error_weight : float
+        Share of what the memory of errors recalls in the forecast, 0 to 1.
     """
 
     weight: float
@@ -67,6 +69,7 @@ class Combination:
     score: float = float("nan")
     factor: FloatArray = field(default_factory=lambda: np.ones(1))
     dependence: FloatArray | None = None
+    error_weight: float = 0.0
 
     @property
     def needs_network(self) -> bool:
@@ -75,7 +78,8 @@ class Combination:
 
     def point(self, forecasts: Forecasts) -> FloatArray:
         """Point forecasts (n, horizon), scaled units."""
-        return forecasts.linear.astype(np.float64) + self.weight * forecasts.shift
+        base = forecasts.linear.astype(np.float64) + self.weight * forecasts.shift
+        return base + self.error_weight * forecasts.recalled if self.error_weight else base
 
     def quantiles(
         self, forecasts: Forecasts, levels: tuple[float, ...], place: IntArray, recent: FloatArray | None = None
@@ -144,7 +148,7 @@ class Combination:
 
 
 def best_weight(
-    residual: FloatArray, shift: Float32Array, observed: BoolArray, counts: FloatArray | None = None
+    residual: FloatArray | Float32Array, shift: Float32Array, observed: BoolArray, counts: FloatArray | None = None
 ) -> tuple[float, float]:
     """Weight of ``shift`` in [0, 1] that fits ``residual`` best, and the mean squared error with it."""
     r, s = residual[observed], shift[observed].astype(np.float64)
@@ -155,7 +159,7 @@ def best_weight(
     return weight, float(np.average((r - weight * s) ** 2, weights=each)) if len(r) else float("nan")
 
 
-def choose(
+def calibrate(
     forecasts: Forecasts,
     actual: FloatArray,
     observed: BoolArray,
@@ -163,12 +167,9 @@ def choose(
     *,
     n_series: int,
     intervals: str,
+    weights: tuple[float, float],
 ) -> Combination:
-    """Choose the weight of the network and calibrate the intervals on validation forecasts.
-
-    The weight is the smallest whose squared error lies within one standard error of the best weight's (the
-    one-standard-error rule of Breiman et al., 1984), yet at least a quarter of the best: that is worth 44 % of
-    the gain if it is real, and costs 6 % of the network's noise if it is not. 0 where there is no gain.
+    """Calibrate the intervals on validation forecasts.
 
     Parameters
     ----------
@@ -179,12 +180,14 @@ def choose(
         What each row counts, above 0 where observed. Default: all alike.
     n_series : int
     intervals : {"conformal", "adaptive", "empirical"}
+    weights : tuple of two floats
+        Of the network's correction, and of what the memory of errors recalls.
     """
-    residual = actual - forecasts.linear
-    weight = _cautious_weight(forecasts, residual, observed, counts)
-    error = residual - weight * forecasts.shift
+    weight, error_weight = weights
+    error = actual - forecasts.linear - weight * forecasts.shift - error_weight * forecasts.recalled
     score = float(mean_of(np.square(error), observed, counts)) if observed.any() else float("nan")
-    plain = Combination(weight, False, np.zeros((len(LEVELS), actual.shape[1])), score=score)
+    offsets = np.zeros((len(LEVELS), actual.shape[1]))
+    plain = Combination(weight, False, offsets, score=score, error_weight=error_weight)
     both = (plain, replace(plain, use_spread=True))
     candidates = [_calibrated(c, forecasts, error, observed, counts, n_series, intervals) for c in both]
     losses = [_pinball(c, forecasts, actual, observed, counts) for c in candidates]
@@ -198,31 +201,48 @@ def mean_of(x: FloatArray, observed: BoolArray, counts: FloatArray | None) -> fl
     return float(np.average(x[observed], weights=None if counts is None else counts[observed]))
 
 
-def _cautious_weight(
-    forecasts: Forecasts, residual: FloatArray, observed: BoolArray, counts: FloatArray | None
+def cautious_weight(
+    residual: FloatArray | Float32Array,
+    shift: Float32Array,
+    cutoff: IntArray,
+    observed: BoolArray,
+    counts: FloatArray | None = None,
 ) -> float:
-    """Weight as `choose` describes it, errors compared in blocks of time."""
-    best, _ = best_weight(residual, forecasts.shift, observed, counts)
-    order = np.argsort(forecasts.cutoff, kind="stable")
+    """Choose the weight of a correction on validation forecasts.
+
+    The weight is the smallest whose squared error lies within one standard error of the best weight's (the
+    one-standard-error rule of Breiman et al., 1984), yet at least a quarter of the best: that is worth 44 % of
+    the gain if it is real, and costs 6 % of the network's noise if it is not. 0 where there is no gain.
+
+    Parameters
+    ----------
+    residual, shift : arrays (n, horizon)
+        Errors without the correction, and the correction.
+    cutoff : int array (n,)
+        Errors are compared in blocks of time.
+    observed : bool array (n, horizon)
+    counts : float array (n, horizon), optional
+        What each row counts, above 0 where observed. Default: all alike.
+    """
+    best, _ = best_weight(residual, shift, observed, counts)
+    order = np.argsort(cutoff, kind="stable")
     blocks = [rows for rows in np.array_split(order, _BLOCKS) if observed[rows].any()]
     if best == 0 or len(blocks) < 2:
         return best
     parts = [None if counts is None else counts[b] for b in blocks]
-    moments = np.array(
-        [_moments(residual[b], forecasts.shift[b], observed[b], c) for b, c in zip(blocks, parts, strict=True)]
-    )
+    moments = np.array([_moments(residual[b], shift[b], observed[b], c) for b, c in zip(blocks, parts, strict=True)])
     if counts is not None:
         moments *= _block_weights(blocks, observed, counts)
     for weight in np.linspace(0.0, best, _WEIGHTS):
         # Mean squared error at `weight` minus that at `best`, block by block.
         excess = -2 * (weight - best) * moments[:, 0] + (weight**2 - best**2) * moments[:, 1]
         if excess.mean() <= excess.std(ddof=1) / np.sqrt(len(blocks)):
-            return float(max(weight, _LEAST_SHARE * best))
+            return float(max(weight, LEAST_SHARE * best))
     return best
 
 
 def _moments(
-    residual: FloatArray, shift: Float32Array, observed: BoolArray, counts: FloatArray | None
+    residual: FloatArray | Float32Array, shift: Float32Array, observed: BoolArray, counts: FloatArray | None
 ) -> tuple[float, float]:
     s = shift.astype(np.float64)
     return mean_of(residual * s, observed, counts), mean_of(s * s, observed, counts)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 
 from titans_seq.adapters._linear_windows import WindowReader
 from titans_seq.adapters.effects import CovariateEffect, fit_effect
+from titans_seq.adapters.error_memory import ErrorMemory
 from titans_seq.adapters.forecasts import Forecasts, streaming_forecasts, windowed_forecasts
 from titans_seq.adapters.lags import LaggedMap, fit_lags
 from titans_seq.adapters.linear import PRIORS, LinearMap, fit_linear, fit_linear_toward, refit_linear
@@ -21,7 +22,8 @@ from titans_seq.adapters.stream import StreamReader
 from titans_seq.adapters.tokens import LinearForecast
 from titans_seq.data import Covariates, Panel
 from titans_seq.estimators._choosing import goes_on_learning, outcomes, with_online_map
-from titans_seq.estimators._combination import Combination, best_weight, choose
+from titans_seq.estimators._combination import LEAST_SHARE, Combination, best_weight, calibrate, cautious_weight
+from titans_seq.estimators._error_memory import fit_error_memory
 from titans_seq.estimators._settings import Settings, resolve
 from titans_seq.estimators._starting import Start
 
@@ -39,6 +41,8 @@ MAX_VALIDATION_SERIES = 256
 MAX_EPOCH_BATCHES = 50
 """Batches of an epoch: beyond some 50,000 windows an epoch is a sample of them, 20 epochs are 1,000 steps."""
 _FEWEST_WINDOWS = 64
+_TIME_FOR_THE_NETWORK = 0.9
+"""Share of `max_minutes` after which the network is not trained on, and no memory of errors."""
 
 
 @dataclass
@@ -53,6 +57,7 @@ class Fitted:
     training: TrainingResult | None
     effect: CovariateEffect
     lags: LaggedMap
+    errors: ErrorMemory | None = None
 
 
 def fit(
@@ -111,9 +116,10 @@ def fit(
         lags = _lags(settings, data, train_end, linear, covariates, start)
         training = _train(forecaster, settings, data, train_end, linear, lags, model, seed, began)
     model.to("cpu").eval()
-    judged = len(validation_cutoffs(panel, train_end, settings.horizon, 1)[0])
+    judged, errors = len(validation_cutoffs(panel, train_end, settings.horizon, 1)[0]), None
     if start is None or judged:
-        combination = _combine(settings, data, train_end, linear, lags, model)
+        wanted = False if _out_of_time(forecaster, began) else forecaster.error_memory
+        combination, errors = _combine(settings, data, train_end, linear, lags, model, wanted, seed)
     else:
         combination = start.combination_for()
     if refit:
@@ -124,7 +130,7 @@ def fit(
             linear = refit_linear(linear, panel, scale, center, weight=weight)
         shared = np.zeros(panel.n_series, dtype=np.int64)
         data = data.with_groups(shared if linear.shared else np.arange(panel.n_series))
-    return Fitted(settings, data, linear, model, combination, training, effect, lags)
+    return Fitted(settings, data, linear, model, combination, training, effect, lags, errors)
 
 
 def _lags(
@@ -212,7 +218,8 @@ def _train(
 
     # What is still to come: the linear map once more, the choice of the combination, and reading everything.
     spent = time.monotonic() - began
-    limit = None if forecaster.max_minutes is None else max(0.0, 54 * forecaster.max_minutes - 3 * spent)
+    share = 60 * _TIME_FOR_THE_NETWORK
+    limit = None if forecaster.max_minutes is None else max(0.0, share * forecaster.max_minutes - 3 * spent)
     module = kind(
         model,
         forecast,
@@ -257,10 +264,14 @@ def _combine(
     linear: LinearMap,
     lags: LaggedMap,
     model: SeriesModel,
-) -> Combination:
+    error_memory: bool | Literal["auto"],
+    seed: int,
+) -> tuple[Combination, ErrorMemory | None]:
+    """Choose on validation what counts how much; without a memory of errors where it adds nothing."""
     reader = StreamReader(model, LinearForecast(linear, lags), data.panel.frequency)
     forecasts = validation_forecasts(reader, settings, data, train_end, MAX_VALIDATION_WINDOWS)
-    if not len(forecasts.series):  # nothing later to judge on: errors on the training rows are the best there is
+    later = bool(len(forecasts.series))
+    if not later:  # nothing later to judge on: errors on the training rows are the best there is
         ends = np.maximum(data.panel.lengths - settings.horizon, 1)
         series, cutoff = validation_cutoffs(data.panel, np.maximum(ends // 2, 1), settings.horizon, MAX_EPOCH_WINDOWS)
         forecasts = windowed_forecasts(reader, data, series, cutoff, rows=settings.context_length)
@@ -269,8 +280,28 @@ def _combine(
     actual, observed, counts = outcomes(data, forecasts.series, forecasts.cutoff, settings.horizon)
     steps = min(settings.patch_length, settings.horizon)
     n_series = data.panel.n_series
-    chosen = choose(forecasts, actual, observed, counts, n_series=n_series, intervals=settings.intervals)
-    return chosen.judge_errors(forecasts, actual, observed, n_series=n_series, steps=steps)
+    residual, cutoff = actual - forecasts.linear, forecasts.cutoff
+    weight = cautious_weight(residual, forecasts.shift, cutoff, observed, counts)
+    errors, error_weight = None, 0.0
+    if error_memory and later and settings.carry_state:
+        given = (reader, settings, weight, data, train_end, forecasts)
+        errors, forecasts = fit_error_memory(*given, seed=seed)
+        left = residual - weight * forecasts.shift
+        error_weight = cautious_weight(left, forecasts.recalled, cutoff, observed, counts)
+        if error_memory is True and errors is not None:
+            error_weight = max(error_weight, LEAST_SHARE)
+    chosen = calibrate(
+        forecasts, actual, observed, counts, n_series=n_series, intervals=settings.intervals,
+        weights=(weight, error_weight),
+    )  # fmt: skip
+    chosen = chosen.judge_errors(forecasts, actual, observed, n_series=n_series, steps=steps)
+    return chosen, errors if error_weight else None
+
+
+def _out_of_time(forecaster: TitansForecaster, began: float) -> bool:
+    """Whether the time that `fit` may take is nearly over."""
+    limit = forecaster.max_minutes
+    return limit is not None and time.monotonic() - began > _TIME_FOR_THE_NETWORK * 60 * limit
 
 
 def validation_forecasts(
@@ -292,7 +323,7 @@ def validation_forecasts(
     forecasts = streaming_forecasts(reader, part, start=start, first=train_end[some])
     inside = np.flatnonzero(forecasts.cutoff + settings.horizon <= part.panel.lengths[forecasts.series])
     kept = forecasts.take(inside)
-    return Forecasts(some[kept.series], kept.cutoff, kept.linear, kept.shift, kept.log_spread, kept.scale)
+    return replace(kept, series=some[kept.series])
 
 
 def _has_targets(data: ScaledPanel, train_end: IntArray) -> np.ndarray:

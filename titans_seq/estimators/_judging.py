@@ -99,7 +99,8 @@ class Judging(Predicting):
         online = self._online_for(panel) if mode == "streaming" else None
         where = (self._reader, self._settings, data, mode, first_cutoff, stride)
         follow = mode == "streaming" and self._recent is not None
-        forecasts, recent = forecast_at(*where, online=online, every_patch=follow), None
+        errors = self._error_reader if mode == "streaming" and self._errors is not None else None
+        forecasts, recent = forecast_at(*where, online=online, every_patch=follow, errors=errors), None
         if follow:
             place = self._places(panel.ids)[forecasts.series]
             forecasts, recent = with_recent(

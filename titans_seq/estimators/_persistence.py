@@ -12,6 +12,7 @@ from torch import Tensor
 
 from titans_seq._version import __version__
 from titans_seq.adapters.effects import CovariateEffect
+from titans_seq.adapters.error_memory import ErrorMemory, ErrorStream, Leads
 from titans_seq.adapters.lags import LaggedMap
 from titans_seq.adapters.linear import LinearMap
 from titans_seq.adapters.online_stream import OnlineStream
@@ -51,6 +52,9 @@ def save(forecaster: TitansForecaster, path: str | os.PathLike[str]) -> None:
     tensors |= _storage.as_tensors("own.", own)
     if forecaster._recent is not None:
         tensors |= _storage.as_tensors("recent.", forecaster._recent.tensors())
+    if forecaster._errors is not None and forecaster._error_stream is not None:
+        tensors |= {f"errors.{name}": x for name, x in forecaster._errors.state_dict().items()}
+        tensors |= {f"error_stream.{name}": x for name, x in forecaster._error_stream.tensors().items()}
     if forecaster._online is not None:
         tensors |= _storage.as_tensors("online.", forecaster._online.tensors())
     _storage.write_model(path, tensors, _describe(forecaster))
@@ -84,6 +88,7 @@ def _describe(forecaster: TitansForecaster) -> dict[str, Any]:
         "covariates": forecaster._covariates.to_dict(),
         "lags_centred": forecaster._lags.centred,
         "network_weight": forecaster._combination.weight,
+        "error_weight": forecaster._combination.error_weight,
         "use_spread": forecaster._combination.use_spread,
         "validation_score": None if np.isnan(forecaster._combination.score) else forecaster._combination.score,
         "alarm_level": forecaster._combination.alarm_level,
@@ -115,7 +120,9 @@ def _restore(kind: type[Forecaster], tensors: dict[str, Tensor], description: di
         chosen = replace(chosen, usual=own["usual"], alarm_level=float(description["alarm_level"]))
     if "factor" in own:  # models saved before series had intervals of their own width have none
         chosen = replace(chosen, factor=own["factor"], dependence=own.get("dependence"))
-    forecaster._combination = chosen
+    # Models saved before there was a memory of errors have no weight for it.
+    forecaster._combination = replace(chosen, error_weight=float(description.get("error_weight", 0.0)))
+    forecaster._errors, forecaster._error_stream = _restore_errors(settings, tensors, forecaster._combination)
     forecaster.linear_ = LinearMap.from_tensors({n: x.numpy() for n, x in _storage.part(tensors, "linear.").items()})
     forecaster._covariates = Covariates.from_dict(description.get("covariates", []))
     future = forecaster._covariates.features_of("future")
@@ -139,6 +146,16 @@ def _restore(kind: type[Forecaster], tensors: dict[str, Tensor], description: di
     return forecaster
 
 
+def _restore_errors(
+    settings: Settings, tensors: dict[str, Tensor], chosen: Combination
+) -> tuple[ErrorMemory | None, ErrorStream | None]:
+    if not chosen.error_weight:
+        return None, None
+    memory = ErrorMemory(settings.patching.n_features, Leads(settings.horizon, settings.patch_length))
+    memory.load_state_dict(_storage.part(tensors, "errors."))
+    return memory.eval(), ErrorStream.from_tensors(_storage.part(tensors, "error_stream."))
+
+
 def _check(forecaster: TitansForecaster) -> None:
     """Raise a ValueError where parts do not fit together or hold no numbers."""
     n = len(forecaster.ids_)
@@ -148,6 +165,10 @@ def _check(forecaster: TitansForecaster) -> None:
     stream, patching = forecaster._stream, forecaster._settings.patching
     if stream.values.shape != (n, patching.context_length + patching.patch_length) or stream.steps.shape != (n,):
         raise ValueError("the state does not fit the settings")
+    if forecaster._error_stream is not None and len(forecaster._error_stream.known) != n:
+        raise ValueError(f"the memory of errors does not hold one entry for each of {n} series")
+    if not 0 <= forecaster._combination.error_weight <= 1:
+        raise ValueError(f"error_weight is {forecaster._combination.error_weight}")
     if not 0 <= forecaster._combination.weight <= 1:
         raise ValueError(f"network_weight is {forecaster._combination.weight}")
     chosen = forecaster._combination

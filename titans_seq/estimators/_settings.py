@@ -95,6 +95,9 @@ def check_arguments(forecaster: TitansForecaster) -> None:
     check_choice("online_linear", forecaster.online_linear, ("auto", True, False))
     if forecaster.online_linear is True and not forecaster.carry_state:
         raise ValueError("online_linear=True goes on learning from what is read; it needs carry_state=True")
+    check_choice("error_memory", forecaster.error_memory, ("auto", True, False))
+    if forecaster.error_memory is True and not forecaster.carry_state:
+        raise ValueError("error_memory=True learns from the errors in what is read; it needs carry_state=True")
     if forecaster.intervals == "adaptive" and not forecaster.carry_state:
         raise ValueError("intervals='adaptive' follows the errors in what is read; it needs carry_state=True")
     check_real("dropout", forecaster.dropout, -1e-9, 1.0)

@@ -93,7 +93,7 @@ class Start:
     def combination_for(self) -> Combination:
         """Return the earlier combination for other series."""
         own = {name: getattr(self.combination, name)[-1:] for name in ("usual", "factor")}
-        return replace(self.combination, score=float("nan"), **own)
+        return replace(self.combination, score=float("nan"), error_weight=0.0, **own)
 
 
 def starting_point(forecaster: TitansForecaster, init: Any) -> Start | None:

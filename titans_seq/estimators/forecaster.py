@@ -59,6 +59,11 @@ class TitansForecaster(Judging):
         Whether the linear map goes on learning with the state that is carried: it is the ridge of all windows known
         so far, solved again whenever a patch is complete. "auto": if that forecasts the validation rows better.
         True needs ``carry_state=True``.
+    error_memory : {"auto", True, False}, default "auto"
+        Whether forecasts are corrected by a second memory, of their errors, in a state that is carried: once the rows
+        of a forecast have arrived, it is written with how the series looked at the cut-off, and how far the forecast
+        was off; it is read with how the series looks now. "auto": if that lowers the validation error, for as much
+        as it does. True: at least a quarter of what it recalls is added; needs ``carry_state=True``.
     variant : {"mag", "mal", "mac", "lmm", "swa", "attention"}, default "mag"
         How memory and attention work together; the last two have no memory.
     d_model, n_layers, n_heads, memory_depth, memory_expansion, chunk_size, window_size, n_persistent, dropout, rule
@@ -107,6 +112,8 @@ class TitansForecaster(Judging):
         Whether it goes on learning.
     network_weight_ : float
         Share of the network's correction in the forecast; 0 where validation saw no gain.
+    error_weight_ : float
+        Share of what the memory of errors recalls; 0 where validation saw no gain, or had too few rows to see one.
     anomaly_threshold_ : float
         Surprise above which `surprise` flags a row, in robust standard deviations.
     history_ : list of dict
@@ -160,6 +167,7 @@ class TitansForecaster(Judging):
         carry_state: bool = True,
         training_mode: Literal["sampled", "contiguous"] = "sampled",
         online_linear: bool | Literal["auto"] = "auto",
+        error_memory: bool | Literal["auto"] = "auto",
         variant: str = "mag",
         d_model: int = 32,
         n_layers: int = 2,
@@ -196,6 +204,7 @@ class TitansForecaster(Judging):
         self.carry_state = carry_state
         self.training_mode = training_mode
         self.online_linear = online_linear
+        self.error_memory = error_memory
         self.variant = variant
         self.d_model = d_model
         self.n_layers = n_layers
@@ -294,7 +303,8 @@ class TitansForecaster(Judging):
         )  # fmt: skip
         self._set_fitted(fitted, fmt, spread[order])
         self._covariates, self._effect, self._lags = covariates, fitted.effect, fitted.lags
-        self._online = self._start_online(fitted.data)
+        self._online, self._errors = self._start_online(fitted.data), fitted.errors
+        self._error_stream = None if self._errors is None else self._error_reader.begin(fitted.data)
         self._read_into_stream(fitted.data, self._reader.start(panel.n_series))
         restore_order(self, order)
         self._recent = self._start_recent()
@@ -318,7 +328,7 @@ class TitansForecaster(Judging):
     def _set_derived(self) -> None:
         """Set what follows from the rest."""
         self.network_weight_, self.validation_score_ = self._combination.weight, self._combination.score
-        self.online_linear_ = self._settings.online_linear
+        self.online_linear_, self.error_weight_ = self._settings.online_linear, self._combination.error_weight
         self.anomaly_threshold_ = self._combination.alarm_level
         self.context_length_, self.patch_length_ = self._settings.context_length, self._settings.patch_length
         self.effect_ = named_effect(self._covariates, self._effect)
@@ -372,7 +382,7 @@ class TitansForecaster(Judging):
     def update(self, X: Any) -> Self:
         """Read new rows of known series; nothing is trained again.
 
-        The memory learns from them, and so does the linear map if `online_linear_`.
+        The memory learns from them, the linear map if `online_linear_`, and the memory of errors if `error_weight_`.
 
         Parameters
         ----------

@@ -48,3 +48,5 @@ def _needs_state(recipe: Recipe) -> Iterator[Fault]:
         yield ("train", "training_mode"), "contiguous needs model.carry_state true; found false"
     if recipe.model.online_linear is True:
         yield ("model", "online_linear"), "true needs model.carry_state true; found false"
+    if recipe.model.error_memory is True:
+        yield ("model", "error_memory"), "true needs model.carry_state true; found false"

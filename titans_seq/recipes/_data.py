@@ -42,6 +42,8 @@ class Series:
         Names in the frames.
     season_length : int
         Steps per season.
+    covariates : DataFrame, optional
+        Columns with a role, by id (if the frame is long) and time.
     """
 
     panel: Panel
@@ -49,6 +51,7 @@ class Series:
     wide: bool
     columns: Columns
     season_length: int
+    covariates: pd.DataFrame | None = None
 
     @property
     def first_test_row(self) -> int:
@@ -57,7 +60,10 @@ class Series:
 
     def frame(self, start: int, stop: int) -> pd.DataFrame:
         """Return rows ``start:stop`` of every series as a pandas frame; missing values are NaN."""
-        return _to_frame(self.panel.slice_rows(start, stop), self.wide, self.columns)
+        frame = _to_frame(self.panel.slice_rows(start, stop), self.wide, self.columns)
+        if self.covariates is None:
+            return frame
+        return frame.join(self.covariates, on=_keys(self.wide, self.columns))
 
 
 def read_series(data: Data, season_length: int | None = None) -> Series:
@@ -77,7 +83,8 @@ def read_series(data: Data, season_length: int | None = None) -> Series:
     card = dataset_card(data.name) if data.name is not None else None
     columns = _column_names(data, card)
     source = data.name if data.name is not None else str(data.path)
-    frame = _select(load_dataset(source), data, card, columns)
+    frame, beside = _apart(load_dataset(source), list(data.roles or {}))
+    frame = _select(frame, data, card, columns)
     panel, form = read_panel(
         _with_numbers(frame, (columns.id_col, columns.time_col)),
         id_col=columns.id_col,
@@ -88,7 +95,33 @@ def read_series(data: Data, season_length: int | None = None) -> Series:
     train, validation, test = split = _split(data, card)
     split_rows(panel, split)  # refuses series that are too short
     season = season_length or (card and card.season_length) or panel.frequency.season_length
-    return Series(panel.slice_rows(0, train + validation + test), split, form.kind == "wide", columns, int(season))
+    wide, used = form.kind == "wide", panel.slice_rows(0, train + validation + test)
+    covariates = _by_row(frame, beside, wide, columns, panel.ds_of(0).dtype) if len(beside.columns) else None
+    return Series(used, split, wide, columns, int(season), covariates)
+
+
+def _apart(frame: pd.DataFrame, roles: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the frame without its covariates, and the covariates."""
+    for name in roles:
+        _known(name, list(frame.columns), "data.roles")
+    return frame.drop(columns=roles), frame[roles]
+
+
+def _by_row(
+    frame: pd.DataFrame, covariates: pd.DataFrame, wide: bool, names: Columns, times: np.dtype[Any]
+) -> pd.DataFrame:
+    """Covariates of the rows of a frame, to be looked up by id and time."""
+    import pandas as pd
+
+    keys = frame[_keys(wide, names)].reset_index(drop=True)
+    if times.kind == "M":
+        keys[names.time_col] = pd.to_datetime(keys[names.time_col]).to_numpy(times)
+    found = covariates.loc[frame.index].set_axis(pd.MultiIndex.from_frame(keys) if not wide else keys[names.time_col])
+    return _with_numbers(found, ())
+
+
+def _keys(wide: bool, names: Columns) -> list[str]:
+    return [names.time_col] if wide else [names.id_col, names.time_col]
 
 
 def _column_names(data: Data, card: Card | None) -> Columns:

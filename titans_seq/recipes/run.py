@@ -142,7 +142,7 @@ def resolved(recipe: Recipe, forecaster: TitansForecaster, series: Series, folde
 def _make_forecaster(recipe: Recipe, series: Series, quiet: bool) -> TitansForecaster:
     from titans_seq.estimators import TitansForecaster
 
-    arguments = recipe.forecaster_arguments() | asdict(series.columns)
+    arguments = recipe.forecaster_arguments() | asdict(series.columns) | {"roles": recipe.data.roles}
     return TitansForecaster(**arguments, verbose=0 if quiet else 1)
 
 

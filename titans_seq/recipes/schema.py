@@ -23,6 +23,7 @@ Some = Field(min_length=1)
 Metric = Literal["mse", "mae", "rmse", "smape", "mase", "weighted_quantile_loss", "msis", "coverage"]
 Baseline = Literal["seasonal_naive", "naive", "drift", "ridge"]
 Variant = Literal["mag", "mal", "mac", "lmm", "swa", "attention"]
+Role = Literal["past", "future", "static"]
 
 
 class Section(BaseModel):
@@ -42,7 +43,8 @@ class Data(Section):
     """Where the series come from: a dataset's `name` or a file's `path` (relative to the working folder).
 
     What a dataset's card says (`format`, column names, `split`) is taken from it unless given here.
-    `split` counts the rows of train, validation and test; rows after them are not used.
+    `split` counts the rows of train, validation and test; rows after them are not used. `roles` names the columns that
+    are covariates, and says of each whether it is known up to the present, also ahead, or constant.
     """
 
     name: str | None = None
@@ -54,6 +56,7 @@ class Data(Section):
     columns: Annotated[list[str], Some] | None = None
     split: Annotated[list[CountOrZero], Field(min_length=3, max_length=3)] | None = None
     on_gap: Literal["raise", "mask"] = "raise"
+    roles: Annotated[dict[str, Role], Some] | None = None
 
     @field_validator("name")
     @classmethod
@@ -79,6 +82,7 @@ class Model(Section):
     sequence_length: Count | None = None
     carry_state: bool | None = None
     online_linear: Literal["auto"] | bool | None = None
+    error_memory: Literal["auto"] | bool | None = None
     variant: Variant | None = None
     d_model: Count | None = None
     n_layers: Count | None = None
