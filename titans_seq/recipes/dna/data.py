@@ -98,7 +98,7 @@ def read_examples(recipe: DNARecipe) -> Examples:
 def _read(data: Data) -> LabelledSequences:
     columns = {"sequence_col": data.sequence, "id_col": data.id}
     if data.name is not None:
-        return load_labelled(data.name, sha256=data.sha256)
+        return load_labelled(data.name, sha256=data.sha256, **columns)
     if data.path is not None:
         return read_labelled(data.path, **columns)
     if data.simulated is not None:

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from titans_seq.data.catalog import dataset_card
 from titans_seq.recipes._output import Run, run_folder, write_json, write_yaml
 from titans_seq.recipes.dna.data import Examples, read_examples
 from titans_seq.recipes.dna.schema import ClassifyRecipe, DNARecipe
@@ -115,6 +116,10 @@ def resolved_dna(
     for section in ("model", "train"):
         keys = type(getattr(recipe, section)).model_fields
         filled[section] = {key: arguments[key] for key in keys if arguments[key] is not None}
+    if recipe.data.name is not None:
+        card = dataset_card(recipe.data.name)
+        usual = {key: getattr(card, key) for key in ("sequence", "id")}
+        filled["data"] = {key: name for key, name in usual.items() if name is not None} | filled["data"]
     filled["data"]["split"] = examples.split
     if examples.answer_key is not None:
         filled["data"][examples.answer_key] = examples.answer
