@@ -50,7 +50,7 @@ def class_scores(
     where = _places(y, p, names)
     there = [i for i in range(len(names)) if (where == i).any()]
     if len(there) < 2:
-        raise ValueError(f"all {len(y)} labels are {y[0]!r}; scores need at least two classes")
+        raise ValueError(f"all {len(y)} labels are {y.tolist()[0]!r}; scores need at least two classes")
     if len(names) == 2:
         there = [1 if positive is None else _place_of(positive, names)]
     likeliest = p.argmax(1)
@@ -100,7 +100,7 @@ def _places(y: NDArray[Any], p: FloatArray, classes: NDArray[Any]) -> NDArray[np
     unknown = ~matches.any(1)
     if unknown.any():
         row = int(unknown.argmax())
-        raise ValueError(f"row {row}: the label {y[row]!r} is none of {', '.join(map(repr, classes.tolist()))}")
+        raise ValueError(f"row {row}: the label {y.tolist()[row]!r} is none of {', '.join(map(repr, classes.tolist()))}")
     return matches.argmax(1)
 
 

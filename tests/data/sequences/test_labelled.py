@@ -95,8 +95,8 @@ def test_a_file_for_each_class_is_joined_in_order(tmp_path: Path) -> None:
     found = read_classes({"yes": one, "no": two})
     assert found.sequences.to_strings() == ["ACGT", "CCGG", "TTTT"]
     assert found.labels().tolist() == ["yes", "yes", "no"]
-    assert found.place(1) == f"{one}: record 1"
-    assert found.place(2) == f"{two}: record 0"
+    assert found.place(1) == f"{one}: record 2"
+    assert found.place(2) == f"{two}: record 1"
 
 
 names = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=8)

@@ -40,7 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(cli.DEBUG_VARIABLE, raising=False)
     strings, _ = planted(30, seed=1)
-    write_fasta("some.fa", read_sequences(strings))
+    write_fasta(read_sequences(strings), "some.fa")
     pl.DataFrame({"id": [f"s{i}" for i in range(30)], "dna": strings}).write_csv("some.csv")
     return tmp_path
 
@@ -121,7 +121,7 @@ def test_a_file_is_replaced_on_request_only(models: Path) -> None:
         (("classes", "gone.fa"), "gone.fa does not exist"),
         (("classes", "some.csv"), "some.csv has no column 'sequence' (it has id, dna); pass sequence_col="),
         (("classes", "some.csv", "--sequence-col", "dn"), "some.csv has no column 'dn'; did you mean sequence_col="),
-        (("classes", "bad.fa"), "bad.fa: record 1 'b', line 4: 'X' at position"),
+        (("classes", "bad.fa"), "bad.fa: record 2 'b', line 4: 'X' is no base"),
         (("classes", "some.fa", "--output", "out.xlsx"), "out.xlsx: answers are written as .csv, .tsv, .parquet"),
         (("classes", "some.fa", "--output", "no/out.csv"), "no/out.csv: there is no folder no"),
         (("forecast", "some.fa"), "holds a TitansForecaster; classify needs a DNAClassifier or DNARegressor"),
@@ -155,7 +155,8 @@ def test_the_script_to_copy_trains_reports_and_saves(by_class: bool) -> None:
     strings, holds = planted(80)
     if by_class:
         for name, kept in (("yes", holds), ("no", ~holds)):
-            write_fasta(f"{name}.fa", read_sequences([s for s, keep in zip(strings, kept, strict=True) if keep]))
+            own = read_sequences([text for text, keep in zip(strings, kept, strict=True) if keep])
+            write_fasta(own, f"{name}.fa")
         arguments = ["yes=yes.fa", "no=no.fa"]
     else:
         pl.DataFrame({"sequence": strings, "kind": holds.astype(int)}).write_csv("mine.csv")

@@ -97,13 +97,13 @@ def test_all_faults_are_listed_in_file_order() -> None:
         ("{path: gone.csv}", "r.yaml:3:8: data.path: gone.csv: there is no such data file"),
         ("{path: one.fa}", "r.yaml:3:8: data.path: one.fa: labels need a table (.csv, .tsv, .data, or .gz); of FASTA "),
         ("{classes: {a: one.fa}}", "r.yaml:3:8: data.classes: must have at least 2 entries, found 1"),
-        ("{classes: {a: one.fa, b: no.fa}}", "r.yaml:3:23: data.classes.b: no.fa: there is no such data file"),
-        ("{classes: {a: one.fa, b: two.fa}, label: y}", "r.yaml:3:35: data.label: a file for each class has no column"),
+        ("{classes: {a: one.fa, b: no.fa}}", "r.yaml:3:29: data.classes.b: no.fa: there is no such data file"),
+        ("{classes: {a: one.fa, b: two.fa}, label: y}", "r.yaml:3:41: data.label: a file for each class has no column"),
         ("{simulated: {n: 5}}", "r.yaml:3:20: data.simulated.n: must be at least 20, found 5"),
         ("{simulated: {}, label: y}", "r.yaml:3:23: data.label: simulated sequences have no columns to choose"),
-        ("{name: splice_uci, sha256: ab}", "r.yaml:3:20: data.sha256: must be 64 characters of 0 to 9 and a to f, fou"),
-        (f"{{name: splice_uci, sha256: {'a' * 64}}}", "r.yaml:3:20: data.sha256: the card of 'splice_uci' has its own"),
-        (f"{{path: made.csv, sha256: {'a' * 64}}}", "r.yaml:3:18: data.sha256: is for datasets by name; leave it out"),
+        ("{name: splice_uci, sha256: ab}", "r.yaml:3:26: data.sha256: must be 64 characters of 0 to 9 and a to f, fou"),
+        (f"{{name: splice_uci, sha256: {'a' * 64}}}", "r.yaml:3:26: data.sha256: the card of 'splice_uci' has its own"),
+        (f"{{path: made.csv, sha256: {'a' * 64}}}", "r.yaml:3:24: data.sha256: is for datasets by name; leave it out"),
     ],
 )  # fmt: skip
 def test_a_source_that_cannot_be_is_named_with_its_place(data: str, line: str) -> None:

@@ -34,6 +34,7 @@ task: {{kind: regress}}
 data: {{path: made.csv, sequence: dna, target: level, split: {{by: random, test: 0.25, seed: 3}}}}
 model: {SMALL}
 train: {TRAIN}
+evaluate: {{kmer_length: 2}}
 """
 FILES = {"recipe.yaml", "metrics.json", "predictions.parquet", "scores.png", "model", "environment.json"}
 
@@ -117,7 +118,7 @@ def test_the_scores_can_be_had_again_from_the_predictions(run: Run, predictions:
 def test_baselines_read_what_the_recipe_says(made: Path, run: Run) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(made)
-        examples = read_examples(load_recipe("made.yaml"))
+        examples = read_examples(load_recipe(run.folder / "recipe.yaml"))
     train, test = examples.train, examples.test
     said = kmer_logistic(train.sequences, train.answers, test.sequences, k=3)
     expected = class_scores(test.answers, said, ["motif", "none"], positive="none")

@@ -153,7 +153,7 @@ def read_classes(files: Mapping[str, str | Path], **options: Any) -> LabelledSeq
 
     def place(i: int) -> str:
         which = int(np.searchsorted(ends, i, side="right"))
-        return f"{names[which]}: record {i - int(ends[which]) + len(parts[which])}"
+        return f"{names[which]}: record {i - int(ends[which]) + len(parts[which]) + 1}"
 
     return LabelledSequences(Sequences.concat(parts), {LABEL: labels}, place, ", ".join(names))
 

@@ -123,12 +123,12 @@ def _part(found: LabelledSequences, rows: Int64Array, answer: str, classes: bool
 def _check_classes(train: Part, test: Part, positive: str | None) -> None:
     known = np.unique(train.answers)
     if len(known) < 2:
-        raise ValueError(f"all {len(train)} training sequences are {known[0]!r}; a classifier needs two classes")
+        raise ValueError(f"all {len(train)} training sequences are {str(known[0])!r}; a classifier needs two classes")
     unknown = np.setdiff1d(test.answers, known)
     if len(unknown):
         raise ValueError(f"class {str(unknown[0])!r} is among the test sequences only; change data.split")
     if len(np.unique(test.answers)) < 2:
-        raise ValueError(f"all {len(test)} test sequences are {test.answers[0]!r}; change data.split")
+        raise ValueError(f"all {len(test)} test sequences are {str(test.answers[0])!r}; change data.split")
     if positive is not None and (len(known) > 2 or positive not in known):
         classes = ", ".join(map(repr, known.tolist()))
         raise ValueError(f"evaluate.positive: {positive!r} must be one of two classes, there are {classes}")
