@@ -132,6 +132,7 @@ def _panels(n: int) -> tuple[Figure, list[Axes]]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.1 * n + (0.9 if n == 1 else 0), 4.7), facecolor="white", layout="constrained")
+    figure.get_layout_engine().set(wspace=0.05)  # type: ignore[union-attr,call-arg]
     return figure, [figure.add_subplot(1, n, i + 1) for i in range(n)]
 
 
@@ -151,7 +152,7 @@ def _draw_precision(ax: Axes, y: NDArray[np.bool_], curves: Mapping[str, FloatAr
     ax.axhline(y.mean(), color=GREY, lw=1.0, ls=":", zorder=0)
     for i, (_, p) in enumerate(curves.items()):
         precision, recall, _ = precision_recall_curve(y, p)
-        ax.step(recall, precision, where="post", **_line(i))
+        ax.step(recall[:-1], precision[:-1], where="post", **_line(i))  # the last point is made up: precision 1
     ax.set_ylim(-0.02, 1.02)
     _dress(ax, f"Recall of {positive}", "Precision")
 

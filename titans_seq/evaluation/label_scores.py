@@ -100,7 +100,9 @@ def _places(y: NDArray[Any], p: FloatArray, classes: NDArray[Any]) -> NDArray[np
     unknown = ~matches.any(1)
     if unknown.any():
         row = int(unknown.argmax())
-        raise ValueError(f"row {row}: the label {y.tolist()[row]!r} is none of {', '.join(map(repr, classes.tolist()))}")
+        raise ValueError(
+            f"row {row}: the label {y.tolist()[row]!r} is none of {', '.join(map(repr, classes.tolist()))}"
+        )
     return matches.argmax(1)
 
 

@@ -106,7 +106,7 @@ def _score(recipe: DNARecipe, examples: Examples, answers: Answers, said: FloatA
 
     truth = examples.test.answers
     if isinstance(recipe, ClassifyRecipe) and answers.classes is not None:
-        found = class_scores(truth, said, answers.classes, positive=recipe.evaluate.positive)
+        found = class_scores(truth, said, answers.classes.tolist(), positive=recipe.evaluate.positive)
         return {name: found[name] for name in recipe.evaluate.metrics}
     found = value_scores(truth, said)
     return {name: found[name] for name in recipe.evaluate.metrics if name in found}
