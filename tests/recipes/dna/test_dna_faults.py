@@ -133,6 +133,13 @@ def test_a_split_that_cannot_be_is_named_with_its_place(split: str, line: str) -
     assert found.startswith(line)
 
 
+def test_the_split_of_a_card_is_not_left_by_accident() -> None:
+    (line,) = faults("schema: 1\ntask: {kind: classify}\ndata: {name: splice_uci, split: {seed: 3}}\n")
+    assert line == (
+        "r.yaml:3:26: data.split: the card splits 'splice_uci' by column 'split'; give column, or by to split it anew"
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [

@@ -66,8 +66,11 @@ def _columns(recipe: DNARecipe) -> Iterator[Fault]:
 
 def _split(recipe: DNARecipe) -> Iterator[Fault]:
     data, split = recipe.data, recipe.data.split
-    by_card = data.name is not None and not split.model_fields_set
-    if by_card:
+    of_card = dataset_card(data.name).split_column if data.name is not None else None
+    if of_card is not None and not {"by", "column"} & split.model_fields_set:
+        if split.model_fields_set:
+            words = f"the card splits {data.name!r} by column {of_card!r}; give column, or by to split it anew"
+            yield ("data", "split"), words
         return
     for key, kinds in _ONLY_FOR.items():
         if key in split.model_fields_set and split.kind not in kinds:
