@@ -133,11 +133,6 @@ class Card(BaseModel):
         kinds = {"fasta": "a genome", "labelled": "a set of labelled sequences"}
         return kinds.get(self.format, "a table of series")
 
-    @property
-    def full_title(self) -> str:
-        """The title, and whether the set was run by us."""
-        return self.title if self.run_by_us else f"{self.title} (not run by us)"
-
 
 def list_datasets() -> list[str]:
     """Return the names of all datasets that have a card."""
