@@ -41,12 +41,16 @@ def kmer_counts(sequences: Sequences, k: int = 5, *, both_strands: bool = False)
     codes = sequences.codes & np.uint8(SOFT_MASKED - 1)
     starts = np.arange(max(0, len(codes) - k + 1))
     owners = np.searchsorted(sequences.offsets, starts, side="right") - 1
-    windows = np.lib.stride_tricks.sliding_window_view(codes, k) if len(starts) else np.zeros((0, k), np.uint8)
-    kept = (starts + k <= sequences.offsets[owners + 1]) & (windows < 4).all(1)
-    powers = 4 ** np.arange(k - 1, -1, -1, dtype=np.int64)
-    columns, rows = windows[kept] @ powers, owners[kept]
+    wrong = np.append(0, np.cumsum(codes > 3))
+    kept = (starts + k <= sequences.offsets[owners + 1]) & (wrong[starts + k] == wrong[starts])
+    starts, rows = starts[kept], owners[kept]
+    columns = np.zeros(len(starts), dtype=np.int64)
+    for i in range(k):
+        columns = 4 * columns + codes[starts + i]
     if both_strands:
-        opposite = COMPLEMENT[windows[kept]][:, ::-1] @ powers
+        opposite = np.zeros_like(columns)
+        for i in range(k):
+            opposite = 4 * opposite + COMPLEMENT[codes[starts + k - 1 - i]]
         columns, rows = np.concatenate((columns, opposite)), np.concatenate((rows, rows))
     return csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(sequences), 4**k))
 

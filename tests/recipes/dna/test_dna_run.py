@@ -101,7 +101,7 @@ def test_the_predictions_are_those_of_the_saved_model(made: Path, run: Run, pred
     model = DNAClassifier.load(run.folder / "model")
     assert predictions["row"].to_list() == list(range(80, 100))
     assert predictions["id"].to_list() == rows["id"].to_list()
-    assert predictions["kind"].to_list() == rows["kind"].to_list()
+    assert predictions["label"].to_list() == rows["kind"].to_list()
     assert predictions["DNAClassifier"].to_list() == model.predict(rows["dna"].to_list()).tolist()
     p = predictions.select([f"p_{name}" for name in model.classes_]).to_numpy()
     np.testing.assert_array_equal(p, model.predict_proba(rows["dna"].to_list()))
@@ -109,9 +109,9 @@ def test_the_predictions_are_those_of_the_saved_model(made: Path, run: Run, pred
 
 def test_the_scores_can_be_had_again_from_the_predictions(run: Run, predictions: pl.DataFrame) -> None:
     p = predictions.select("p_motif", "p_none").to_numpy()
-    assert run.metrics["model"] == class_scores(predictions["kind"], p, ["motif", "none"], positive="none")
+    assert run.metrics["model"] == class_scores(predictions["label"], p, ["motif", "none"], positive="none")
     for name in ("majority", "kmer_logistic", "position_logistic"):
-        right = (predictions[name] == predictions["kind"]).mean()
+        right = (predictions[name] == predictions["label"]).mean()
         assert run.metrics["baselines"][name]["accuracy"] == pytest.approx(right)
 
 
@@ -170,7 +170,7 @@ def test_the_environment_names_command_and_seed(run: Run) -> None:
 
 def test_numbers_are_predicted_and_scored(made: Path, numbers: Run) -> None:
     table = pl.read_parquet(numbers.folder / "predictions.parquet")
-    assert table.columns == ["row", "id", "level", "DNARegressor", "mean", "kmer_ridge", "position_ridge"]
+    assert table.columns == ["row", "id", "target", "DNARegressor", "mean", "kmer_ridge", "position_ridge"]
     assert len(table) == 25
     rows = pl.read_csv(made / "made.csv")[table["row"].to_list()]
     model = DNARegressor.load(numbers.folder / "model")

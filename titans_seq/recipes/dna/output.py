@@ -21,8 +21,8 @@ def prediction_table(recipe: DNARecipe, examples: Examples, answers: Answers) ->
     Returns
     -------
     polars.DataFrame
-        row (place among all sequences read, from 0); id; label or the name of the target; DNAClassifier or DNARegressor
-        (the likeliest class, or the number); of classes p_<class>, ...; and a column for each baseline.
+        row (place among all sequences read, from 0); id; label or target, the truth; DNAClassifier or DNARegressor (the
+        likeliest class, or the number); of classes p_<class>, ...; and a column for each baseline.
     """
     import polars as pl
 
@@ -30,7 +30,7 @@ def prediction_table(recipe: DNARecipe, examples: Examples, answers: Answers) ->
     columns: dict[str, Any] = {
         "row": test.rows,
         "id": list(test.sequences.ids),
-        examples.answer: test.answers,
+        "target" if answers.classes is None else "label": test.answers,
         recipe.estimator: answers.predicted(),
     }
     if answers.classes is not None:
