@@ -123,7 +123,7 @@ def plot_values(
     low, high = min(y.min(), f.min()), max(y.max(), f.max())
     ax.plot([low, high], [low, high], color=GREY, lw=1.0, ls=(0, (4, 3)), label="equal", zorder=1)
     size = float(np.clip(2000 / max(len(y), 1), 4, 24))
-    ax.scatter(y, f, s=size, color=_MODEL, alpha=0.45, lw=0, label="test sequences", zorder=2)
+    ax.scatter(y, f, s=size, color=_MODEL, alpha=0.45, lw=0, label="tested", zorder=2)
     _dress(ax, f"Measured {name}", f"Predicted {name}")
     return _save(figure, path, ax, title)
 
@@ -211,7 +211,8 @@ def _save(figure: Figure, path: str | Path, legend_of: Axes | None, title: str |
             handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=9, handlelength=2.4
         )
     if title:
-        add_title(figure, title)
+        most = int(9 * figure.get_figwidth())  # characters that fit
+        add_title(figure, title if len(title) <= most else f"{title[: most - 1]}…")
     target = Path(path)
     figure.savefig(target, dpi=150, format="png")
     return target

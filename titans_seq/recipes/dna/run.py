@@ -45,7 +45,7 @@ def run_dna(recipe: DNARecipe, folder: Path, *, overwrite: bool, quiet: bool, co
         }
         write_json(partial / "metrics.json", metrics)
         output.prediction_table(recipe, examples, answers).write_parquet(partial / "predictions.parquet")
-        output.draw(partial / "scores.png", recipe, examples, answers, f"{source_name(recipe)}: test sequences")
+        output.draw(partial / "scores.png", recipe, examples, answers, source_name(recipe))
         write_yaml(partial / "recipe.yaml", resolved_dna(recipe, model, examples, folder))
         model.save(partial / "model")
         write_json(partial / "environment.json", describe_run(command, model.random_state, started))
