@@ -52,6 +52,16 @@ def test_the_form_of_the_uci_repository_is_read(tmp_path: Path, name: str) -> No
         ("t.csv", CSV.replace("GGCC", "GGXC"), "t.csv: row 1, line 3, column 'sequence': 'X' at position 2"),
         ("t.csv", CSV.replace("label", "Label"), "t.csv has no column 'label'; did you mean 'Label'?"),
         ("t.csv", "sequence,label\n", "t.csv has no rows"),
+        (
+            "t.csv",
+            "sequence,label\nACGT,a,1\nACGT,b,2\n",
+            "t.csv: rows have more fields than the header line",
+        ),
+        (
+            "t.csv",
+            "sequence,label\nACGT,a\nACGT,b,2\n",
+            "t.csv: Error tokenizing data. C error: Expected 2 fields",
+        ),
         ("t.txt", CSV, "files with labels end in .csv, .tsv, .data, or .gz after it"),
         ("t.data", "EI, a, ACGT\nEI, b\n", "t.data: line 2 has 2 fields; it must be class, name, sequence"),
         ("t.data", "EI, a, ACGT\n, b, ACGT\n", "t.data: row 1, line 2: label is missing"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
@@ -62,9 +63,13 @@ def open_table(stream: BinaryIO, name: str, what: str) -> pd.DataFrame:
 
     separator = "\t" if name.lower().removesuffix(".gz").endswith(".tsv") else ","
     try:
-        return pd.read_csv(
-            stream, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return pd.read_csv(
+                stream, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
+            )
+    except pd.errors.ParserWarning:
+        raise ValueError(f"{what}: rows have more fields than the header line has names; correct the header") from None
     except BrokenGzipError as error:
         raise ValueError(f"{what}: {error}") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
