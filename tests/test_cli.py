@@ -42,7 +42,7 @@ def test_the_version_is_printed() -> None:
 
 def test_help_names_the_commands() -> None:
     text = call("--help").stdout
-    assert all(name in text for name in ("run", "validate", "ls", "analyze"))
+    assert all(name in text for name in ("run", "classify", "validate", "ls", "analyze"))
 
 
 def test_ls_names_every_recipe_and_dataset() -> None:

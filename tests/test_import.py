@@ -23,6 +23,9 @@ HEAVY = {
 }
 
 
+RECIPES = ("quickstart", "recall_dna", "dna_splice")
+
+
 def loaded_after(statement: str) -> set[str]:
     code = f"import sys\n{statement}\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -49,12 +52,14 @@ def loaded_by_command(*arguments: str) -> set[str]:
     return loaded_after(f"from titans_seq.cli import app\ntry:\n    {run}\n{stop}")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["analyze", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["analyze", "--help"], ["classify", "--help"]])
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert not loaded_by_command(*arguments) & HEAVY
 
 
-@pytest.mark.parametrize("arguments", [["ls"], ["validate", "quickstart"], ["validate", "recall_dna"]])
+@pytest.mark.parametrize(
+    "arguments", [["ls"], ["validate", "quickstart"], ["validate", "recall_dna"], ["validate", "dna_splice"]]
+)
 def test_listing_and_validating_load_no_torch(arguments: list[str]) -> None:
     assert not loaded_by_command(*arguments) & (HEAVY - {"numpy"})
 

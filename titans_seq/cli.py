@@ -1,4 +1,4 @@
-"""The command line: `titans-seq run | validate | ls | analyze`. Heavy imports stand inside the commands."""
+"""The command line: `titans-seq run | classify | validate | ls | analyze`. Heavy imports stand inside the commands."""
 
 from __future__ import annotations
 
@@ -89,6 +89,38 @@ def analyze(
 
 
 @app.command()
+def classify(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a run on DNA, or of a saved model.")],
+    sequences: Annotated[
+        Path, typer.Argument(metavar="SEQUENCES", help="FASTA, FASTQ, GenBank, .csv or .tsv; may be gzipped.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write .csv, .tsv or .parquet; default: show the first rows.")
+    ] = None,
+    sequence_col: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column with the sequences; default: the model's, or sequence.")
+    ] = None,
+    id_col: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column with their names; default: the model's, or id.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file of --output.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+) -> None:
+    """Tell the classes (or numbers) of DNA sequences with a saved model."""
+    with _reporting_errors():
+        from titans_seq.recipes.dna.classify import check_output, classify_sequences, format_answers, write_answers
+
+        if output is not None:
+            check_output(output, overwrite=overwrite)
+        answers = classify_sequences(model, sequences, sequence_col=sequence_col, id_col=id_col)
+        if output is not None:
+            write_answers(answers, output, overwrite=overwrite)
+        if not quiet:
+            found = f"{len(answers):,} sequences written to {output}"
+            typer.echo(format_answers(answers) if output is None else found)
+
+
+@app.command()
 def validate(recipe: RecipeArgument, assignments: SetOption = None) -> None:
     """Check a recipe without running it."""
     with _reporting_errors():
@@ -106,7 +138,9 @@ def list_shipped() -> None:
         from titans_seq.recipes import list_recipes, recipe_title
 
         _print_table("recipes", {name: recipe_title(name) for name in list_recipes()})
-        _print_table("datasets", {name: dataset_card(name).title for name in list_datasets()})
+        cards = [dataset_card(name) for name in list_datasets()]
+        _print_table("datasets", {card.name: card.title for card in cards if card.run_by_us})
+        _print_table("datasets not run by us", {card.name: card.title for card in cards if not card.run_by_us})
 
 
 def _show_version(wanted: bool) -> None:

@@ -60,7 +60,7 @@ def test_tables_and_genomes_are_not_confused() -> None:
         ({**GENOME, "split": [1, 2, 3], "rows": 6}, "a card of format fasta has no rows, split"),
         ({**TABLE, "time": None, "rows": None}, "a card of format wide must have time, rows"),
         ({**TABLE, "bases": 3}, "a card of format wide has no bases"),
-        ({**TABLE, "format": "fastq"}, "'wide', 'long' or 'fasta'"),
+        ({**TABLE, "format": "fastq"}, "'wide', 'long', 'fasta' or 'labelled'"),
     ],
 )
 def test_a_card_has_the_fields_of_its_format(facts: dict[str, object], message: str) -> None:

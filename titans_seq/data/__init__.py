@@ -10,11 +10,13 @@ from titans_seq.data.frames import FrameFormat, forecast_frame, path_frame, read
 from titans_seq.data.frequency import Frequency, OffGridError
 from titans_seq.data.future import future_frame, read_future
 from titans_seq.data.genomes import load_genome
+from titans_seq.data.labelled import load_labelled
 from titans_seq.data.panel import Panel
 from titans_seq.data.rolling import RollingOrigin
 from titans_seq.data.sequences import (
     Genome,
     Interval,
+    LabelledSequences,
     LeakReport,
     Sequences,
     Variant,
@@ -22,12 +24,15 @@ from titans_seq.data.sequences import (
     homology_groups,
     leak_report,
     read_bed,
+    read_classes,
+    read_labelled,
     read_sequences,
     read_vcf,
     split_by_chromosome,
     split_by_homology,
     write_fasta,
 )
+from titans_seq.data.simulated import simulate_motif_grammar
 from titans_seq.data.splits import cutoffs, split_rows
 
 __all__ = [
@@ -36,6 +41,7 @@ __all__ = [
     "Frequency",
     "Genome",
     "Interval",
+    "LabelledSequences",
     "LeakReport",
     "OffGridError",
     "Panel",
@@ -52,15 +58,19 @@ __all__ = [
     "list_datasets",
     "load_dataset",
     "load_genome",
+    "load_labelled",
     "path_frame",
     "read_bed",
+    "read_classes",
     "read_column",
     "read_entries",
     "read_future",
+    "read_labelled",
     "read_panel",
     "read_sequences",
     "read_vcf",
     "row_frame",
+    "simulate_motif_grammar",
     "split_by_chromosome",
     "split_by_homology",
     "split_rows",

@@ -18,12 +18,7 @@ def read_content(path: Path, sha256: str) -> bytes:
     ValueError
         The file cannot be decompressed, or its content has another checksum.
     """
-    content = path.read_bytes()
-    if path.suffix == ".gz":
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError) as error:
-            raise ValueError(f"{path}: not a readable gzip file ({error}); fetch it again") from None
+    content = _uncompressed(path)
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
         raise ValueError(
@@ -33,7 +28,22 @@ def read_content(path: Path, sha256: str) -> bytes:
     return content
 
 
-def find_or_download(name: str, file: str, sha256: str, url: str | None, where: str | None) -> Path:
+def content_sha256(path: Path) -> str:
+    """Return the checksum of a file's uncompressed content; ValueError if it cannot be decompressed."""
+    return hashlib.sha256(_uncompressed(path)).hexdigest()
+
+
+def _uncompressed(path: Path) -> bytes:
+    content = path.read_bytes()
+    if path.suffix != ".gz":
+        return content
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError) as error:
+        raise ValueError(f"{path}: not a readable gzip file ({error}); fetch it again") from None
+
+
+def find_or_download(name: str, file: str, sha256: str | None, url: str | None, where: str | None) -> Path:
     """Return the path of a dataset's file in the mirror folder, or of its download.
 
     Parameters
@@ -42,8 +52,8 @@ def find_or_download(name: str, file: str, sha256: str, url: str | None, where: 
         Name of the dataset, for messages.
     file : str
         Path below the folder that the environment variable TITANS_SEQ_DATA names.
-    sha256 : str
-        Of the uncompressed content.
+    sha256 : str or None
+        Of the uncompressed content; without it nothing is downloaded.
     url : str or None
         Where the uncompressed file can be downloaded; None when there is no stable address.
     where : str or None
@@ -64,6 +74,10 @@ def find_or_download(name: str, file: str, sha256: str, url: str | None, where: 
         raise FileNotFoundError(
             f"dataset {name!r}: {looked} and there is no address to download it from; {where}; "
             f"save it as ${MIRROR_VARIABLE}/{file}"
+        )
+    if sha256 is None:
+        raise FileNotFoundError(
+            f"dataset {name!r}: {looked} and without a sha256 nothing is downloaded; give that of {url}"
         )
     return _download(name, url, sha256, looked, file)
 

@@ -15,14 +15,27 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from titans_seq.data._fetch import find_or_download, read_content
+from titans_seq.data._fetch import content_sha256, find_or_download, read_content
 from titans_seq.data._share import shipped
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_TABLE = ("time", "rows", "frequency", "season_length")
-_GENOME = ("records", "bases")
+_NEEDED = {
+    "wide": ("sha256", "time", "rows", "frequency", "season_length"),
+    "long": ("sha256", "time", "rows", "frequency", "season_length"),
+    "fasta": ("sha256", "records", "bases"),
+    "labelled": ("label", "sequence"),
+}
+_OTHERS = {
+    "wide": ("records", "bases", "label", "sequence", "split_column"),
+    "long": ("records", "bases", "label", "sequence", "split_column"),
+    "fasta": (
+        "time", "rows", "frequency", "season_length", "id", "target", "columns", "split",
+        "label", "sequence", "split_column",
+    ),
+    "labelled": ("time", "frequency", "season_length", "target", "columns", "split", "records", "bases"),
+}  # fmt: skip
 
 
 class Card(BaseModel):
@@ -34,22 +47,26 @@ class Card(BaseModel):
         For people.
     url : str or None
         Address of the uncompressed file, where there is a stable one.
+    run_by_us : bool
+        False: nobody here has had the file, and what the card says of it is the source's word.
     where : str or None
         How to get a copy when there is no `url`.
     file : str
         Path beside the card (embedded) or below the folder TITANS_SEQ_DATA; `.gz` is decompressed.
     embedded : bool
         The file travels with the package.
-    sha256 : str
-        Checksum of the uncompressed content.
-    format : {"wide", "long", "fasta"}
-        A table with one column per series, or with one row per series and time; or a genome.
+    sha256 : str or None
+        Checksum of the uncompressed content; None only of labelled sequences that are not `run_by_us`: then it is up
+        to whoever fetches the file.
+    format : {"wide", "long", "fasta", "labelled"}
+        A table with one column per series, or with one row per series and time; a genome; or a table with a sequence
+        and its label in each row.
     time, id, target : str or None
-        Column names of a table; `id` and `target` of long ones only.
+        Column names of a table; `id` and `target` of long ones only, `id` also of labelled sequences.
     columns : list of str or None
         Value columns of a wide table, in file order.
     rows : int or None
-        Rows of a table.
+        Rows of a table; of labelled sequences that are not `run_by_us`, where the source says so.
     frequency : str or None
         Of a table: pandas alias, or "integer" when time is a count.
     season_length : int or None
@@ -58,6 +75,10 @@ class Card(BaseModel):
         Rows of train, validation and test, from the first row on; rows after are not used. Tables only.
     records, bases : int or None
         Of a genome: sequences, and their bases in all.
+    sequence, label : str or None
+        Of labelled sequences: column names.
+    split_column : str or None
+        Of labelled sequences: the column that says "train" or "test".
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -69,9 +90,10 @@ class Card(BaseModel):
     licence: str
     citation: str
     file: str
-    sha256: str
-    format: Literal["wide", "long", "fasta"]
+    format: Literal["wide", "long", "fasta", "labelled"]
+    sha256: str | None = None
     embedded: bool = False
+    run_by_us: bool = True
     url: str | None = None
     where: str | None = None
     time: str | None = None
@@ -84,24 +106,32 @@ class Card(BaseModel):
     split: list[int] | None = None
     records: int | None = None
     bases: int | None = None
+    sequence: str | None = None
+    label: str | None = None
+    split_column: str | None = None
     notes: str = ""
 
     @model_validator(mode="after")
     def _fits_its_format(self) -> Card:
-        needed = _GENOME if self.is_genome else _TABLE
+        needed = _NEEDED[self.format] + (("sha256", "rows") if self.run_by_us and self.format == "labelled" else ())
         missing = [name for name in needed if getattr(self, name) is None]
         if missing:
             raise ValueError(f"a card of format {self.format} must have {', '.join(missing)}")
-        others = (*_TABLE, "id", "target", "columns", "split") if self.is_genome else _GENOME
-        foreign = [name for name in others if getattr(self, name) is not None]
+        foreign = [name for name in _OTHERS[self.format] if getattr(self, name) is not None]
         if foreign:
             raise ValueError(f"a card of format {self.format} has no {', '.join(foreign)}")
         return self
 
     @property
     def is_genome(self) -> bool:
-        """Whether the data are sequences, see `load_genome`; else they are a table, see `load_dataset`."""
+        """Whether the data are a genome, see `load_genome`; else they are a table, see `load_dataset`."""
         return self.format == "fasta"
+
+    @property
+    def kind(self) -> str:
+        """What the data are, in words."""
+        kinds = {"fasta": "a genome", "labelled": "a set of labelled sequences"}
+        return kinds.get(self.format, "a table of series")
 
 
 def list_datasets() -> list[str]:
@@ -140,7 +170,7 @@ def load_dataset(name_or_path: str | Path) -> pd.DataFrame:
     -------
     pandas.DataFrame
         The columns of the file, unchanged in value; the time column of a named set as datetime64
-        (integers where the card's frequency is "integer").
+        (integers where the card's frequency is "integer"). Of labelled sequences all columns are text.
 
     Raises
     ------
@@ -160,19 +190,52 @@ def load_dataset(name_or_path: str | Path) -> pd.DataFrame:
     card = dataset_card(name)
     if card.is_genome:
         raise ValueError(f"dataset {name!r} is a genome, not a table: use load_genome({name!r})")
-    return _read_card(card, read_content(dataset_file(card), card.sha256))
+    return _read_card(card, card_content(card))
 
 
-def dataset_file(card: Card) -> Path:
-    """Return where a card's file is; downloads it when it is neither embedded nor mirrored."""
+def card_content(card: Card, sha256: str | None = None) -> bytes:
+    """Return the uncompressed content of a card's file, checked.
+
+    Parameters
+    ----------
+    card : Card
+    sha256 : str, optional
+        The checksum, where the card has none.
+
+    Raises
+    ------
+    FileNotFoundError
+        A file that does not exist and cannot be downloaded.
+    ValueError
+        Another checksum, or none at all: then the message has that of the file.
+    """
+    checksum = card.sha256 or sha256
+    path = dataset_file(card, checksum)
+    if checksum is None:
+        raise ValueError(
+            f"dataset {card.name!r} was not run by us and its card has no sha256; if you trust {path}, "
+            f"confirm its content: sha256 {content_sha256(path)}"
+        )
+    return read_content(path, checksum)
+
+
+def dataset_file(card: Card, sha256: str | None = None) -> Path:
+    """Return where a card's file is; downloads it when it is neither embedded nor mirrored.
+
+    Without a checksum, that of the card or `sha256`, nothing is downloaded.
+    """
     if card.embedded:
         return shipped("datasets")[card.name].with_name(card.file)
-    return find_or_download(card.name, card.file, card.sha256, card.url, card.where)
+    return find_or_download(card.name, card.file, card.sha256 or sha256, card.url, card.where)
 
 
 def _read_card(card: Card, content: bytes) -> pd.DataFrame:
     import pandas as pd
 
+    if card.format == "labelled":
+        from titans_seq.data.sequences.tables import open_table
+
+        return open_table(io.BytesIO(content), card.file, card.name)
     frame = pd.read_csv(io.BytesIO(content))
     if card.frequency != "integer":
         frame[card.time] = pd.to_datetime(frame[card.time])

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 
-from titans_seq.data._fetch import read_content
-from titans_seq.data.catalog import dataset_card, dataset_file
+from titans_seq.data.catalog import card_content, dataset_card
 from titans_seq.data.sequences.fasta import read_fasta
 
 
@@ -36,6 +35,7 @@ def load_genome(name: str) -> dict[str, str]:
     """
     card = dataset_card(name)
     if not card.is_genome:
-        raise ValueError(f"dataset {name!r} is a table, not a genome: use load_dataset({name!r})")
-    found = read_fasta(io.BytesIO(read_content(dataset_file(card), card.sha256)), name)
+        what = "a table" if card.format != "labelled" else card.kind
+        raise ValueError(f"dataset {name!r} is {what}, not a genome: use load_dataset({name!r})")
+    found = read_fasta(io.BytesIO(card_content(card)), name)
     return dict(zip(found.ids, found, strict=True))

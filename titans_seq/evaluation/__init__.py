@@ -1,7 +1,9 @@
-"""Judging forecasts: metrics, naive baselines, anomalies and figures."""
+"""Judging forecasts and classes: metrics, baselines, anomalies and figures."""
 
 from titans_seq.evaluation.anomalies import anomaly_events
 from titans_seq.evaluation.baselines import drift, naive, seasonal_naive
+from titans_seq.evaluation.label_plots import plot_several_classes, plot_two_classes, plot_values
+from titans_seq.evaluation.label_scores import class_scores, value_scores
 from titans_seq.evaluation.linear_baselines import online_ridge, ridge
 from titans_seq.evaluation.metrics import (
     coverage,
@@ -16,13 +18,19 @@ from titans_seq.evaluation.metrics import (
     weighted_quantile_loss,
 )
 from titans_seq.evaluation.plots import ForecastPanel, plot_forecast
+from titans_seq.evaluation.sequence_baselines import kmer_logistic, kmer_ridge, position_logistic, position_ridge
+from titans_seq.evaluation.sequence_counts import kmer_counts, position_one_hot
 from titans_seq.evaluation.surprise_plots import plot_surprise
 
 __all__ = [
     "ForecastPanel",
     "anomaly_events",
+    "class_scores",
     "coverage",
     "drift",
+    "kmer_counts",
+    "kmer_logistic",
+    "kmer_ridge",
     "mae",
     "mase",
     "mse",
@@ -30,12 +38,19 @@ __all__ = [
     "naive",
     "online_ridge",
     "plot_forecast",
+    "plot_several_classes",
     "plot_surprise",
+    "plot_two_classes",
+    "plot_values",
+    "position_logistic",
+    "position_one_hot",
+    "position_ridge",
     "quantile_loss",
     "ridge",
     "rmse",
     "seasonal_error",
     "seasonal_naive",
     "smape",
+    "value_scores",
     "weighted_quantile_loss",
 ]

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from titans_seq.recipes._explain import explain
 from titans_seq.recipes._yaml import Document, RecipeError
+from titans_seq.recipes.dna.schema import DNA_RECIPES, DNARecipe
 from titans_seq.recipes.recall.schema import RECALL_RECIPES, RecallRecipe
 from titans_seq.recipes.schema import Recipe
 
@@ -21,7 +22,7 @@ class _Loose(BaseModel):
 
 
 class _AnyTask(_Loose):
-    kind: Literal["forecast", "recall"] = "forecast"
+    kind: Literal["forecast", "recall", "classify", "regress"] = "forecast"
 
 
 class _AnyRecipe(_Loose):
@@ -36,7 +37,7 @@ class _AnyRecallRecipe(_Loose):
     task: _AnyRecallTask
 
 
-def recipe_type(document: Document) -> type[Recipe] | type[RecallRecipe]:
+def recipe_type(document: Document) -> type[Recipe] | type[RecallRecipe] | type[DNARecipe]:
     """Return the schema of a document.
 
     Raises
@@ -46,8 +47,11 @@ def recipe_type(document: Document) -> type[Recipe] | type[RecallRecipe]:
     """
     if not isinstance(document.values.get("task", {}), dict):
         return Recipe
-    if _checked(_AnyRecipe, document).task.kind == "forecast":
+    kind = _checked(_AnyRecipe, document).task.kind
+    if kind == "forecast":
         return Recipe
+    if kind in DNA_RECIPES:
+        return DNA_RECIPES[kind]
     return RECALL_RECIPES[_checked(_AnyRecallRecipe, document).task.name]
 
 

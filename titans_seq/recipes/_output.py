@@ -15,7 +15,8 @@ from typing import Any
 _MARKS = ("recipe.yaml", "metrics.json")  # an earlier run's folder holds these
 _MODEL = ("model", "model/model.safetensors", "model/model.json")
 _FORECAST, _RECALL = ("predictions.parquet", "forecast.png"), ("history.parquet", "recall.png")
-WRITTEN = frozenset({*_MARKS, *_MODEL, *_FORECAST, *_RECALL, "environment.json"})
+_DNA = ("predictions.parquet", "scores.png")
+WRITTEN = frozenset({*_MARKS, *_MODEL, *_FORECAST, *_RECALL, *_DNA, "environment.json"})
 
 
 @dataclass(frozen=True)

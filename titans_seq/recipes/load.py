@@ -13,9 +13,13 @@ from titans_seq.recipes._cross import cross_faults
 from titans_seq.recipes._explain import explain, located
 from titans_seq.recipes._kinds import recipe_type
 from titans_seq.recipes._yaml import Document, RecipeError, override, read_document, read_text
+from titans_seq.recipes.dna.cross import dna_faults
+from titans_seq.recipes.dna.schema import DNARecipe
 from titans_seq.recipes.recall.cross import recall_faults
 from titans_seq.recipes.recall.schema import RecallRecipe
 from titans_seq.recipes.schema import Recipe
+
+AnyRecipe = Recipe | RecallRecipe | DNARecipe
 
 
 def list_recipes() -> list[str]:
@@ -49,7 +53,7 @@ def find_recipe(name_or_path: str | Path) -> Path:
     raise FileNotFoundError(f"{name}: there is no such recipe; {hint}")
 
 
-def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe | RecallRecipe:
+def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> AnyRecipe:
     """Read and check a recipe.
 
     Parameters
@@ -61,7 +65,7 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
 
     Returns
     -------
-    Recipe or RecallRecipe
+    Recipe, RecallRecipe, ClassifyRecipe or RegressRecipe
         By `task.kind`.
 
     Raises
@@ -78,7 +82,7 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
         override(document, assignment)
     kind = recipe_type(document)
     faults = list(document.faults)
-    recipe: Recipe | RecallRecipe | None = None
+    recipe: AnyRecipe | None = None
     try:
         recipe = kind.model_validate(document.values)
     except ValidationError as error:
@@ -91,7 +95,10 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
     return recipe
 
 
-def _faults_between(recipe: Recipe | RecallRecipe, document: Document) -> list[str]:
-    between = recall_faults(recipe) if isinstance(recipe, RecallRecipe) else cross_faults(recipe)
+def _faults_between(recipe: AnyRecipe, document: Document) -> list[str]:
+    if isinstance(recipe, RecallRecipe):
+        between = recall_faults(recipe)
+    else:
+        between = dna_faults(recipe) if isinstance(recipe, DNARecipe) else cross_faults(recipe)
     between = sorted(between, key=lambda fault: document.order_of(fault[0]))
     return [located(path, message, document) for path, message in between]

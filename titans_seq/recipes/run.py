@@ -13,7 +13,10 @@ from titans_seq.recipes._data import Series, read_series
 from titans_seq.recipes._output import Run, run_folder, write_json, write_yaml
 from titans_seq.recipes._ruler import UNITS, FloatArray
 from titans_seq.recipes._score import Intervals, Scores, baseline_forecasts, interval_positions, score
+from titans_seq.recipes.dna.run import run_dna
+from titans_seq.recipes.dna.schema import DNARecipe
 from titans_seq.recipes.environment import describe_run
+from titans_seq.recipes.load import AnyRecipe
 from titans_seq.recipes.recall.run import run_recall
 from titans_seq.recipes.recall.schema import RecallRecipe
 from titans_seq.recipes.schema import Model, Recipe, Train
@@ -22,13 +25,13 @@ if TYPE_CHECKING:
     from titans_seq.estimators import BacktestResult, TitansForecaster
 
 
-def default_folder(recipe: Recipe | RecallRecipe, name_or_path: str | Path) -> Path:
+def default_folder(recipe: AnyRecipe, name_or_path: str | Path) -> Path:
     """Return the folder a run of this recipe writes: its `output.dir`, else runs/<name>."""
     return Path(recipe.output.dir or Path("runs") / Path(name_or_path).stem)
 
 
 def run_recipe(
-    recipe: Recipe | RecallRecipe,
+    recipe: AnyRecipe,
     folder: Path,
     *,
     overwrite: bool = False,
@@ -39,11 +42,11 @@ def run_recipe(
 
     Parameters
     ----------
-    recipe : Recipe or RecallRecipe
+    recipe : Recipe, RecallRecipe, ClassifyRecipe or RegressRecipe
     folder : Path
         Appears complete when the run has ended, or not at all. It holds recipe.yaml (every key filled in),
-        metrics.json, model/ and environment.json; then predictions.parquet and forecast.png, or of a recall recipe
-        history.parquet and recall.png.
+        metrics.json, model/ and environment.json; then predictions.parquet and forecast.png, of a recall recipe
+        history.parquet and recall.png, or of one for DNA predictions.parquet and scores.png.
     overwrite : bool, default False
         Replace the folder of an earlier run.
     quiet : bool, default False
@@ -60,6 +63,8 @@ def run_recipe(
     """
     if isinstance(recipe, RecallRecipe):
         return run_recall(recipe, folder, overwrite=overwrite, quiet=quiet, command=command)
+    if isinstance(recipe, DNARecipe):
+        return run_dna(recipe, folder, overwrite=overwrite, quiet=quiet, command=command)
     return _run_forecast(recipe, folder, overwrite, quiet, command)
 
 

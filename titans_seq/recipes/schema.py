@@ -61,8 +61,9 @@ class Data(Section):
     @field_validator("name")
     @classmethod
     def _known_name(cls, name: str | None) -> str | None:
-        if name is not None and dataset_card(name).is_genome:  # of an unknown name it raises, naming the nearest one
-            raise ValueError(f"dataset {name!r} is a genome; a forecast needs a table of series")
+        card = dataset_card(name) if name is not None else None  # of an unknown name it raises, naming the nearest one
+        if card is not None and card.format not in ("wide", "long"):
+            raise ValueError(f"dataset {name!r} is {card.kind}; a forecast needs a table of series")
         return name
 
     @model_validator(mode="after")

@@ -101,7 +101,7 @@ def test_shipped_recipes_say_how_to_read_two_million_tokens(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "lines"),
     [
-        (NEEDLES.replace("recall", "recal"), ["r.yaml:2:8: task.kind: must be 'forecast' or 'recall', found 'recal';"]),
+        (NEEDLES.replace("recall", "recal"), ["r.yaml:2:8: task.kind: must be 'forecast', 'recall', 'classify' or "]),
         (NEEDLES.replace("needles", "needls"), ["r.yaml:2:22: task.name: must be 'needles', 'pairs', 'copy', 'hops',"]),
         ("schema: 1\ntask: {kind: recall}\n", ["r.yaml:2:1: task.name: this key is missing"]),
         ("schema: 1\n", ["r.yaml:1:1: task: this key is missing", "r.yaml:1:1: data: this key is missing"]),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from titans_seq.data._read import open_frame
 from titans_seq.data.sequences._files import BrokenGzipError, open_bytes
@@ -13,6 +14,9 @@ from titans_seq.data.sequences._names import Names
 from titans_seq.data.sequences._ragged import offsets_of
 from titans_seq.data.sequences._texts import encode_texts
 from titans_seq.data.sequences.sequences import Sequences
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _USUAL_NAMES = ("sequence", "seq")
 
@@ -34,17 +38,52 @@ def read_frame(data: Any, sequence_col: str | None, id_col: str | None) -> Seque
 
 def read_table(path: Path, sequence_col: str | None, id_col: str | None) -> Sequences:
     """Read a CSV or TSV file with a header line, .gz or not; errors name the file, the row (from 0) and the line."""
+    with open_bytes(path) as stream:
+        return read_rows(open_table(stream, path.name, str(path)), sequence_col, id_col, str(path))
+
+
+def open_table(stream: BinaryIO, name: str, what: str) -> pd.DataFrame:
+    """Read the columns of a CSV or TSV file as text.
+
+    Parameters
+    ----------
+    stream : binary stream
+        Of the file's uncompressed content.
+    name : str
+        Of the file: with .tsv at its end, or .tsv.gz, columns are divided by tabs, else by commas.
+    what : str
+        Names the file in messages.
+
+    Raises
+    ------
+    ValueError
+        The content is no table, or damaged.
+    """
     import pandas as pd
 
-    separator = "\t" if path.name.lower().removesuffix(".gz").endswith(".tsv") else ","
+    separator = "\t" if name.lower().removesuffix(".gz").endswith(".tsv") else ","
     try:
-        with open_bytes(path) as stream:
-            frame = pd.read_csv(stream, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return pd.read_csv(
+                stream, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
+            )
+    except pd.errors.ParserWarning:
+        raise ValueError(f"{what}: rows have more fields than the header line has names; correct the header") from None
     except BrokenGzipError as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise ValueError(f"{what}: {error}") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
-    return _read(frame, sequence_col, id_col, lambda row: f"{path}: row {row}, line {row + 2}", str(path))
+        raise ValueError(f"{what}: {' '.join(str(error).split())}") from None
+
+
+def read_rows(frame: pd.DataFrame, sequence_col: str | None, id_col: str | None, what: str) -> Sequences:
+    """Return the sequences of a table that `open_table` read; errors name the row (from 0) and the line."""
+    return _read(frame, sequence_col, id_col, lambda row: place_of_row(what, row), what)
+
+
+def place_of_row(what: str, row: int) -> str:
+    """Name a row (from 0) of a table with a header line."""
+    return f"{what}: row {row}, line {row + 2}"
 
 
 def _read(data: Any, sequence_col: str | None, id_col: str | None, place: Place, what: str) -> Sequences:

@@ -56,7 +56,7 @@ class Genome(Section):
         card = dataset_card(name)  # of an unknown name it raises, naming the nearest one
         if not card.is_genome:
             known = ", ".join(name for name in list_datasets() if dataset_card(name).is_genome)
-            raise ValueError(f"dataset {name!r} is a table of series; this task needs a genome: {known}")
+            raise ValueError(f"dataset {name!r} is {card.kind}; this task needs a genome: {known}")
         if card.records != 1:
             raise ValueError(f"dataset {name!r} has {card.records} records; this task needs a genome of one")
         return name

@@ -1,0 +1,127 @@
+"""Run a recipe for labelled DNA: fit, score, look for leaks, and write it all into one folder."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from titans_seq.data.catalog import dataset_card
+from titans_seq.recipes._output import Run, run_folder, write_json, write_yaml
+from titans_seq.recipes.dna.data import Examples, read_examples
+from titans_seq.recipes.dna.schema import ClassifyRecipe, DNARecipe
+from titans_seq.recipes.environment import describe_run
+
+if TYPE_CHECKING:
+    from titans_seq.data import LeakReport
+    from titans_seq.estimators import DNAClassifier, DNARegressor
+
+
+def run_dna(recipe: DNARecipe, folder: Path, *, overwrite: bool, quiet: bool, command: str | None) -> Run:
+    """Train, score and write what a recipe for DNA describes; see `run_recipe`.
+
+    The folder holds recipe.yaml, metrics.json, predictions.parquet, scores.png, model/ and environment.json.
+    """
+    started = time.perf_counter()
+    with run_folder(folder, overwrite) as partial:
+        from titans_seq.data import leak_report
+        from titans_seq.recipes.dna import output, score
+
+        examples = read_examples(recipe)
+        skipped = score.left_out(recipe, examples)
+        leaks = leak_report(examples.train.sequences, examples.test.sequences)
+        model = _make_estimator(recipe, quiet)
+        began = time.perf_counter()
+        model.fit(examples.train.sequences, examples.train.answers)
+        fitted = time.perf_counter()
+        answers = score.ask(recipe, model, examples, skipped)
+        seconds = {"fit": fitted - began, "evaluate": time.perf_counter() - fitted}
+        metrics = {
+            **_about(recipe, examples),
+            **score.scores(recipe, examples, answers),
+            "left_out": skipped,
+            "leaks": describe_leaks(leaks),
+            **_facts(model, seconds),
+        }
+        write_json(partial / "metrics.json", metrics)
+        output.prediction_table(recipe, examples, answers).write_parquet(partial / "predictions.parquet")
+        output.draw(partial / "scores.png", recipe, examples, answers, source_name(recipe))
+        write_yaml(partial / "recipe.yaml", resolved_dna(recipe, model, examples, folder))
+        model.save(partial / "model")
+        write_json(partial / "environment.json", describe_run(command, model.random_state, started))
+    return Run(folder, metrics)
+
+
+def _make_estimator(recipe: DNARecipe, quiet: bool) -> DNAClassifier | DNARegressor:
+    from titans_seq import estimators
+
+    kind = getattr(estimators, recipe.estimator)
+    columns = {"sequence_col": recipe.data.sequence, "id_col": recipe.data.id}
+    return kind(**recipe.estimator_arguments(), **columns, verbose=0 if quiet else 1)
+
+
+def source_name(recipe: DNARecipe) -> str:
+    """Return what the data are called, for titles."""
+    data = recipe.data
+    if data.simulated is not None:
+        return f"SIMULATED {data.simulated.name}"
+    if data.name is not None or data.path is not None:
+        return data.name or Path(str(data.path)).name
+    return " and ".join(getattr(data, "classes", None) or {})
+
+
+def _about(recipe: DNARecipe, examples: Examples) -> dict[str, Any]:
+    from titans_seq.recipes.dna.output import class_counts
+
+    found = {
+        "kind": recipe.task.kind,
+        "estimator": recipe.estimator,
+        "data": source_name(recipe),
+        "simulated": recipe.data.simulated is not None,
+        "n_train": len(examples.train),
+        "n_test": len(examples.test),
+        "n_unused": examples.unused,
+    }
+    return found | ({"classes": class_counts(examples)} if isinstance(recipe, ClassifyRecipe) else {})
+
+
+def describe_leaks(report: LeakReport) -> dict[str, Any]:
+    """Return a leak report for JSON: its counts, and its lines as they are printed."""
+    lists = ("exact", "reverse_complement", "near")
+    counts = {name: len(getattr(report, name)) for name in lists}
+    facts = {name: getattr(report, name) for name in ("n_train", "n_test", "n_leaks", "covered", "k", "threshold")}
+    return facts | counts | {"report": str(report).splitlines()}
+
+
+def _facts(model: DNAClassifier | DNARegressor, seconds: dict[str, float]) -> dict[str, Any]:
+    return {
+        "n_parameters": model.n_parameters_,
+        "n_members": len(model.history_),
+        "epochs": [max(len(run) - 1, 0) for run in model.history_],
+        "both_strands": bool(model.both_strands_),
+        "placed_share": [float(share) for share in model.placed_share_],
+        "seconds": {name: round(value, 2) for name, value in seconds.items()},
+    }
+
+
+def resolved_dna(
+    recipe: DNARecipe, model: DNAClassifier | DNARegressor, examples: Examples, folder: Path
+) -> dict[str, Any]:
+    """Return the recipe with every default filled in, ready for YAML.
+
+    What the estimator leaves to the data (`stride`, `n_members`, `max_epochs`) stays out: it is in the saved model.
+    """
+    filled = recipe.model_dump(by_alias=True, exclude_none=True)
+    arguments = model.get_params(deep=False)
+    for section in ("model", "train"):
+        keys = type(getattr(recipe, section)).model_fields
+        filled[section] = {key: arguments[key] for key in keys if arguments[key] is not None}
+    if recipe.data.name is not None:
+        card = dataset_card(recipe.data.name)
+        usual = {key: getattr(card, key) for key in ("sequence", "id")}
+        filled["data"] = {key: name for key, name in usual.items() if name is not None} | filled["data"]
+    filled["data"]["split"] = examples.split
+    if examples.answer_key is not None:
+        filled["data"][examples.answer_key] = examples.answer
+    filled["output"] = {"dir": str(folder)}
+    return filled
