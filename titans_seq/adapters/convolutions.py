@@ -83,8 +83,8 @@ class ResidualConvolution(nn.Module):
     def __init__(self, channels: int, width: int, dilation: int, dropout: float) -> None:
         super().__init__()
         self.norm = ValidBatchNorm(channels)
-        reach = dilation * (width // 2)
-        self.convolution = nn.Conv1d(channels, channels, width, padding=reach, dilation=dilation)
+        self.reach = dilation * (width // 2)
+        self.convolution = nn.Conv1d(channels, channels, width, padding=self.reach, dilation=dilation)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
@@ -120,6 +120,15 @@ class ConvolutionTower(nn.Module):
         blocks = [ResidualConvolution(channels, 5, 2**i, dropout) for i in range(n_blocks)]
         self.blocks = nn.ModuleList(blocks)
         self.norm = ValidBatchNorm(channels)
+
+    @property
+    def reach(self) -> int:
+        """Positions on each side that may matter to a step, those of its own pooling counted."""
+        steps = 0
+        for block in self.blocks:
+            assert isinstance(block, ResidualConvolution)
+            steps += block.reach
+        return self.pooling * (steps + 1) + self.first.kernel_size[0] // 2
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Read features (batch, time, n_features), zero in the padding.
