@@ -65,6 +65,7 @@ class SequenceEstimator(BaseEstimator):
         fitted = _sequence_fitting.fit(self, plan, seed)
         self._members, self._shape, self._targets = fitted.members, shape, targets
         self.both_strands_, self.history_ = fitted.both_strands, fitted.history
+        self.median_length_: int | None = int(np.median(examples.lengths))
         self._set_derived()
         self.fit_seconds_ = time.monotonic() - began
         return self
