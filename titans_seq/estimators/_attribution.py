@@ -120,9 +120,12 @@ class _Score:
 
     def gradient(self, features: Tensor) -> Tensor:
         """Return how the score of each row changes with its features, of their shape."""
-        with torch.no_grad():
-            answers = self._answers(features)
-        # What each network's answer counts for follows from all of them: the score need not be linear in them.
+        answers = features.new_zeros(len(features), self.reader.targets.objective.n_outputs)
+        if answers.shape[1] > 2:
+            # What each network's answer counts for follows from all of them: with more classes than two the score
+            # is not linear in them.
+            with torch.no_grad():
+                answers = self._answers(features)
         (weight,) = torch.autograd.grad(self._score(answers.requires_grad_()).sum(), answers)
         total = torch.zeros_like(features)
         for member, strand in self.parts:

@@ -98,7 +98,7 @@ def _pieces(
     for i, (name, length) in enumerate(zip(sequences.ids, sequences.lengths.tolist(), strict=True)):
         starts = window_starts(length, window, step)
         ends = np.minimum(starts + window, length)
-        # Doubled, so that the middle of an odd window is a whole number.
+        # Halfway between the middles of neighbours.
         borders = (starts[1:] + ends[1:] + starts[:-1] + ends[:-1]) // 4
         near_starts = np.maximum(starts, np.append(0, borders))
         near_ends = np.minimum(ends, np.append(borders, length))

@@ -46,9 +46,7 @@ def answers(
     return read(doubled(members), examples, both_strands=both_strands, device=device)
 
 
-def read(
-    members: list[Member], examples: Examples, *, both_strands: bool, device: torch.device
-) -> NDArray[np.float64]:
+def read(members: list[Member], examples: Examples, *, both_strands: bool, device: torch.device) -> NDArray[np.float64]:
     """Return the mean answer (n, n_outputs) of members as they are; they are moved to the device."""
     rows = np.arange(len(examples.lengths))
     found = [

@@ -95,9 +95,7 @@ class _Reading:
         self.estimator, self.genome, self.window, self.strands = estimator, genome, window, strands
         self.reader = StrandReader(estimator)
 
-    def effects(
-        self, variants: Sequence[Variant], kept: Sequence[int], batch_size: int, shown: bool
-    ) -> dict[str, Any]:
+    def effects(self, variants: Sequence[Variant], kept: Sequence[int], batch_size: int, shown: bool) -> dict[str, Any]:
         """Return columns of every variant, NaN for those that are not kept."""
         outputs = reported(self.reader.targets)
         names = [f"{kind}{ending}" for kind in self._kinds() for ending in outputs]
@@ -142,7 +140,13 @@ def _fields(targets: Any, columns: dict[str, Any]) -> list[InfoField]:
     ids = [_FIELD + (info_id(ending) if len(endings) > 1 else "") for ending in endings]
     if len(set(ids)) < len(ids):
         ids = [f"{_FIELD}_{k}" for k in range(len(ids))]
-    of = "log odds of {}" if isinstance(targets, ClassTargets) else "target {}" if len(endings) > 1 else "predicted value"
+    of = (
+        "log odds of {}"
+        if isinstance(targets, ClassTargets)
+        else "target {}"
+        if len(endings) > 1
+        else "predicted value"
+    )
     return [
         InfoField(name, f"{of.format(ending[1:])}, alternative minus reference allele", columns[f"effect{ending}"])
         for name, ending in zip(ids, endings, strict=True)

@@ -11,7 +11,7 @@ from titans_seq.data.sequences.homology import homology_groups, split_by_chromos
 from titans_seq.data.sequences.leaks import Leak, LeakReport, leak_report
 from titans_seq.data.sequences.read import read_sequences
 from titans_seq.data.sequences.sequences import Sequences
-from titans_seq.data.sequences.vcf import Mismatch, ReferenceCheck, check_reference, read_vcf
+from titans_seq.data.sequences.vcf import Mismatch, ReferenceCheck, ReferenceMismatchError, check_reference, read_vcf
 
 __all__ = [
     "Genome",
@@ -20,6 +20,7 @@ __all__ = [
     "LeakReport",
     "Mismatch",
     "ReferenceCheck",
+    "ReferenceMismatchError",
     "Sequences",
     "Variant",
     "check_reference",

@@ -27,7 +27,7 @@ def whole_file(path: str | Path) -> Iterator[TextIO]:
         temporary = Path(file.name)
         try:
             packed = gzip.GzipFile("", "wb", fileobj=file, mtime=0) if target.name.lower().endswith(".gz") else file
-            with io.TextIOWrapper(packed, encoding="utf-8", newline="\n") as text:  # type: ignore[type-var]
+            with io.TextIOWrapper(packed, encoding="utf-8", newline="\n") as text:
                 yield text
             temporary.chmod(0o644)
             temporary.replace(target)
