@@ -109,7 +109,6 @@ def _draw(ax: Axes, name: str, bits: FloatArray, regions: Sequence[Interval], bi
     ax.axhline(_CHANCE, color=GREY, lw=1.0, ls=(0, (5, 2)))
     ax.plot(track.middle, track.mean, color=INK, lw=0.9, marker="." if len(track.mean) == 1 else None)
     each = len(bits) / len(track.mean)
-    dress(
-        ax, f"{name}: bits per base, mean of {each:,.0f} each" if each > 1 else f"{name}: bits per base", track.middle
-    )
+    means = f", means of {each:,.0f} bases" if each > 1 else ""
+    dress(ax, f"{name}: bits per base{means}", track.middle)
     ax.xaxis.set_major_formatter(EngFormatter(unit="b"))
