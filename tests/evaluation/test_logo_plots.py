@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib.image
@@ -47,7 +48,7 @@ def test_of_a_long_sequence_the_stretch_with_most_in_it_is_drawn_below_an_overvi
     heights[20_000:20_008] = -3.0
     overview, detail = draw_logo("ACGT" * 7500, heights, 0, None, None).axes
     first, last = detail.get_xlim()
-    assert first < 20_000 and 20_008 < last < first + 101
+    assert first < 19_970 and 20_030 < last < first + 101
     assert sum(len(path.vertices) for c in overview.collections for path in c.get_paths()) < 10_000
     assert len(letters(detail)) <= 8
 
@@ -76,14 +77,8 @@ def test_bins_are_means_and_extremes_of_what_is_known(n: int, most: int) -> None
     if n == 10:
         values[:3] = np.nan
     found = binned(values, most)
-    parts = (
-        np.array_split(values, min(n, most))
-        if n % min(n, most) == 0
-        else [values[a:b] for a, b in ((0, 3), (3, 6), (6, 10))]
-    )
-    if n == 1000:
-        bounds = np.linspace(0, n, most + 1).astype(int)
-        parts = [values[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    bounds = [k * n // min(n, most) for k in range(min(n, most) + 1)]
+    parts = [values[a:b] for a, b in pairwise(bounds)]
     assert len(found.mean) == len(parts) == min(n, most)
     for i, part in enumerate(parts):
         known = part[~np.isnan(part)]
@@ -95,7 +90,7 @@ def test_a_track_has_as_many_points_as_bins_whatever_the_genome() -> None:
     bits = np.full(1_000_000, 1.9, dtype=np.float32)
     bits[400_000:500_000] = 0.5
     bits[:1000] = np.nan
-    figure = draw_novelty({"chr1": bits, "chr2": bits[:50]}, [Interval("chr1", 400_000, 500_000)], 200, None)
+    figure = draw_novelty({"chr1": bits, "chr2": bits[-50:]}, [Interval("chr1", 400_000, 500_000)], 200, None)
     first, second = figure.axes
     x, y = first.lines[1].get_data()
     assert len(x) == 200 and len(second.lines[1].get_xdata()) == 50

@@ -29,8 +29,8 @@ def one_strand() -> DNAClassifier:
 @cache
 def both_strands() -> DNAClassifier:
     """Return what finds the motif on either strand, with two members that have a memory."""
-    strings, holds = planted(300, length=LENGTH, both=True)
-    options = SMALL | {"reverse_complement": True, "n_members": 2, "variant": "mag", "max_epochs": 4}
+    strings, holds = planted(200, length=LENGTH, both=True)
+    options = SMALL | {"reverse_complement": True, "n_members": 2, "variant": "mag", "max_epochs": 3}
     return DNAClassifier(**options).fit(strings, holds)
 
 

@@ -148,13 +148,13 @@ class _Score:
 
 
 class _Panel(NamedTuple):
-    """A part of the path, its integral (length,), and the scores at its ends."""
+    """A part of the path, the scores at its ends, and its integral (length,)."""
 
     begin: float
     end: float
-    attributions: FloatArray
     before: float
     after: float
+    attributions: FloatArray
 
     @property
     def gap(self) -> float:
@@ -175,31 +175,33 @@ class _Path:
 
     def integrate(self, n_steps: int, tolerance: float) -> tuple[list[_Panel], int]:
         """Return the parts of the integral in their order, and how many gradients were taken."""
-        panels = self._panels(np.linspace(0.0, 1.0, -(-n_steps // _ORDER) + 1))
+        bounds = np.linspace(0.0, 1.0, -(-n_steps // _ORDER) + 1)
+        panels = self._panels(bounds[:-1], bounds[1:])
         steps, most = _ORDER * len(panels), _MOST_REFINED * max(n_steps, _ORDER)
         while steps < most and sum(abs(panel.gap) for panel in panels) > _allowed(panels, tolerance):
             poor = _poorest(panels, _allowed(panels, tolerance), (most - steps) // (2 * _ORDER))
             if not poor:
                 break
-            halves = {i: self._halves(panels[i]) for i in poor}
-            panels = [part for i, panel in enumerate(panels) for part in halves.get(i, [panel])]
+            begins, ends = (np.array([panels[i][side] for i in poor]) for side in (0, 1))
+            middles = (begins + ends) / 2
+            halves = self._panels(np.concatenate((begins, middles)), np.concatenate((middles, ends)))
+            kept = [panel for i, panel in enumerate(panels) if i not in poor]
+            panels = sorted(kept + halves, key=lambda panel: panel.begin)
             steps += 2 * _ORDER * len(poor)
         return panels, steps
 
-    def _halves(self, panel: _Panel) -> list[_Panel]:
-        middle = (panel.begin + panel.end) / 2
-        return self._panels(np.array([panel.begin, middle, panel.end]))
-
-    def _panels(self, bounds: FloatArray) -> list[_Panel]:
-        """Integrate between bounds with Gauss and Legendre's four points each."""
+    def _panels(self, begins: FloatArray, ends: FloatArray) -> list[_Panel]:
+        """Integrate from each beginning to its end with Gauss and Legendre's four points."""
+        bounds, which = np.unique(np.concatenate((begins, ends)), return_inverse=True)
         scores = np.concatenate([self.score.values(self._at(part)) for part in self._batches(bounds)])
+        before, after = scores[which].reshape(2, -1)
         nodes, weights = np.polynomial.legendre.leggauss(_ORDER)
-        widths = np.diff(bounds)
-        places = (bounds[:-1, None] + widths[:, None] * (nodes + 1) / 2).ravel()
+        widths = ends - begins
+        places = (begins[:, None] + widths[:, None] * (nodes + 1) / 2).ravel()
         slopes = np.concatenate([self._slopes(part) for part in self._batches(places)])
         found = np.einsum("pkl,k->pl", slopes.reshape(len(widths), _ORDER, -1), weights / 2) * widths[:, None]
-        ends = zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
-        return [_Panel(*end, found[i], float(scores[i]), float(scores[i + 1])) for i, end in enumerate(ends)]
+        numbers = np.stack((begins, ends, before, after), 1).tolist()
+        return [_Panel(a, b, y, z, found[i]) for i, (a, b, y, z) in enumerate(numbers)]
 
     def _batches(self, places: FloatArray) -> list[FloatArray]:
         return [places[at : at + self.rows] for at in range(0, len(places), self.rows)]
