@@ -111,7 +111,7 @@ class _Score:
         self.reader, self.output = reader, output
         self.parts = [(member, strand) for member in reader.members for strand in range(1 + reader.both_strands)]
         for member in reader.members:
-            member.model.requires_grad_(False)
+            member.model.to(reader.device).eval().requires_grad_(False)
 
     def values(self, features: Tensor) -> FloatArray:
         """Return the scores (batch,) of features (batch, length, N_FEATURES)."""
@@ -196,12 +196,14 @@ class _Path:
         scores = np.concatenate([self.score.values(self._at(part)) for part in self._batches(bounds)])
         before, after = scores[which].reshape(2, -1)
         nodes, weights = np.polynomial.legendre.leggauss(_ORDER)
-        widths = ends - begins
-        places = (begins[:, None] + widths[:, None] * (nodes + 1) / 2).ravel()
-        slopes = np.concatenate([self._slopes(part) for part in self._batches(places)])
-        found = np.einsum("pkl,k->pl", slopes.reshape(len(widths), _ORDER, -1), weights / 2) * widths[:, None]
         numbers = np.stack((begins, ends, before, after), 1).tolist()
-        return [_Panel(a, b, y, z, found[i]) for i, (a, b, y, z) in enumerate(numbers)]
+        return [_Panel(a, b, y, z, self._integral(a, b, nodes, weights)) for a, b, y, z in numbers]
+
+    def _integral(self, begin: float, end: float, nodes: FloatArray, weights: FloatArray) -> FloatArray:
+        """Return the integral of each base's slope, (length,)."""
+        places = begin + (end - begin) * (nodes + 1) / 2
+        slopes = np.concatenate([self._slopes(part) for part in self._batches(places)])
+        return weights @ slopes * (end - begin) / 2
 
     def _batches(self, places: FloatArray) -> list[FloatArray]:
         return [places[at : at + self.rows] for at in range(0, len(places), self.rows)]

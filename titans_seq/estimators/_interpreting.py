@@ -44,8 +44,8 @@ class Interpreting:
 
         Parameters
         ----------
-        genome : Genome, path, or mapping to Sequences
-            What `titans_seq.data.Genome` takes. ``chr1`` and ``1`` mean the same.
+        genome : Genome, or whatever `titans_seq.data.Genome` takes
+            A path of FASTA, for example. ``chr1`` and ``1`` mean the same.
         variants : path, frame or list
             VCF (.gz, too); pandas or polars frame with chrom, pos (1-based), ref, alt and perhaps id; tuples (chrom,
             pos, ref, alt). Substitutions, insertions and deletions; alleles without bases are left out, with a warning.
@@ -122,7 +122,7 @@ class Interpreting:
 
         The gradient with respect to the shares of A, C, G and T in each place is integrated along the line from the
         baseline to the sequence. Where parts of the integral do not fit the change of the score along them, they are
-        halved, up to 16 times as many steps. Memory does not depend on the steps.
+        halved, up to 16 times as many steps. A few steps are in memory at once, of a long sequence one.
 
         Parameters
         ----------
