@@ -195,15 +195,19 @@ class _Path:
         bounds, which = np.unique(np.concatenate((begins, ends)), return_inverse=True)
         scores = np.concatenate([self.score.values(self._at(part)) for part in self._batches(bounds)])
         before, after = scores[which].reshape(2, -1)
-        nodes, weights = np.polynomial.legendre.leggauss(_ORDER)
+        found = self._integrals(begins, ends)
         numbers = np.stack((begins, ends, before, after), 1).tolist()
-        return [_Panel(a, b, y, z, self._integral(a, b, nodes, weights)) for a, b, y, z in numbers]
+        return [_Panel(a, b, y, z, found[i]) for i, (a, b, y, z) in enumerate(numbers)]
 
-    def _integral(self, begin: float, end: float, nodes: FloatArray, weights: FloatArray) -> FloatArray:
-        """Return the integral of each base's slope, (length,)."""
-        places = begin + (end - begin) * (nodes + 1) / 2
-        slopes = np.concatenate([self._slopes(part) for part in self._batches(places)])
-        return weights @ slopes * (end - begin) / 2
+    def _integrals(self, begins: FloatArray, ends: FloatArray) -> FloatArray:
+        """Return the integral of each base's slope over each part, (n_parts, length), some parts at a time."""
+        nodes, weights = np.polynomial.legendre.leggauss(_ORDER)
+        places = begins[:, None] + (ends - begins)[:, None] * (nodes + 1) / 2
+        found = []
+        for part in np.array_split(places, -(-places.size // max(self.rows, _ORDER))):
+            slopes = np.concatenate([self._slopes(some) for some in self._batches(part.ravel())])
+            found.append(np.einsum("pkl,k->pl", slopes.reshape(*part.shape, -1), weights / 2))
+        return np.concatenate(found) * (ends - begins)[:, None]
 
     def _batches(self, places: FloatArray) -> list[FloatArray]:
         return [places[at : at + self.rows] for at in range(0, len(places), self.rows)]
