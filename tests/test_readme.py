@@ -58,6 +58,8 @@ def test_the_example_with_dna_runs_as_written_and_finds_the_motif(tmp_path: Path
     assert done.returncode == 0, done.stderr
     assert float(done.stdout.split()[0]) >= 0.95
     assert done.stderr == ""
+    written = {"attributions.png", "effects.vcf", "scan.bed", "substitutions.png"}
+    assert {path.name for path in tmp_path.iterdir()} == written
 
 
 def test_the_example_is_short() -> None:

@@ -8,7 +8,7 @@ import torch
 
 from titans_seq.adapters import long_sequences
 from titans_seq.adapters.dna import N_FEATURES, BaseBatch, BaseFeatures
-from titans_seq.adapters.long_sequences import pieces_of, read_in_pieces
+from titans_seq.adapters.long_sequences import pieces_of, read_in_pieces, represent_in_pieces
 from titans_seq.adapters.sequence_network import NetworkShape, SequenceModel, SequenceNetwork
 
 BACKBONE = {"d_model": 8, "n_layers": 2, "n_heads": 2, "chunk_size": 4, "window_size": 4, "n_persistent": 2}
@@ -71,7 +71,6 @@ def test_pieces_get_longer_before_there_are_too_many() -> None:
     assert pieces[-1].last == 16 * long_sequences.MOST_STATES * 3 + 5
 
 
-def test_it_says_how_much_is_done() -> None:
-    shares: list[float] = []
-    read_in_pieces(model(), sequence(500), shares.append)
-    assert shares == sorted(shares) and shares[-1] == 1.0
+def test_the_representation_is_that_of_the_whole() -> None:
+    network, batch = model(), sequence(500)
+    torch.testing.assert_close(represent_in_pieces(network, batch), network.represent(batch), rtol=1e-6, atol=1e-8)

@@ -51,6 +51,34 @@ class BaseBatch:
         return BaseBatch(torch.where(inside, turned, _PADDING), self.lengths)
 
 
+@dataclass(frozen=True)
+class MixtureBatch:
+    """Sequences by the features of their bases, which need not be those of any letter: what gradients are taken of.
+
+    Attributes
+    ----------
+    features : Tensor, shape (batch, length, N_FEATURES)
+        Zero in the padding, which stands on the right.
+    lengths : Tensor of int64, shape (batch,)
+        Bases of each row.
+    """
+
+    features: Tensor
+    lengths: Tensor
+
+    def to(self, device: torch.device | str) -> MixtureBatch:
+        """Move to a device."""
+        return MixtureBatch(self.features.to(device), self.lengths.to(device))
+
+    def reverse_complement(self) -> MixtureBatch:
+        """Return the opposite strand of every row: shares of A and T, and of C and G, change places."""
+        width = self.features.shape[1]
+        inside = valid_tokens(self.lengths, width)
+        back = self.lengths[:, None] - 1 - torch.arange(width, device=self.features.device)
+        turned = take_rows(self.features, back.clamp_min(0))[..., [3, 2, 1, 0, 4, 5]]
+        return MixtureBatch(torch.where(inside[..., None], turned, 0.0), self.lengths)
+
+
 def pad_batch(sequences: Sequences, rows: Int64Array) -> BaseBatch:
     """Return some of the sequences as a batch as wide as the longest of them."""
     lengths = sequences.lengths[rows]
@@ -115,7 +143,7 @@ class DNAExamples:
 
 
 class BaseFeatures(nn.Module):
-    """Looks up the features of bases; padding has none."""
+    """Looks up the features of bases; padding has none. Features that are given as such are taken as they are."""
 
     table: Tensor
 
@@ -123,9 +151,9 @@ class BaseFeatures(nn.Module):
         super().__init__()
         self.register_buffer("table", _feature_table(), persistent=False)
 
-    def forward(self, batch: BaseBatch) -> Tensor:
+    def forward(self, batch: BaseBatch | MixtureBatch) -> Tensor:
         """Return features (batch, length, N_FEATURES)."""
-        return self.table[batch.codes.long()]
+        return batch.features if isinstance(batch, MixtureBatch) else self.table[batch.codes.long()]
 
 
 class BaseTokens(nn.Module):

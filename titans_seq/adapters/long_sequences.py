@@ -7,7 +7,6 @@ first, the state before each piece is kept, and each piece is read back once mor
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -40,25 +39,41 @@ def pieces_of(n_tokens: int) -> list[Piece]:
 
 
 @torch.no_grad()
-def read_in_pieces(
-    model: SequenceModel, batch: BaseBatch, after_piece: Callable[[float], None] | None = None
-) -> Tensor:
+def read_in_pieces(model: SequenceModel, batch: BaseBatch) -> Tensor:
     """Return what `SequenceModel.forward` says of a batch of one sequence, (1, heads, n_outputs).
 
-    Parameters
-    ----------
-    model : SequenceModel
-        In evaluation mode.
-    batch : BaseBatch
-        One row.
-    after_piece : callable, optional
-        Called with the share of the work that is done.
+    The model is in evaluation mode.
     """
+    network, length = model.network, int(batch.lengths[0])
+    together, placed = _read(model, batch)
+    pooled = network.pooled(together)
+    if network.placed is None:
+        return pooled[:, None]
+    return torch.stack((pooled, pooled if length != network.shape.length else network.placed(placed)), 1)
+
+
+@torch.no_grad()
+def represent_in_pieces(model: SequenceModel, batch: BaseBatch) -> Tensor:
+    """Return what `SequenceModel.represent` says of a batch of one sequence, (1, width)."""
+    return _read(model, batch)[0]
+
+
+def bytes_of_a_piece(model: SequenceModel, length: int) -> int:
+    """Return about how much memory a piece takes of a sequence of ``length`` positions."""
+    shape, size = model.network.shape, model.network.project.weight.element_size()
+    width = shape.pooling * shape.stride
+    piece = pieces_of(-(-length // width))[0]
+    positions = (piece.last - piece.first) * width
+    convolved = positions * (shape.n_features + shape.channels) + 6 * shape.channels * positions // shape.pooling
+    return size * (convolved + 40 * positions // width * model.network.backbone.config.d_model)
+
+
+def _read(model: SequenceModel, batch: BaseBatch) -> tuple[Tensor, Tensor]:
+    """Return what the pooled head reads, and what the other one does (empty if it can't read such a sequence)."""
     network, length = model.network, int(batch.lengths[0])
     width = network.shape.pooling * network.shape.stride
     pieces = pieces_of(-(-length // width))
-    done = _Count(3 * len(pieces), after_piece)
-    before = _states_on_the_way_back(model, batch, pieces, done)
+    before = _states_on_the_way_back(model, batch, pieces)
     state: BackboneState | None = None
     pools = [_RunningPool(pool) for pool in network.pools]  # type: ignore[arg-type]
     kept: tuple[list[Tensor], list[Tensor]] = ([], [])
@@ -70,25 +85,16 @@ def read_in_pieces(
             pool.add(part)
             if places is not None and length == network.shape.length:
                 rows.append(F.gelu(places.keep(part)))
-        done.more(2)
-    pooled = network.pooled(torch.cat([pool.result() for pool in pools], 1))
-    if network.placed is None:
-        return pooled[:, None]
-    if length != network.shape.length:
-        return torch.stack((pooled, pooled), 1)
-    placed = network.placed(torch.cat([torch.cat(rows, 1).flatten(1) for rows in kept], 1))
-    return torch.stack((pooled, placed), 1)
+    placed = [torch.cat(rows, 1).flatten(1) for rows in kept if rows]
+    return torch.cat([pool.result() for pool in pools], 1), torch.cat(placed or [x.new_zeros(1, 0)], 1)
 
 
-def _states_on_the_way_back(
-    model: SequenceModel, batch: BaseBatch, pieces: list[Piece], done: _Count
-) -> list[BackboneState | None]:
+def _states_on_the_way_back(model: SequenceModel, batch: BaseBatch, pieces: list[Piece]) -> list[BackboneState | None]:
     """State before each piece of a stream that reads from the last token to the first."""
     states: list[BackboneState | None] = [None]
     for piece in reversed(pieces[1:]):
         _, tokens = _tokens(model, batch, piece)
         states.append(model.network.backbone(tokens.flip(1), states[-1])[1])
-        done.more(1)
     return states[::-1]
 
 
@@ -145,16 +151,3 @@ class _RunningPool:
     def result(self) -> Tensor:
         """Return the pooled vector (1, 3 channels)."""
         return torch.cat((self.largest, self.sum / self.count, self.share / self.mass), 1)
-
-
-class _Count:
-    """Says how much is done."""
-
-    def __init__(self, total: int, report: Callable[[float], None] | None) -> None:
-        self.total, self.report, self.done = total, report, 1
-
-    def more(self, n: int) -> None:
-        """Count parts that are done."""
-        self.done += n
-        if self.report is not None:
-            self.report(self.done / self.total)

@@ -105,8 +105,7 @@ class SequenceNetwork(nn.Module):
         d_model = self.backbone.config.d_model
         self.project = nn.Linear(shape.channels, d_model)
         self.pools = nn.ModuleList([Pool(shape.channels), Pool(d_model)])
-        width = 3 * (shape.channels + d_model)
-        self.pooled = Readout(width, shape.hidden, shape.n_outputs, shape.dropout)
+        self.pooled = Readout(self.n_pooled, shape.hidden, shape.n_outputs, shape.dropout)
         self.places, self.placed = nn.ModuleList(), None
         if shape.length is not None:
             steps = -(-shape.length // shape.pooling)
@@ -124,10 +123,8 @@ class SequenceNetwork(nn.Module):
             In the order of `HEADS`. The placed head says what the pooled one says wherever sequences are not of the
             one length it knows.
         """
-        x, valid = self.tower(features, lengths)
-        tokens, read = max_pool(x, valid, self.shape.stride)
-        x, y = x.transpose(1, 2), self._read(tokens.transpose(1, 2), read)
-        pooled = self.pooled(torch.cat((self.pools[0](x, valid), self.pools[1](y, read)), 1))
+        x, y, together = self._represent(features, lengths)
+        pooled = self.pooled(together)
         if self.placed is None or self.shape.length is None:
             return pooled[:, None]
         fits = lengths.eq(self.shape.length)
@@ -138,6 +135,20 @@ class SequenceNetwork(nn.Module):
         placed = self.placed(torch.cat(kept, 1))
         return torch.stack((pooled, torch.where(fits[:, None], placed, pooled)), 1)
 
+    def represent(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Return what the pooled head reads, (batch, 3 (channels + d_model)).
+
+        Largest entry, mean and attention-weighted mean over the positions, of the convolutions and of the backbone.
+        """
+        return self._represent(features, lengths)[2]
+
+    def _represent(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what convolutions and backbone say of every position, and both pooled."""
+        x, valid = self.tower(features, lengths)
+        tokens, read = max_pool(x, valid, self.shape.stride)
+        x, y = x.transpose(1, 2), self._read(tokens.transpose(1, 2), read)
+        return x, y, torch.cat((self.pools[0](x, valid), self.pools[1](y, read)), 1)
+
     def _read(self, tokens: Tensor, valid: Tensor) -> Tensor:
         """Return what the backbone makes of the tokens, read both ways."""
         tokens, lengths = self.project(tokens), valid.sum(1)
@@ -146,6 +157,11 @@ class SequenceNetwork(nn.Module):
         y, _ = self.backbone(both, lengths=torch.cat((lengths, lengths)))
         ahead, behind = y.chunk(2)
         return torch.where(valid[..., None], ahead + take_rows(behind, back), 0.0)
+
+    @property
+    def n_pooled(self) -> int:
+        """Numbers of what `represent` returns."""
+        return 3 * (self.shape.channels + self.backbone.config.d_model)
 
     def n_parameters(self) -> int:
         """Number of learned numbers."""
@@ -168,4 +184,11 @@ class SequenceModel(nn.Module):
 
     def forward(self, batch: SequenceBatch) -> Tensor:
         """Return the outputs (batch, heads, n_outputs)."""
-        return self.network(self.encoder(batch).to(self.network.project.weight.dtype), batch.lengths)
+        return self.network(self._features(batch), batch.lengths)
+
+    def represent(self, batch: SequenceBatch) -> Tensor:
+        """Return the pooled representation (batch, width); see `SequenceNetwork.represent`."""
+        return self.network.represent(self._features(batch), batch.lengths)
+
+    def _features(self, batch: SequenceBatch) -> Tensor:
+        return self.encoder(batch).to(self.network.project.weight.dtype)

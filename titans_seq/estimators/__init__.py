@@ -9,6 +9,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from titans_seq.estimators._attribution import Attribution
+    from titans_seq.estimators._mutagenesis import Mutagenesis
     from titans_seq.estimators.backtest import BacktestResult
     from titans_seq.estimators.classifier import TitansClassifier
     from titans_seq.estimators.dna_classifier import DNAClassifier
@@ -18,10 +20,12 @@ if TYPE_CHECKING:
     from titans_seq.estimators.regressor import TitansRegressor
 
 __all__ = [
+    "Attribution",
     "BacktestResult",
     "DNAClassifier",
     "DNALanguageModel",
     "DNARegressor",
+    "Mutagenesis",
     "TitansClassifier",
     "TitansForecaster",
     "TitansRegressor",
@@ -29,10 +33,12 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Attribution": "titans_seq.estimators._attribution",
     "BacktestResult": "titans_seq.estimators.backtest",
     "DNAClassifier": "titans_seq.estimators.dna_classifier",
     "DNALanguageModel": "titans_seq.estimators.dna_language_model",
     "DNARegressor": "titans_seq.estimators.dna_regressor",
+    "Mutagenesis": "titans_seq.estimators._mutagenesis",
     "TitansClassifier": "titans_seq.estimators.classifier",
     "TitansForecaster": "titans_seq.estimators.forecaster",
     "TitansRegressor": "titans_seq.estimators.regressor",

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from titans_seq.adapters.dna import N_FEATURES, BaseFeatures, DNAExamples
 from titans_seq.data import read_sequences
+from titans_seq.estimators._interpreting import Interpreting
 from titans_seq.estimators._sequence_base import SequenceEstimator
 from titans_seq.estimators._settings import check_choice
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from titans_seq.data import Sequences
 
 
-class DNAEstimator(SequenceEstimator):
+class DNAEstimator(Interpreting, SequenceEstimator):
     """Reads DNA, from one strand or from both."""
 
     n_features = N_FEATURES

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from titans_seq.adapters.sequence_network import Examples, NetworkShape
 from titans_seq.estimators import _sequence_fitting, _sequence_persistence
 from titans_seq.estimators._fitting import default_device
-from titans_seq.estimators._sequence_predicting import Member, answers
+from titans_seq.estimators._sequence_predicting import Member, announcement, answers
 from titans_seq.estimators._sequence_settings import check_arguments, network_shape
 from titans_seq.estimators._sequence_targets import ClassTargets, ValueTargets
 from titans_seq.training.examples import Labelled
@@ -65,6 +65,7 @@ class SequenceEstimator(BaseEstimator):
         fitted = _sequence_fitting.fit(self, plan, seed)
         self._members, self._shape, self._targets = fitted.members, shape, targets
         self.both_strands_, self.history_ = fitted.both_strands, fitted.history
+        self.median_length_: int | None = int(np.median(examples.lengths))
         self._set_derived()
         self.fit_seconds_ = time.monotonic() - began
         return self
@@ -83,6 +84,8 @@ class SequenceEstimator(BaseEstimator):
         """Return logits or standardised numbers of every row, (n, n_outputs)."""
         check_is_fitted(self, "_members", msg="this %(name)s is not fitted yet; call fit first")
         examples = self._examples(X)
+        if self._show_progress() and (said := announcement(self._members, examples.lengths, self.both_strands_)):
+            print(said, file=sys.stderr)
         return answers(self._members, examples, both_strands=self.both_strands_, device=self._device())
 
     def _examples(self, X: Any) -> Examples:

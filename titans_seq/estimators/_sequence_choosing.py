@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from titans_seq.training.objectives import Objective
 
 FloatArray = NDArray[np.float64]
+Numbers = TypeVar("Numbers", FloatArray, Tensor)
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Shares of the head that keeps places."""
@@ -38,12 +40,12 @@ class Choice:
     temperature: float = 1.0
     score: float = float("nan")
 
-    def combine(self, outputs: FloatArray) -> FloatArray:
-        """Return the answer (n, n_outputs) to outputs (n, heads, n_outputs)."""
+    def combine(self, outputs: Numbers) -> Numbers:
+        """Return the answer (n, n_outputs) to outputs (n, heads, n_outputs), an array or a tensor."""
         return mixed(outputs, self.placed_share) / self.temperature
 
 
-def mixed(outputs: FloatArray, placed_share: float) -> FloatArray:
+def mixed(outputs: Numbers, placed_share: float) -> Numbers:
     """Return the weighted mean of the heads."""
     if outputs.shape[1] == 1:
         return outputs[:, 0]

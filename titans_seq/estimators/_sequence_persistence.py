@@ -61,6 +61,7 @@ def _describe(estimator: SequenceEstimator) -> dict[str, Any]:
             }
             for c in choices
         ],
+        "median_length": estimator.median_length_,
         "fit_seconds": estimator.fit_seconds_,
         "history": estimator.history_,
         **estimator._own_description(),
@@ -89,6 +90,8 @@ def _restore(kind: type[Estimator], tensors: dict[str, Tensor], description: dic
     ]
     estimator.both_strands_, estimator.history_ = description["both_strands"], description["history"]
     estimator.fit_seconds_ = description["fit_seconds"]
+    # Files of earlier versions have it only where all sequences were of one length.
+    estimator.median_length_ = description.get("median_length", estimator._shape.length)
     estimator._set_derived()
     return estimator
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import copy
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from titans_seq.adapters.dna import BaseBatch, length_batches
+from titans_seq.adapters.long_sequences import bytes_of_a_piece, read_in_pieces, represent_in_pieces
 from titans_seq.adapters.sequence_network import Examples, SequenceModel
 from titans_seq.data._calendar import Int64Array
 from titans_seq.estimators._sequence_choosing import Choice
 
 MAX_POSITIONS = 2**17
-"""Positions of a batch, padding counted."""
+"""Positions of a batch, padding counted; a longer sequence is read in pieces."""
 BATCH_SIZE = 256
 
 
@@ -28,36 +33,82 @@ class Member:
     choice: Choice
 
 
+def doubled(members: list[Member]) -> list[Member]:
+    """Return copies of the members in double precision.
+
+    In it, what a sequence is told does not depend on the others of its batch by more than about 1e-12 of it; in single
+    precision that would be 1e-6.
+    """
+    return [Member(copy.deepcopy(member.model).double(), member.choice) for member in members]
+
+
 def answers(
     members: list[Member], examples: Examples, *, both_strands: bool, device: torch.device
 ) -> NDArray[np.float64]:
-    """Return the mean answer of the members, (n, n_outputs).
+    """Return the mean answer of the members, (n, n_outputs), in double precision."""
+    return read(doubled(members), examples, both_strands=both_strands, device=device)
 
-    Double precision, in which what a sequence is told does not depend on the others of its batch by more than about
-    1e-12 of it; in single precision that would be 1e-6.
-    """
+
+def read(members: list[Member], examples: Examples, *, both_strands: bool, device: torch.device) -> NDArray[np.float64]:
+    """Return the mean answer (n, n_outputs) of members as they are; they are moved to the device."""
     rows = np.arange(len(examples.lengths))
     found = [
-        member.choice.combine(
-            outputs(copy.deepcopy(member.model).double(), examples, rows, both_strands=both_strands, device=device)
-        )
+        member.choice.combine(outputs(member.model, examples, rows, both_strands=both_strands, device=device))
         for member in members
     ]
     return np.mean(found, axis=0)
 
 
-@torch.no_grad()
 def outputs(
     model: SequenceModel, examples: Examples, rows: Int64Array, *, both_strands: bool, device: torch.device
 ) -> NDArray[np.float64]:
     """Return what every head says of some rows, (n, heads, n_outputs); with both strands their mean."""
-    model = model.to(device).eval()
     shape = model.network.shape
     found = np.zeros((len(rows), shape.n_heads, shape.n_outputs))
+    model = model.to(device).eval()
+    return _fill(found, (model, partial(read_in_pieces, model)), examples, rows, both_strands, device)
+
+
+def representations(
+    members: list[Member], examples: Examples, *, both_strands: bool, device: torch.device
+) -> NDArray[np.float64]:
+    """Return the pooled representations of every row, those of the members beside each other, (n, width)."""
+    rows, found = np.arange(len(examples.lengths)), []
+    for member in members:
+        model = member.model.to(device).eval()
+        empty = np.zeros((len(rows), model.network.n_pooled))
+        say = model.represent, partial(represent_in_pieces, model)
+        found.append(_fill(empty, say, examples, rows, both_strands, device))
+    return np.concatenate(found, axis=1)
+
+
+@torch.no_grad()
+def _fill(
+    found: NDArray[np.float64], say: tuple[Callable[[Any], Tensor], Callable[[Any], Tensor]], examples: Examples,
+    rows: Int64Array, both_strands: bool, device: torch.device,
+) -> NDArray[np.float64]:  # fmt: skip
+    """Fill in what is said of each row, batch by batch: ``say`` of batches read whole, and of one long sequence."""
     for places in length_batches(examples.lengths[rows], BATCH_SIZE, MAX_POSITIONS):
         batch: Any = examples.batch(rows[places]).to(device)
-        said = model(batch)
+        long = isinstance(batch, BaseBatch) and batch.codes.shape[1] > MAX_POSITIONS
+        said = say[long](batch)
         if both_strands and isinstance(batch, BaseBatch):
-            said = (said + model(batch.reverse_complement())) / 2
+            said = (said + say[long](batch.reverse_complement())) / 2
         found[places] = said.double().cpu().numpy()
     return found
+
+
+def announcement(members: list[Member], lengths: Int64Array, both_strands: bool) -> str | None:
+    """Say about how long reading sequences will take, and how much memory, from a short stretch; None: not long."""
+    long = lengths[lengths > MAX_POSITIONS]
+    if not len(long):
+        return None
+    model, size = copy.deepcopy(members[0].model).double().eval(), 2**15
+    trial = BaseBatch(torch.zeros((1, size), dtype=torch.uint8), torch.tensor([size]))
+    began = time.perf_counter()
+    read_in_pieces(model, trial)
+    seconds = (time.perf_counter() - began) * len(members) * (2 if both_strands else 1) * long.sum() / size
+    memory = (2 * bytes_of_a_piece(model, int(long.max())) + int(long.max())) / 2**30
+    return (
+        f"{len(long)} of {len(lengths)} sequences are long: about {seconds / 60:.1f} min and {memory:.1f} GB for them"
+    )

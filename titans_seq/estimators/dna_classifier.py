@@ -75,6 +75,8 @@ class DNAClassifier(Classifying, DNAEstimator):
         Classes, of the type they came in; 0, 1, … of several labels.
     both_strands_ : bool
         Whether both strands are read.
+    median_length_ : int
+        Of the sequences of `fit`: the window of `variant_effect` and `scan`.
     placed_share_, temperature_ : list of float
         Of each member: how much the head counts that keeps places; what logits are divided by.
     validation_score_ : float

@@ -24,7 +24,7 @@ class DNARegressor(Measuring, DNAEstimator):
 
     Attributes
     ----------
-    both_strands_, placed_share_, validation_score_, history_, n_parameters_, fit_seconds_
+    both_strands_, median_length_, placed_share_, validation_score_, history_, n_parameters_, fit_seconds_
         As of `DNAClassifier`.
 
     Examples

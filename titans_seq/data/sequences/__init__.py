@@ -12,7 +12,7 @@ from titans_seq.data.sequences.labelled import LabelledSequences, read_classes, 
 from titans_seq.data.sequences.leaks import Leak, LeakReport, leak_report
 from titans_seq.data.sequences.read import read_sequences
 from titans_seq.data.sequences.sequences import Sequences
-from titans_seq.data.sequences.vcf import Mismatch, ReferenceCheck, check_reference, read_vcf
+from titans_seq.data.sequences.vcf import Mismatch, ReferenceCheck, ReferenceMismatchError, check_reference, read_vcf
 
 __all__ = [
     "Genome",
@@ -22,6 +22,7 @@ __all__ = [
     "LeakReport",
     "Mismatch",
     "ReferenceCheck",
+    "ReferenceMismatchError",
     "Sequences",
     "Variant",
     "check_reference",

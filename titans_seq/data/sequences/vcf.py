@@ -18,6 +18,9 @@ from titans_seq.data.sequences.coordinates import Variant
 from titans_seq.data.sequences.genome import Genome
 
 _SEQUENCE = re.compile("[ACGTUNRYSWKMBDHVacgtunryswkmbdhv]+")
+_SYMBOLIC = re.compile(r"<.+>|\*|.*[\[\]].*|\.[A-Za-z]+|[A-Za-z]+\.")
+
+_MOST_LISTED = 20
 
 _COLUMNS = ("chrom", "pos", "ref", "alt")
 
@@ -74,6 +77,14 @@ class Mismatch:
         return f"{at}{self.variant}: {self.reason}"
 
 
+class ReferenceMismatchError(ValueError):
+    """Variants that do not fit the genome; `mismatches` has all of them, the message the first twenty."""
+
+    def __init__(self, message: str, mismatches: list[Mismatch]) -> None:
+        super().__init__(message)
+        self.mismatches = mismatches
+
+
 @dataclass(frozen=True)
 class ReferenceCheck:
     """Outcome of `check_reference`.
@@ -106,21 +117,25 @@ def check_reference(genome: Genome, variants: Iterable[Variant], on_mismatch: st
 
     Raises
     ------
-    ValueError
-        With ``"raise"``: how many do not fit, and the first of them.
+    ReferenceMismatchError
+        With ``"raise"``: a ValueError that says how many do not fit, and which.
     """
     if on_mismatch not in ("raise", "skip"):
         raise ValueError(f"on_mismatch must be 'raise' or 'skip', got {on_mismatch!r}")
     asked = list(variants)
     outcomes = [_compare(genome, variant) for variant in asked]
     wrong = [outcome for outcome in outcomes if outcome is not None]
+    what = f"{len(wrong)} of {len(asked)} variants do not fit the genome: "
+    if wrong and on_mismatch == "raise":
+        advice = "; use the genome they were called on, or on_mismatch='skip'"
+        raise ReferenceMismatchError(what + _listed(wrong, _MOST_LISTED) + advice, wrong)
     if wrong:
-        listed = "; ".join(map(str, wrong[:3])) + ("; ..." if len(wrong) > 3 else "")
-        what = f"{len(wrong)} of {len(asked)} variants do not fit the genome: {listed}"
-        if on_mismatch == "raise":
-            raise ValueError(f"{what}; use the genome they were called on, or on_mismatch='skip'")
-        warnings.warn(f"{what}; they are left out", UserWarning, stacklevel=2)
+        warnings.warn(f"{what}{_listed(wrong, 3)}; they are left out", UserWarning, stacklevel=2)
     return ReferenceCheck([i for i, outcome in enumerate(outcomes) if outcome is None], wrong)
+
+
+def _listed(wrong: list[Mismatch], most: int) -> str:
+    return "; ".join(map(str, wrong[:most])) + ("; ..." if len(wrong) > most else "")
 
 
 def _compare(genome: Genome, variant: Variant) -> Mismatch | None:
@@ -154,7 +169,7 @@ def _alleles(row: _Row | Variant, skipped: list[str]) -> Iterator[Variant]:
     for alt in row.alt.split(","):
         if alt in (".", ""):
             continue
-        if not _SEQUENCE.fullmatch(alt) and re.fullmatch(r"<.+>|\*|.*[\[\]].*|\.[A-Za-z]+|[A-Za-z]+\.", alt):
+        if is_symbolic(alt):
             skipped.append(f"{row.place}: {alt}")
             continue
         try:
@@ -162,6 +177,11 @@ def _alleles(row: _Row | Variant, skipped: list[str]) -> Iterator[Variant]:
             yield Variant.from_vcf(row.chrom, pos, row.ref, alt, "" if row.id == "." else row.id, row.place)
         except ValueError as error:
             raise ValueError(f"{row.place}: {error}") from None
+
+
+def is_symbolic(alt: str) -> bool:
+    """Whether an alternative allele is one that VCF writes without bases: ``<DEL>``, ``*``, a break-end."""
+    return not _SEQUENCE.fullmatch(alt) and bool(_SYMBOLIC.fullmatch(alt))
 
 
 def _position(value: Any) -> int:
