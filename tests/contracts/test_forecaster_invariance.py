@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -38,9 +39,9 @@ def network_has_a_say(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever validation thinks of so small a network: else only the linear map would be tested."""
     honest = _fitting._combine
 
-    def combine(*given: Any) -> Combination:
-        chosen = honest(*given)
-        return Combination(0.7, True, chosen.offsets, chosen.usual, chosen.alarm_level, chosen.score)
+    def combine(*given: Any) -> tuple[Combination, Any]:
+        chosen, errors = honest(*given)
+        return replace(chosen, weight=0.7, use_spread=True, factor=np.ones(1), dependence=None), errors
 
     monkeypatch.setattr(_fitting, "_combine", combine)
 

@@ -15,7 +15,7 @@ from titans_seq import TitansForecaster
 from titans_seq.adapters.scaled import ScaledPanel, fit_scaling
 from titans_seq.adapters.tokens import Patching
 from titans_seq.data import read_panel
-from titans_seq.estimators._combination import choose
+from titans_seq.estimators._combination import cautious_weight
 from titans_seq.estimators._conformal import LEVELS, _weighted
 from titans_seq.training.pieces import PieceSampler
 from titans_seq.training.sampling import StretchSampler
@@ -159,17 +159,13 @@ def test_quantiles_count_errors_by_their_weight() -> None:
 
 
 def test_the_weight_of_the_network_is_that_of_the_rows_that_count(make: Make) -> None:
-    from titans_seq.adapters.forecasts import Forecasts
-
     rng, n, h = np.random.default_rng(0), 400, 6
     shift = rng.normal(size=(n, h)).astype(np.float32)
     truth = np.where(np.arange(n)[:, None] % 2, 0.8 * shift, -0.8 * shift)  # right in odd windows, wrong in even ones
-    zeros = np.zeros((n, h), dtype=np.float32)
-    forecasts = Forecasts(np.zeros(n, int), np.arange(n), zeros, shift, zeros, np.ones(n, dtype=np.float32))
     observed, odd = np.ones((n, h), dtype=bool), np.broadcast_to(np.arange(n)[:, None] % 2, (n, h)).astype(float)
-    how = {"n_series": 1, "intervals": "conformal"}
-    assert choose(forecasts, truth, observed, **how).weight < 0.1
-    assert choose(forecasts, truth, observed, np.maximum(odd, 1e-6), **how).weight == pytest.approx(0.8, abs=1e-3)
+    given = (truth, shift, np.arange(n), observed)
+    assert cautious_weight(*given) < 0.1
+    assert cautious_weight(*given, np.maximum(odd, 1e-6)) == pytest.approx(0.8, abs=1e-3)
 
 
 def test_validation_rows_have_weights_of_their_own(make: Make) -> None:
