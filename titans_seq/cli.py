@@ -1,4 +1,7 @@
-"""The command line: `titans-seq run | classify | validate | ls | analyze`. Heavy imports stand inside the commands."""
+"""The command line: `titans-seq run | classify | variants | validate | ls | analyze`.
+
+Heavy imports stand inside the commands.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import signal
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -121,6 +125,40 @@ def classify(
 
 
 @app.command()
+def variants(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a run, or of a saved model of DNA.")],
+    genome: Annotated[Path, typer.Argument(metavar="GENOME", help="FASTA; may be gzipped.")],
+    changes: Annotated[
+        Path, typer.Argument(metavar="VARIANTS", help="VCF, or .csv or .tsv with chrom, pos, ref and alt.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write .vcf, .vcf.gz, .csv, .tsv or .parquet; default: show the first rows."),
+    ] = None,
+    window: Annotated[int | None, typer.Option(help="Bases around each; default: as long as those of fit.")] = None,
+    on_mismatch: Annotated[
+        str, typer.Option(metavar="raise|skip", help="Where a REF is not that of the genome: refuse, or leave it out.")
+    ] = "raise",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file of --output.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+) -> None:
+    """Rank variants by what they change in the answer of a saved model."""
+    with _reporting_errors():
+        from titans_seq.recipes.dna.classify import format_answers, write_answers
+        from titans_seq.recipes.dna.variants import check_variant_output, is_vcf, rank_variants
+
+        if output is not None:
+            check_variant_output(output, overwrite=overwrite)
+        options = {"window": window, "on_mismatch": on_mismatch}
+        with _warning_in_lines():
+            ranked = rank_variants(model, genome, changes, output=output, **options)
+        if output is not None and not is_vcf(output):
+            write_answers(ranked, output, overwrite=overwrite)
+        if not quiet:
+            typer.echo(format_answers(ranked) if output is None else f"{len(ranked):,} variants written to {output}")
+
+
+@app.command()
 def validate(recipe: RecipeArgument, assignments: SetOption = None) -> None:
     """Check a recipe without running it."""
     with _reporting_errors():
@@ -189,6 +227,16 @@ def _reporting_errors() -> Iterator[None]:
         text = f"{type(error).__name__}: {' '.join(str(error).split()):.300}"
         typer.echo(f"internal error: {text} (set {DEBUG_VARIABLE}=1 for the traceback)", err=True)
         raise typer.Exit(INTERNAL_ERROR) from None
+
+
+@contextmanager
+def _warning_in_lines() -> Iterator[None]:
+    """Show warnings as one line each, without the place in the code."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    for warning in caught:
+        typer.echo(f"warning: {' '.join(str(warning.message).split())}", err=True)
 
 
 @contextmanager
