@@ -49,6 +49,7 @@ def run(variant: str, epochs: int, seed: int, d_model: int = 64) -> dict[str, fl
         patch_length=PATCH,
         sequence_length=5 * ROUND,
         variant=variant,
+        error_memory=False,  # what is compared is the network's memory
         d_model=d_model,
         n_heads=1,
         memory_expansion=4,

@@ -231,7 +231,13 @@ def test_a_backtest_reads_every_row_once_and_looks_ahead_once_per_cut_off(tmp_pa
 
 
 @needs_data
-@pytest.mark.parametrize("cell", ["official_m4_hourly_48_mag_s0", "ablation_ETTm1_96_mal_frozen_s0"])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "official_m4_hourly_48_mag_s0", "ablation_ETTm1_96_mal_frozen_s0", "trial_ETTh1_96_shared_s0",
+        "trial_ETTh2_96_carried_online_all_errors_s0",
+    ],
+)  # fmt: skip
 @pytest.mark.slow
 def test_other_forecasting_cells_run_small(cell: str, tmp_path: Path) -> None:
     results = forecasting_cell(cell, tmp_path)
@@ -239,6 +245,8 @@ def test_other_forecasting_cells_run_small(cell: str, tmp_path: Path) -> None:
         assert results["series"] == 12
         assert 0 < results["owa"] < 2
         assert 0.5 < results["coverage_90"] <= 1
+    elif "carried" in cell:
+        assert results["error_weight"] >= 0.25 and 0 < results["mse"] < 10
     else:
         assert results["windows"] == 7 * (480 - 96 + 1)
 

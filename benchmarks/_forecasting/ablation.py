@@ -30,7 +30,7 @@ def measure(cell: Cell, *, quick: bool) -> dict[str, Any]:
     forecaster = TitansForecaster(
         horizon, context_length=CONTEXT, patch_length=PATCH[cell.data], sequence_length=512 if quick else SEQUENCE,
         variant=variant, d_model=WIDTHS[variant], max_epochs=1 if quick else EPOCHS, random_state=cell.seed,
-        online_linear=False, verbose=0, time_col=split.time,
+        online_linear=False, error_memory=False, verbose=0, time_col=split.time,
     )  # fmt: skip
     began = time.process_time()
     with backbone_arguments({"hold_theta": 0.0} if frozen else {}):

@@ -13,6 +13,10 @@ M4, M4_HORIZON = "m4_hourly", 48
 NEURAL = ("PatchTST", "iTransformer", "NHITS", "DLinear")
 STATISTICAL = ("AutoETS", "AutoTheta")
 SEEDS = range(3)
+TRIALS = (
+    "plain", "narrowing", "short", "all_decays", "shared", "shipped",
+    "carried", "carried_online", "carried_errors", "carried_online_errors", "carried_online_all_errors",
+)  # fmt: skip
 ABLATED = ("mag", "mal", "lmm", "swa", "mag_frozen", "mal_frozen", "lmm_frozen")
 
 
@@ -27,7 +31,8 @@ class Cell:
     horizon, seed : int
     mode : str
         "choose": look-back by validation. "windowed", "streaming": the long-horizon protocol. "official": that of
-        the competition. "ablation": memory and its controls. "speed": backtests.
+        the competition. "ablation": memory and its controls. "trial": the closed form and what learns beside it, one
+        change each. "speed": backtests.
     options : dict
         Of the model.
     """
@@ -54,6 +59,10 @@ class Cell:
             from . import ablation
 
             return ablation.measure(self, quick=quick)
+        if self.mode == "trial":
+            from . import trials
+
+            return trials.measure(self, quick=quick)
         if self.mode == "speed":
             from . import speed
 
@@ -100,6 +109,7 @@ def _all() -> list[Cell]:
     cells += [cell for data in ETT for cell in _streaming(data)]
     cells += _official()
     cells += [Cell("ETTm1", 96, model, "ablation", seed) for model in ABLATED for seed in SEEDS]
+    cells += [Cell(data, 96, model, "trial") for data in ETT for model in TRIALS]
     return [*cells, Cell("ETTm1", 96, "backtest", "speed")]
 
 
