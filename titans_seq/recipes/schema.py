@@ -75,15 +75,9 @@ class Data(Section):
         return self
 
 
-class Model(Section):
-    """Arguments of `TitansForecaster` that shape the network; null is the same as leaving a key out."""
+class BackboneArguments(Section):
+    """Arguments of `Backbone` that every recipe may state."""
 
-    context_length: Count | None = None
-    patch_length: Count | None = None
-    sequence_length: Count | None = None
-    carry_state: bool | None = None
-    online_linear: Literal["auto"] | bool | None = None
-    error_memory: Literal["auto"] | bool | None = None
     variant: Variant | None = None
     d_model: Count | None = None
     n_layers: Count | None = None
@@ -95,6 +89,17 @@ class Model(Section):
     n_persistent: CountOrZero | None = None
     dropout: Fraction | None = None
     rule: Literal["bounded", "titans"] | None = None
+
+
+class Model(BackboneArguments):
+    """Arguments of `TitansForecaster` that shape the network; null is the same as leaving a key out."""
+
+    context_length: Count | None = None
+    patch_length: Count | None = None
+    sequence_length: Count | None = None
+    carry_state: bool | None = None
+    online_linear: Literal["auto"] | bool | None = None
+    error_memory: Literal["auto"] | bool | None = None
     quantile_levels: Annotated[list[Probability], Some] | None = None
     intervals: Literal["conformal", "adaptive", "empirical"] | None = None
 

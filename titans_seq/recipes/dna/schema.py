@@ -12,14 +12,13 @@ from pydantic import Field, field_validator, model_validator
 
 from titans_seq.data.catalog import dataset_card
 from titans_seq.recipes.schema import (
+    BackboneArguments,
     Count,
     CountOrZero,
-    Fraction,
     Output,
     Positive,
     Section,
     Some,
-    Variant,
 )
 
 Names = Annotated[list[str], Some]
@@ -155,23 +154,12 @@ class RegressData(Data):
         return given
 
 
-class RegressModel(Section):
+class RegressModel(BackboneArguments):
     """Arguments of `DNARegressor` that shape the network; null is the same as leaving a key out."""
 
     reverse_complement: Any = None
-    variant: Variant | None = None
     stride: Count | None = None
     channels: Count | None = None
-    d_model: Count | None = None
-    n_layers: Count | None = None
-    n_heads: Count | None = None
-    memory_depth: Annotated[int, Field(ge=1, le=4)] | None = None
-    memory_expansion: Count | None = None
-    chunk_size: Count | None = None
-    window_size: Count | None = None
-    n_persistent: CountOrZero | None = None
-    dropout: Fraction | None = None
-    rule: Literal["bounded", "titans"] | None = None
     n_members: Count | None = None
     soft_mask: Literal["keep", "fold", "mask"] | None = None
 

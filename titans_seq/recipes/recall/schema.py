@@ -25,9 +25,9 @@ from titans_seq.recipes.recall.tasks import (
     StateTask,
 )
 from titans_seq.recipes.schema import (
+    BackboneArguments,
     Count,
     CountOrZero,
-    Fraction,
     Output,
     Positive,
     Probability,
@@ -68,21 +68,10 @@ class Genome(Section):
         return train, bases - train
 
 
-class BackboneModel(Section):
+class BackboneModel(BackboneArguments):
     """Arguments of `Backbone`, and the `stem_width` of `SymbolModel`; null is the same as leaving a key out."""
 
-    variant: Variant | None = None
-    d_model: Count | None = None
-    n_layers: Count | None = None
-    n_heads: Count | None = None
-    memory_depth: Annotated[int, Field(ge=1, le=4)] | None = None
-    memory_expansion: Count | None = None
-    chunk_size: Count | None = None
-    window_size: Count | None = None
     segment_length: Count | None = None
-    n_persistent: CountOrZero | None = None
-    dropout: Fraction | None = None
-    rule: Literal["bounded", "titans"] | None = None
     loss: Literal["l2", "dot"] | None = None
     surprise_threshold: NotNegative | None = None
     decay_before_error: bool | None = None
