@@ -53,15 +53,15 @@ class SequenceEstimator(BaseEstimator):
 
     def _fit(
         self, examples: Examples, encoder: Any, targets: ClassTargets | ValueTargets, y: NDArray[Any],
-        weight: NDArray[np.float64], n_features: int, began: float,
+        weight: NDArray[np.float64], n_features: int, began: float, groups: NDArray[np.int64] | None = None,
     ) -> Self:  # fmt: skip
-        """Train on what was read; ``y`` as it is to be encoded, ``weight`` of each row."""
+        """Train on what was read; ``y`` as it is to be encoded, ``weight`` of each row, ``groups`` kept together."""
         objective = targets.objective
         deadline = None if self.max_minutes is None else began + 60 * self.max_minutes
         shape = network_shape(self, examples.lengths, n_features, objective.n_outputs)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         labelled = Labelled(examples, targets.encode(y), weight)
-        plan = _sequence_fitting.Plan(labelled, objective, shape, encoder, deadline)
+        plan = _sequence_fitting.Plan(labelled, objective, shape, encoder, deadline, groups)
         fitted = _sequence_fitting.fit(self, plan, seed)
         self._members, self._shape, self._targets = fitted.members, shape, targets
         self.both_strands_, self.history_ = fitted.both_strands, fitted.history

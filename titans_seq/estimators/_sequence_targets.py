@@ -189,6 +189,18 @@ def row_weights(sample_weight: Any, n: int) -> NDArray[np.float64]:
     return normalised(weight)
 
 
+def read_groups(groups: Any, n: int) -> NDArray[np.int64] | None:
+    """Return the number of each row's group (n,); None where none are given."""
+    if groups is None:
+        return None
+    given = np.asarray(groups)
+    if given.shape != (n,):
+        raise ValueError(f"groups has shape {given.shape}; it must have one entry for each of {n} sequences")
+    if given.dtype.kind == "O":
+        given = given.astype(str)
+    return np.unique(given, return_inverse=True)[1].astype(np.int64)
+
+
 def normalised(weight: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return weights that are 1 on average over rows that count: others might as well not be there."""
     return weight * (np.count_nonzero(weight) / weight.sum())

@@ -12,7 +12,7 @@ from titans_seq.adapters.dna import N_FEATURES, BaseFeatures, DNAExamples
 from titans_seq.estimators._dna import DNAEstimator
 from titans_seq.estimators._sequence_answers import Classifying
 from titans_seq.estimators._sequence_fitting import class_weights
-from titans_seq.estimators._sequence_targets import ClassTargets, read_labels, row_weights
+from titans_seq.estimators._sequence_targets import ClassTargets, read_groups, read_labels, row_weights
 
 
 class DNAClassifier(Classifying, DNAEstimator):
@@ -139,7 +139,7 @@ class DNAClassifier(Classifying, DNAEstimator):
         )  # fmt: skip
         self.class_weight = class_weight
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
         """Fit on sequences and their labels.
 
         Parameters
@@ -151,6 +151,9 @@ class DNAClassifier(Classifying, DNAEstimator):
             labels, each there or not.
         sample_weight : array-like (n,), optional
             What each row counts; only ratios matter, and a row of weight 0 is left out.
+        groups : array-like (n,), optional
+            Rows of one group are all trained on or all validated on: homologues (`titans_seq.data.homology_groups`),
+            donors, chromosomes. Default: every row is a group of its own.
 
         Raises
         ------
@@ -164,4 +167,5 @@ class DNAClassifier(Classifying, DNAEstimator):
         labels = read_labels(y, n)
         targets = ClassTargets.of(labels)
         weight = class_weights(self.class_weight, labels, row_weights(sample_weight, n))
-        return self._fit(examples, BaseFeatures, targets, labels, weight, N_FEATURES, began)
+        together = read_groups(groups, n)
+        return self._fit(examples, BaseFeatures, targets, labels, weight, N_FEATURES, began, together)

@@ -8,7 +8,7 @@ from typing import Any, Self
 from titans_seq.adapters.dna import N_FEATURES, BaseFeatures, DNAExamples
 from titans_seq.estimators._dna import DNAEstimator
 from titans_seq.estimators._sequence_answers import Measuring
-from titans_seq.estimators._sequence_targets import ValueTargets, read_numbers, row_weights
+from titans_seq.estimators._sequence_targets import ValueTargets, read_groups, read_numbers, row_weights
 
 
 class DNARegressor(Measuring, DNAEstimator):
@@ -34,7 +34,7 @@ class DNARegressor(Measuring, DNAEstimator):
     (1,)
     """
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
         """Fit on sequences and their numbers.
 
         Parameters
@@ -45,6 +45,9 @@ class DNARegressor(Measuring, DNAEstimator):
             Numbers in the order of the sequences.
         sample_weight : array-like (n,), optional
             What each row counts; only ratios matter, and a row of weight 0 is left out.
+        groups : array-like (n,), optional
+            Rows of one group are all trained on or all validated on: homologues (`titans_seq.data.homology_groups`),
+            donors, chromosomes. Default: every row is a group of its own.
 
         Raises
         ------
@@ -57,4 +60,5 @@ class DNARegressor(Measuring, DNAEstimator):
         n = len(examples.sequences)
         numbers = read_numbers(y, n)
         weight = row_weights(sample_weight, n)
-        return self._fit(examples, BaseFeatures, ValueTargets.of(numbers, weight), numbers, weight, N_FEATURES, began)
+        targets, together = ValueTargets.of(numbers, weight), read_groups(groups, n)
+        return self._fit(examples, BaseFeatures, targets, numbers, weight, N_FEATURES, began, together)
