@@ -58,6 +58,15 @@ def test_a_logo_is_a_figure_of_its_size(tmp_path: Path) -> None:
     assert matplotlib.image.imread(path).shape[1] == 500
 
 
+@pytest.mark.parametrize("title", [None, "A title"])
+def test_the_name_of_the_axis_is_no_longer_than_the_axis(title: str | None) -> None:
+    figure = draw_logo("ACGT" * 10, np.ones(40), 0, "Mean loss by substitution", title)
+    figure.draw_without_rendering()
+    (ax,) = figure.axes
+    label, axis = ax.yaxis.label.get_window_extent(), ax.get_window_extent()
+    assert axis.y0 <= label.y0 < label.y1 <= axis.y1
+
+
 def test_numbers_that_are_all_zero_can_be_drawn(tmp_path: Path) -> None:
     assert plot_logo(tmp_path / "x.png", "ACG", np.zeros(3), dpi=30).exists()
 

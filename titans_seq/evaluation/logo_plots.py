@@ -22,6 +22,7 @@ MOST_LETTERS = 400
 """Letters that are drawn; of a longer sequence those where most is."""
 
 _ROW, _MARGIN = 100, 0.06
+_ROW_HEIGHT, _AXIS_HEIGHT, _TITLE_HEIGHT = 1.45, 0.7, 0.35  # inches
 _OVERVIEW_BINS = 1000
 _COLOURS = {"A": "#2f8f5b", "C": "#0b62c4", "G": "#d1901f", "T": "#c2410c"}
 
@@ -81,7 +82,8 @@ def draw_logo(sequence: str, heights: FloatArray, start: int, y_label: str | Non
         )
     rows, overview = _rows(heights), len(sequence) > MOST_LETTERS
     count = len(rows) + overview
-    figure = Figure(figsize=(10.0, 1.45 * count + 0.7), facecolor="white", layout="constrained")
+    height = _ROW_HEIGHT * count + _AXIS_HEIGHT + (_TITLE_HEIGHT if title else 0.0)
+    figure = Figure(figsize=(10.0, height), facecolor="white", layout="constrained")
     grid: Any = figure.subplots(count, 1, squeeze=False)
     axes: list[Axes] = list(grid[:, 0])
     if overview:
