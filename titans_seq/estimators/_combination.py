@@ -207,12 +207,14 @@ def cautious_weight(
     cutoff: IntArray,
     observed: BoolArray,
     counts: FloatArray | None = None,
+    *,
+    least_share: float = LEAST_SHARE,
 ) -> float:
     """Choose the weight of a correction on validation forecasts.
 
     The weight is the smallest whose squared error lies within one standard error of the best weight's (the
-    one-standard-error rule of Breiman et al., 1984), yet at least a quarter of the best: that is worth 44 % of
-    the gain if it is real, and costs 6 % of the network's noise if it is not. 0 where there is no gain.
+    one-standard-error rule of Breiman et al., 1984), yet at least ``least_share`` of the best: a quarter is worth
+    44 % of the gain if it is real, and costs 6 % of the correction's noise if it is not. 0 where there is no gain.
 
     Parameters
     ----------
@@ -237,7 +239,7 @@ def cautious_weight(
         # Mean squared error at `weight` minus that at `best`, block by block.
         excess = -2 * (weight - best) * moments[:, 0] + (weight**2 - best**2) * moments[:, 1]
         if excess.mean() <= excess.std(ddof=1) / np.sqrt(len(blocks)):
-            return float(max(weight, LEAST_SHARE * best))
+            return float(max(weight, least_share * best))
     return best
 
 

@@ -62,9 +62,9 @@ class TitansForecaster(Judging):
     error_memory : {"auto", True, False}, default "auto"
         Whether forecasts are corrected by a second memory, of their errors, in a state that is carried: once the rows
         of a forecast have arrived, it is written with how the series looked at the cut-off, and how far the forecast
-        was off; it is read with how the series looks now. "auto": if that lowers the validation error, for as much
-        as it does. True: at least a quarter of what it recalls is added, if there were rows to train it on; needs
-        ``carry_state=True``.
+        was off; it is read with how the series looks now. "auto": if that lowers the validation error by more
+        than one standard error, for as much as is sure. True: at least a quarter of what it recalls is added, if there
+        were rows to train it on; needs ``carry_state=True``.
     variant : {"mag", "mal", "mac", "lmm", "swa", "attention"}, default "mag"
         How memory and attention work together; the last two have no memory.
     d_model, n_layers, n_heads, memory_depth, memory_expansion, chunk_size, window_size, n_persistent, dropout, rule
