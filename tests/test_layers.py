@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_imports_only_point_down() -> None:
-    pytest.importorskip("importlinter")
+    pytest.importorskip("importlinter", reason="needs import-linter, of the extra dev")
     code = "import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())"
     done = subprocess.run(
         [sys.executable, "-c", code, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from kernel_resources import note_resources
 
-pytest.importorskip("triton")
+pytest.importorskip("triton", reason="there is no Triton for this platform")
 pytestmark = pytest.mark.skipif(
     os.environ.get("TRITON_INTERPRET", "0") not in ("", "0"), reason="an interpreted kernel cannot be compiled"
 )

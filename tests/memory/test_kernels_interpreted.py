@@ -11,7 +11,7 @@ import pytest
 
 FILES = ("test_kernels_forward.py", "test_kernels_backward.py", "test_kernels_op.py")
 HERE = Path(__file__).parent
-pytest.importorskip("triton")
+pytest.importorskip("triton", reason="there is no Triton for this platform")
 
 
 @pytest.mark.skipif(os.environ.get("TRITON_INTERPRET", "0") not in ("", "0"), reason="this process already interprets")
