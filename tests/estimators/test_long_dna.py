@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
-import torch
 
 from titans_seq import DNAClassifier
 from titans_seq.adapters import long_sequences
-from titans_seq.adapters.dna import DNAExamples
-from titans_seq.adapters.long_sequences import read_in_pieces
-from titans_seq.data import read_sequences
 from titans_seq.estimators import _sequence_predicting
 
 LONG = 1500
@@ -56,20 +56,38 @@ def test_before_long_sequences_it_says_what_they_will_take(
     assert _sequence_predicting.announcement(classifier._members, np.array([100, 2**17]), both_strands=True) is None
 
 
+# In a process of its own: the peak of this one may lie in an earlier test.
+READ = """
+import resource, sys
+import numpy as np
+from titans_seq import DNAClassifier
+from titans_seq.adapters.dna import DNAExamples
+from titans_seq.adapters.long_sequences import read_in_pieces
+from titans_seq.data import read_sequences
+
+model = DNAClassifier.load(sys.argv[1])._members[0].model
+bases, place = np.random.default_rng(4).choice(list("ACGT"), 2**19), 377_777
+
+def answer(letters):
+    batch = DNAExamples(read_sequences(["".join(letters)])).batch(np.array([0]))
+    return read_in_pieces(model, batch), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+_, before = answer(bases[: 2**17])
+one, after = answer(bases)
+bases[place] = "A" if bases[place] != "A" else "C"
+other, _ = answer(bases)
+print(after - before, float((one - other).abs().max()))
+"""
+
+
 @pytest.mark.slow
-def test_one_base_of_half_a_million_changes_the_answer_and_memory_stays_flat(classifier: DNAClassifier) -> None:
-    import resource
-
-    model = classifier._members[0].model
-
-    def answer(sequence: str) -> torch.Tensor:
-        return read_in_pieces(model, DNAExamples(read_sequences([sequence])).batch(np.array([0])))
-
-    answer(sequences(1, 2**17, 3)[0])
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    long, place = sequences(1, 2**19, 4)[0], 377_777
-    one = answer(long)
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+def test_one_base_of_half_a_million_changes_the_answer_and_memory_stays_flat(
+    classifier: DNAClassifier, tmp_path: Path
+) -> None:
+    classifier.save(tmp_path / "model")
+    command = [sys.executable, "-c", READ, str(tmp_path / "model")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    grown, change = map(float, done.stdout.split())
     assert grown < 100 * 1024, f"{grown} KB more for four times the bases"
-    other = answer(long[:place] + ("A" if long[place] != "A" else "C") + long[place + 1 :])
-    assert not torch.equal(one, other)
+    assert change > 0
