@@ -27,6 +27,14 @@ _AT_LEAST_ONE = (
 )  # fmt: skip
 
 
+OF_BACKBONE = (
+    "d_model", "n_layers", "n_heads", "variant", "memory_depth", "memory_expansion", "chunk_size", "window_size",
+    "n_persistent", "dropout", "rule", "surprise_threshold", "initial_theta", "initial_eta", "initial_alpha",
+    "hold_eta",
+)  # fmt: skip
+"""Arguments of estimators that are those of `Backbone`."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """What a fitted forecaster is made of, apart from numbers that were learned; JSON-able.
@@ -83,6 +91,7 @@ def check_arguments(forecaster: TitansForecaster) -> None:
     check_choice("variant", forecaster.variant, VARIANTS)
     check_choice("intervals", forecaster.intervals, INTERVALS)
     check_choice("rule", forecaster.rule, ("bounded", "titans"))
+    check_memory(forecaster)
     check_choice("on_gap", forecaster.on_gap, ("raise", "mask"))
     check_choice("precision", forecaster.precision, ("32", "bf16"))
     check_device(forecaster.device)
@@ -112,6 +121,16 @@ def check_arguments(forecaster: TitansForecaster) -> None:
         taken = next((name for name in forecaster.roles if name in own), None)
         if taken is not None:
             raise ValueError(f"roles: {taken!r} is the column of ids, times or targets; it is no covariate")
+
+
+def check_memory(estimator: Any) -> None:
+    """Raise a TypeError or ValueError that names the first bad argument of the memories."""
+    check_real("surprise_threshold", estimator.surprise_threshold, -1e-9, np.inf)
+    for name in ("initial_theta", "initial_eta", "initial_alpha"):
+        if name != "initial_theta" or estimator.initial_theta is not None:
+            check_real(name, getattr(estimator, name), 0.0, 1.0)
+    if estimator.hold_eta is not None:
+        check_real("hold_eta", estimator.hold_eta, -1e-9, 1.0 + 1e-9)
 
 
 def check_levels(name: str, levels: Any) -> tuple[float, ...]:
@@ -160,11 +179,7 @@ def resolve(forecaster: TitansForecaster, panel: Panel, train_end: np.ndarray) -
     context = -(-context // patch) * patch
     sequence = forecaster.sequence_length or min(4 * context, max(rows, context))
     sequence = -(-sequence // patch) * patch if forecaster.carry_state else context
-    names = (
-        "d_model", "n_layers", "n_heads", "variant", "memory_depth", "memory_expansion", "chunk_size", "window_size",
-        "n_persistent", "dropout", "rule",
-    )  # fmt: skip
-    backbone = {name: getattr(forecaster, name) for name in names}
+    backbone = {name: getattr(forecaster, name) for name in OF_BACKBONE}
     return Settings(
         forecaster.horizon,
         context,

@@ -17,6 +17,8 @@ CountOrZero = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Level = Annotated[float, Field(gt=0, lt=100)]
+NotNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Probability = Annotated[float, Field(gt=0, lt=1)]
 Some = Field(min_length=1)
 
@@ -89,6 +91,11 @@ class BackboneArguments(Section):
     n_persistent: CountOrZero | None = None
     dropout: Fraction | None = None
     rule: Literal["bounded", "titans"] | None = None
+    surprise_threshold: NotNegative | None = None
+    initial_theta: Probability | None = None
+    initial_eta: Probability | None = None
+    initial_alpha: Probability | None = None
+    hold_eta: Share | None = None
 
 
 class Model(BackboneArguments):
