@@ -66,7 +66,9 @@ class Start:
         length = forecaster.context_length
         _check_same("context_length", length and -(-length // patch) * patch, earlier.context_length)
         for name in OF_BACKBONE:
-            if name not in _OWN and _was_given(forecaster, name):  # models saved before an argument came had its default
+            if name not in _OWN and _was_given(
+                forecaster, name
+            ):  # models saved before an argument came had its default
                 _check_same(name, getattr(forecaster, name), earlier.backbone.get(name, _default(forecaster, name)))
         if earlier.periods and panel.frequency.kind == "integer":
             periods = ", ".join(earlier.periods)

@@ -72,7 +72,8 @@ class TitansForecaster(Judging):
     surprise_threshold : float, default 0.0
         Tokens that surprise a memory by no more than this are not written; 0: all are.
     initial_theta, initial_eta, initial_alpha : float, default None, 0.5, 0.0025
-        Step, momentum and forgetting of an untrained memory, in (0, 1); None: by rule, see `titans_seq.nn.NeuralMemory`.
+        Step, momentum and forgetting of an untrained memory, in (0, 1); None: by rule, see
+        `titans_seq.nn.NeuralMemory`.
     hold_eta : float, optional
         Holds the momentum at this value in [0, 1]; 0.0: a memory without momentum. Default: it is learned.
     quantile_levels : sequence of float, default 0.1, 0.2, …, 0.9

@@ -144,7 +144,9 @@ class TitansSearch(MetaEstimatorMixin, BaseEstimator):
         from titans_seq.estimators.searching.storage import check_pruner
 
         space = self._check_arguments()
-        objectives = check_objectives(tuple(self.objectives) if not isinstance(self.objectives, str) else self.objectives)
+        objectives = check_objectives(
+            tuple(self.objectives) if not isinstance(self.objectives, str) else self.objectives
+        )
         pruner = check_pruner(self.pruner, objectives)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         fitting = Fitting(self._with_seed(seed), X, y, objectives, fit_params)

@@ -1,7 +1,8 @@
 """Which trials count, who takes the next one, and what becomes of those whose process was killed.
 
-A study has a place for each trial that was asked for. A trial takes one unless it failed: another combination then gets
-its place. A trial that was given up (its process is gone) frees its place, too, and its own combination is queued again.
+A study has a place for each trial that was asked for. A trial takes one unless it failed: another combination then
+gets its place. A trial that was given up (its process is gone) frees its place, too, and its own combination is queued
+again.
 Where two processes ask for the last place at the same moment, the trial of the higher number is surplus: it is never
 evaluated.
 """

@@ -84,7 +84,7 @@ def open_storage(where: str | os.PathLike[str] | None) -> BaseStorage:
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         lock = JournalFileSymlinkLock(path) if fcntl is None else JournalLock(path)
-        return JournalStorage(JournalFileBackend(path, lock_obj=lock))
+        return JournalStorage(JournalFileBackend(path, lock_obj=lock))  # type: ignore[arg-type]
     except OSError as error:
         raise ValueError(f"{path}: no study can be kept there: {error.strerror or error}") from None
     except (ValueError, KeyError, TypeError) as error:
@@ -136,9 +136,7 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def open_study(
-    storage: BaseStorage, name: str, sampler: TrialSampler, pruner: str, n_objectives: int
-) -> optuna.Study:
+def open_study(storage: BaseStorage, name: str, sampler: TrialSampler, pruner: str, n_objectives: int) -> optuna.Study:
     """Open a study, or make it."""
     with quiet_optuna():
         return optuna.create_study(

@@ -19,6 +19,7 @@ from titans_seq.recipes.schema import (
     Positive,
     Section,
     Some,
+    Tune,
 )
 
 Names = Annotated[list[str], Some]
@@ -231,6 +232,18 @@ class RegressEvaluate(Evaluate):
     baselines: list[ValueBaseline] = ["mean", "kmer_ridge", "position_ridge"]
 
 
+class ClassifyTune(Tune):
+    """A search over values of `model` and `train` keys of classes."""
+
+    sections = {"model": ClassifyModel, "train": Train}
+
+
+class RegressTune(Tune):
+    """A search over values of `model` and `train` keys of numbers."""
+
+    sections = {"model": RegressModel, "train": Train}
+
+
 class DNARecipe(Section):
     """A whole recipe for labelled DNA; one class for each kind of task."""
 
@@ -241,6 +254,7 @@ class DNARecipe(Section):
     model: RegressModel
     train: Train = Train()
     evaluate: Evaluate
+    tune: Tune | None = None
     output: Output = Output()
 
     def estimator_arguments(self) -> dict[str, Any]:
@@ -256,6 +270,7 @@ class ClassifyRecipe(DNARecipe):
     data: ClassifyData
     model: ClassifyModel = ClassifyModel()
     evaluate: ClassifyEvaluate = ClassifyEvaluate()
+    tune: ClassifyTune | None = None
 
 
 class RegressRecipe(DNARecipe):
@@ -266,6 +281,7 @@ class RegressRecipe(DNARecipe):
     data: RegressData
     model: RegressModel = RegressModel()
     evaluate: RegressEvaluate = RegressEvaluate()
+    tune: RegressTune | None = None
 
 
 DNA_RECIPES: dict[str, type[DNARecipe]] = {"classify": ClassifyRecipe, "regress": RegressRecipe}
