@@ -106,7 +106,9 @@ def test_a_trial_of_a_killed_process_is_failed_and_its_combination_tried_again(t
         "print(trial.number, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path / "j")], capture_output=True, text=True, check=False)
+    killed = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "j")], capture_output=True, text=True, check=False
+    )
     assert (killed.returncode, killed.stdout) == (-9, "0\n"), killed.stderr
     own = ledger(tmp_path / "j")
     own.reclaim()
