@@ -12,6 +12,7 @@ from typing import Any
 
 MARK = "study.json"
 JOURNAL = "study.journal"
+_PARTIAL = ".titans-seq-"
 
 
 def take_folder(folder: Path, name: str) -> None:
@@ -24,6 +25,7 @@ def take_folder(folder: Path, name: str) -> None:
     ValueError
         It cannot be made or written.
     """
+    found = _entries(folder)  # before the mark is looked at: another command may be making this folder just now
     known = _study_in(folder)
     if known == name:
         return
@@ -32,13 +34,20 @@ def take_folder(folder: Path, name: str) -> None:
             f"{folder} holds a study of another recipe, or of this one before it or its data changed; "
             "choose another --output-dir"
         )
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if found:
         raise FileExistsError(f"{folder} exists and is not the folder of a study; choose another --output-dir")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_file(folder / MARK, json.dumps({"study": name}) + "\n")
     except OSError as error:
         raise ValueError(f"{folder}: no study can be written there: {error.strerror or error}") from None
+
+
+def _entries(folder: Path) -> list[str]:
+    """Return what stands in a folder, or the file of its name; files that are being written are left out."""
+    if not folder.is_dir():
+        return [folder.name] if folder.exists() else []
+    return [path.name for path in folder.iterdir() if not path.name.startswith(_PARTIAL)]
 
 
 def _study_in(folder: Path) -> str | None:
@@ -65,7 +74,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Its ending is that of ``path``.
     """
-    handle, name = tempfile.mkstemp(prefix=".", suffix=path.suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=_PARTIAL, suffix=path.suffix, dir=path.parent)
     os.close(handle)
     try:
         yield Path(name)

@@ -23,5 +23,5 @@ def winning_recipe(recipe: Recipe | DNARecipe, values: Mapping[str, Any], stem: 
             section[name] = values[key]
     order = [key for key in ("schema", "task", "data", "model", "train", "evaluate") if stated.get(key)]
     ordered = {key: stated[key] for key in order} | {"output": {"dir": f"runs/{stem}-best"}}
-    head = "".join(f"# {line}\n" for line in remarks)
+    head = "".join(f"# {line}".rstrip() + "\n" for line in remarks)
     return head + yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True)
