@@ -45,9 +45,12 @@ def take_folder(folder: Path, name: str) -> None:
 
 def _entries(folder: Path) -> list[str]:
     """Return what stands in a folder, or the file of its name; files that are being written are left out."""
-    if not folder.is_dir():
+    try:
+        return [path.name for path in folder.iterdir() if not path.name.startswith(_PARTIAL)]
+    except FileNotFoundError:
+        return []
+    except NotADirectoryError:
         return [folder.name] if folder.exists() else []
-    return [path.name for path in folder.iterdir() if not path.name.startswith(_PARTIAL)]
 
 
 def _study_in(folder: Path) -> str | None:
