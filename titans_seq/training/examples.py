@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -105,6 +106,12 @@ class ExampleLoader(IterableDataset[LabelledBatch]):
         """Batches of an epoch, about."""
         return -(-min(len(self.rows), self.loading.max_rows) // self.loading.batch_size)
 
+    def fork(self) -> ExampleLoader:
+        """Return a loader of the same rows that draws the same from here on."""
+        other = ExampleLoader(self.labelled, self.rows, self.loading, 0)
+        other.random = copy.deepcopy(self.random)
+        return other
+
     def __iter__(self) -> Iterator[LabelledBatch]:
         rows = self.rows
         if len(rows) > self.loading.max_rows:
@@ -118,8 +125,7 @@ class ExampleLoader(IterableDataset[LabelledBatch]):
         if not isinstance(batch, BaseBatch):
             return labelled
         if self.loading.both_strands:
-            turned = torch.from_numpy(self.random.random(len(batch.codes)) < 0.5)
-            batch = replace(batch, codes=torch.where(turned[:, None], batch.reverse_complement().codes, batch.codes))
+            batch = batch.either(torch.from_numpy(self.random.random(len(batch.codes)) < 0.5))
         if self.loading.unknown_bases:
             drawn = self.random.random(batch.codes.shape, dtype=np.float32) < self.loading.unknown_bases
             unknown = torch.from_numpy(drawn) & (batch.codes != len(LETTERS))
