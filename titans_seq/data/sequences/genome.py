@@ -55,6 +55,7 @@ class Genome:
     """
 
     def __init__(self, data: str | Path | Sequences | Any, *, write_index: bool = False) -> None:
+        self._file = f"{data}: " if isinstance(data, str | Path) else ""
         source = open_indexed(Path(data), write=write_index) if may_be_indexed(data) else None
         if write_index and source is None:
             read_sequences(data)  # says what is wrong with the file, if that is why
@@ -66,8 +67,9 @@ class Genome:
         names = source.names
         self._places = {name: i for i, name in reversed(list(enumerate(names)))}
         if len(self._places) < len(names):
-            twice = next(name for i, name in enumerate(names) if self._places[name] != i)
-            raise ValueError(f"the genome has two records {twice!r}; names of chromosomes must differ")
+            i, twice = next((i, name) for i, name in enumerate(names) if self._places[name] != i)
+            records = f"two records {twice!r} ({self._places[twice] + 1} and {i + 1})"
+            raise ValueError(f"{self._file}the genome has {records}; names of chromosomes must differ")
 
     def __repr__(self) -> str:
         return f"<Genome of {len(self.names)} chromosomes, {int(self._source.lengths.sum()):,} bases>"
