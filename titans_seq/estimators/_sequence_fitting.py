@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 MAX_EPOCH_ROWS = 16_384
 MAX_VALIDATION_ROWS = 4096
 FEWEST_VALIDATION_ROWS = 12
-UNKNOWN_BASES = 0.05
+UNKNOWN_BASES, UNKNOWN_RUNS = 0.05, 0.25
+"""Shares of bases, and of sequences with a run of bases, that training reads as N: a run of N that it had never seen
+might pass for a motif."""
+
 TRIAL_SHARES = (0.25, 0.45, 0.65)
 """Shares of the epochs, and of the time: between the first two it is asked whether strands are alike, and, where that
 does not become clear, up to the third it is tried both ways."""
@@ -143,7 +146,9 @@ class _Training:
         self.device = estimator._device()
         self.choices: dict[float, Choice] = {}
         size = min(estimator.batch_size, max(16, len(rows) // 4))
-        self.loading = Loading(size, MAX_POSITIONS, MAX_EPOCH_ROWS, unknown_bases=UNKNOWN_BASES)
+        self.loading = Loading(
+            size, MAX_POSITIONS, MAX_EPOCH_ROWS, unknown_bases=UNKNOWN_BASES, unknown_runs=UNKNOWN_RUNS
+        )
         batches = -(-min(len(rows), MAX_EPOCH_ROWS) // size)
         self.batches = batches
         self.epochs = settings.default_epochs(batches) if estimator.max_epochs is None else estimator.max_epochs
