@@ -21,7 +21,8 @@ class DNAClassifier(Classifying, DNAEstimator):
     Two heads answer, one that pools over the sequence and, where all have one length, one that keeps what is where.
     Validation rows choose how much each counts, whether both strands are read, which epoch's weights are kept, and the
     temperature of the probabilities. Weights are averaged over the last steps. Letters other than A, C, G and T are
-    the mixtures they stand for.
+    the mixtures they stand for. In training some bases, and runs of up to a quarter of a sequence, are read as N, drawn
+    anew each time, so that N says that nothing is known there.
 
     Parameters
     ----------
