@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -34,6 +34,8 @@ class CovariateColumn:
         (value - center) / scale. Missing values, and categories not among these, give zeros. Empty for a column that
         was the same everywhere, and says nothing.
     center, scale : float
+    is_number : bool
+        Whether the column held numbers; also known where it was the same everywhere.
     """
 
     name: str
@@ -41,6 +43,7 @@ class CovariateColumn:
     categories: tuple[Any, ...] | None = None
     center: float = 0.0
     scale: float = 1.0
+    is_number: bool = True
 
     @property
     def n_features(self) -> int:
@@ -61,12 +64,12 @@ class Covariates:
 
     @classmethod
     def learn(cls, data: Any, roles: Mapping[str, str]) -> Covariates:
-        """Look at the columns of a frame.
+        """Look at the columns of a frame, or at the fields of GluonTS entries.
 
         Parameters
         ----------
-        data : pandas or polars DataFrame
-        roles : dict of column to {"past", "future", "static"}
+        data : pandas or polars DataFrame, or list of dict
+        roles : dict of column or field to {"past", "future", "static"}
 
         Raises
         ------
@@ -76,8 +79,12 @@ class Covariates:
         check_roles(roles)
         if not roles:
             return cls()
+        if isinstance(data, list):
+            from titans_seq.data._entries import learn_from_entries  # that module imports this one
+
+            return learn_from_entries(data, roles)
         frame = _open(data)
-        return cls(tuple(_learn_column(_column(frame, name), name, role) for name, role in roles.items()))
+        return cls(tuple(learn_column(_column(frame, name), name, role) for name, role in roles.items()))
 
     @property
     def n_features(self) -> int:
@@ -133,7 +140,7 @@ class Covariates:
             native = _column(frame, column.name)
             if column.role == "static":
                 _refuse_changes(native, codes, place)
-            parts.append(_features(native, column, place))
+            parts.append(column_features(native, column, place))
         return np.concatenate(parts, axis=1)
 
     def to_dict(self) -> list[dict[str, Any]]:
@@ -145,7 +152,11 @@ class Covariates:
         """Rebuild what `to_dict` returned."""
         return cls(
             tuple(
-                CovariateColumn(**{**c, "categories": None if c["categories"] is None else tuple(c["categories"])})
+                # Models saved before GluonTS fields were read don't say what a constant column held.
+                CovariateColumn(
+                    **{"is_number": c["categories"] is None, **c}
+                    | {"categories": None if c["categories"] is None else tuple(c["categories"])}
+                )
                 for c in columns
             )
         )
@@ -170,8 +181,8 @@ def _open(data: Any) -> Any:
 
     if not is_frame(data):
         raise TypeError(
-            f"covariates are columns of a pandas or polars DataFrame; the data are {type(data).__name__}: "
-            "pass a frame, or no roles="
+            "covariates are columns of a pandas or polars DataFrame, or fields of GluonTS entries; the data are "
+            f"{type(data).__name__}: pass a frame, or no roles="
         )
     return open_frame(data)
 
@@ -184,7 +195,8 @@ def _column(frame: Any, name: str) -> Any:
     raise ValueError(f"the frame has no column {name!r}, to which roles= gives a role{hint}")
 
 
-def _learn_column(column: Any, name: str, role: str) -> CovariateColumn:
+def learn_column(column: Any, name: str, role: str) -> CovariateColumn:
+    """Look at a column (a narwhals Series)."""
     if is_categorical(column):
         import pandas as pd
 
@@ -200,7 +212,7 @@ def _learn_column(column: Any, name: str, role: str) -> CovariateColumn:
                 ".astype(str) for one"
             )
         alike = len(frequent) == 1 and counts[0] == len(column)
-        return CovariateColumn(name, role, () if alike else tuple(sorted(frequent, key=str)))
+        return CovariateColumn(name, role, () if alike else tuple(sorted(frequent, key=str)), is_number=False)
     values = read_values(column, lambda row: f"row {row}")
     values = values[~np.isnan(values)]
     if not len(values):
@@ -210,8 +222,8 @@ def _learn_column(column: Any, name: str, role: str) -> CovariateColumn:
     return CovariateColumn(name, role, (), center) if constant else CovariateColumn(name, role, None, center, spread)
 
 
-def _features(column: Any, how: CovariateColumn, place: Any) -> FloatArray:
-    """Features (rows, n_features) of one column."""
+def column_features(column: Any, how: CovariateColumn, place: Callable[[int], str]) -> FloatArray:
+    """Features (rows, n_features) of one column (a narwhals Series); ``place(row)`` names a row in messages."""
     if how.categories is None:
         values = read_values(column, place)
         return np.nan_to_num((values - how.center) / how.scale, nan=0.0)[:, None]

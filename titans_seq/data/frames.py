@@ -12,7 +12,7 @@ from titans_seq.data._columns import read_values
 from titans_seq.data._entries import as_entries, read_dataset
 from titans_seq.data._format import FrameFormat
 from titans_seq.data._periods import Origins
-from titans_seq.data._read import Reading, is_frame, open_frame, read_array, read_frame
+from titans_seq.data._read import Reading, open_frame, read_array, read_frame
 from titans_seq.data._write import write_array, write_long, write_row_array, write_rows, write_wide
 from titans_seq.data.covariates import Covariates
 from titans_seq.data.frequency import Frequency
@@ -56,7 +56,8 @@ def read_panel(
     origins : dict of id to timestamp, optional
         A row of each earlier series, on whose grid GluonTS periods are read; see `read_entries`.
     covariates : Covariates, optional
-        Columns of a frame that are read beside the target. In a wide frame they belong to every series.
+        Columns of a frame, or fields of GluonTS entries (see `read_entries`), that are read beside the target. In a
+        wide frame they belong to every series.
 
     Returns
     -------
@@ -82,8 +83,8 @@ def read_panel(
     if on_gap not in ("raise", "mask"):
         raise ValueError(f"on_gap must be 'raise' or 'mask', got {on_gap!r}")
     how = Reading(id_col, time_col, target_col, on_gap, frequency, origins, covariates or Covariates())
-    if how.covariates.columns and not is_frame(data):
-        raise TypeError(f"covariates are columns of a frame; the data are {type(data).__name__}")
+    if how.covariates.columns and isinstance(data, np.ndarray):
+        raise TypeError("covariates are columns of a frame or fields of GluonTS entries; the data are ndarray")
     if isinstance(data, np.ndarray):
         return read_array(data, how)
     if type(data).__module__.startswith("pandas.") and type(data).__name__ == "Series":

@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 
 from titans_seq.adapters.forecasts import Forecasts
 from titans_seq.adapters.scaled import ScaledPanel
-from titans_seq.data import FrameFormat, forecast_frame, future_frame, path_frame, read_future
+from titans_seq.data import (
+    FrameFormat,
+    forecast_frame,
+    future_frame,
+    hold_entries,
+    path_frame,
+    read_entries_ahead,
+    read_future,
+)
 from titans_seq.estimators import _long_horizon
 from titans_seq.estimators._carrying import Carrying
 from titans_seq.estimators._settings import check_horizon, check_integer, output_columns
@@ -37,7 +45,8 @@ class Predicting(Carrying):
             and `update`. The estimator is not changed either way.
         future : frame, optional
             Covariates of the rows to forecast: `make_future_frame` with its columns filled in, or any frame with
-            these columns and rows; others are not read. Needed if a covariate has the role "future".
+            these columns and rows; others are not read. Needed if a covariate has the role "future", unless ``X`` are
+            GluonTS entries whose ``feat_dynamic_real`` (and ``…_cat``) go on as far as the forecast.
         level : iterable of float, optional
             Prediction intervals in percent, at most 99: 80 gives columns ``-lo-80`` and ``-hi-80``.
         quantiles : iterable of float, optional
@@ -65,8 +74,9 @@ class Predicting(Carrying):
         self._check_fitted()
         columns = output_columns(level, quantiles)
         rows = self._check_rows(horizon)
+        X = hold_entries(X)
         start, fmt, last = self._start(X)
-        effect = self._effect_ahead(future, fmt, start.data, last, rows)
+        effect = self._effect_ahead(X, future, fmt, start.data, last, rows)
         levels = tuple(sorted({q for q in columns.values() if q is not None}))
         point, spread = _long_horizon.in_units(self, start, rows, np.array(levels))
         point, spread = point + effect, spread + effect[..., None]
@@ -124,8 +134,9 @@ class Predicting(Carrying):
         self._check_fitted()
         check_integer("n_paths", n_paths, 1)
         rows = self._check_rows(horizon)
+        X = hold_entries(X)
         start, fmt, last = self._start(X)
-        effect = self._effect_ahead(future, fmt, start.data, last, rows)
+        effect = self._effect_ahead(X, future, fmt, start.data, last, rows)
         random = np.random.default_rng(random_state)
         paths = _long_horizon.paths_in_units(self, start, rows, n_paths, random) + effect[:, None]
         return path_frame(fmt, start.data.panel.ids, last, self.frequency_, paths)
@@ -190,7 +201,7 @@ class Predicting(Carrying):
         return rows
 
     def _effect_ahead(
-        self, future: Any, fmt: FrameFormat, data: ScaledPanel, last: NDArray[Any], horizon: int
+        self, X: Any, future: Any, fmt: FrameFormat, data: ScaledPanel, last: NDArray[Any], horizon: int
     ) -> NDArray[np.float64]:
         """Effect of the covariates of the rows to forecast, (n, horizon), in units of the data."""
         ids, names = data.panel.ids, self._covariates.names("future")
@@ -198,10 +209,17 @@ class Predicting(Carrying):
             if future is not None:
                 raise ValueError("future= is given, but no covariate has the role 'future'; see roles=")
             return np.zeros((len(ids), horizon))
-        if future is None:
+        if future is not None:
+            ahead = read_future(future, fmt, self._covariates, ids, last, self.frequency_, horizon)
+        elif isinstance(X, list):  # GluonTS entries hold those of the rows to forecast themselves
+            ahead = read_entries_ahead(X, self._covariates, horizon)
+        else:
             raise ValueError(
                 f"pass future= with {', '.join(map(repr, names))} of the {horizon} rows to forecast; "
                 "make_future_frame() returns a frame to fill in"
             )
-        ahead = read_future(future, fmt, self._covariates, ids, last, self.frequency_, horizon)
+        return self._effect_of(ahead, data)
+
+    def _effect_of(self, ahead: NDArray[np.float64], data: ScaledPanel) -> NDArray[np.float64]:
+        """Effect of covariates (n, horizon, n_features) on each series, (n, horizon), in units of the data."""
         return self._effect.of(ahead, self._places(data.panel.ids)) * data.scale[:, None]
