@@ -35,7 +35,7 @@ def frame() -> pd.DataFrame:
 
 @pytest.fixture
 def fitted(make: Make, loud_network: None, frame: pd.DataFrame) -> TitansForecaster:
-    return make(roles=ROLES).fit(before(frame, TRAIN))
+    return make(roles=ROLES, max_epochs=0).fit(before(frame, TRAIN))
 
 
 def values(forecast: pd.DataFrame) -> np.ndarray:
