@@ -19,6 +19,10 @@ BoolArray = NDArray[np.bool_]
 ROLES = ("past", "future", "static")
 MOST_CATEGORIES = 64
 """Categories of one column with a feature of their own: the most frequent ones."""
+LARGEST = 1e100
+"""Numbers beyond this are refused: their squares have to fit in a float."""
+FARTHEST = 1e6
+"""Standard deviations from what `fit` saw beyond which a number is refused: no forecast from it would mean anything."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,14 @@ class Covariates:
         """Columns of these roles; of all without any."""
         return [column.name for column in self.columns if not roles or column.role in roles]
 
-    def read(self, frame: Any, codes: Int64Array, ids: Sequence[Any] | None, *roles: str) -> FloatArray:
+    def read(
+        self,
+        frame: Any,
+        codes: Int64Array,
+        ids: Sequence[Any] | None,
+        *roles: str,
+        rows: Int64Array | None = None,
+    ) -> FloatArray:
         """Read the columns of a frame as features.
 
         Parameters
@@ -122,6 +133,8 @@ class Covariates:
             Names of the series; None where the frame has one row per time.
         *roles
             Those that are read; the features of others are 0. Default: all.
+        rows : int array (rows,), optional
+            What messages call the rows. Default: 0, 1, ….
 
         Returns
         -------
@@ -130,7 +143,8 @@ class Covariates:
         """
 
         def place(row: int) -> str:
-            return f"row {row}" if ids is None else f"series {ids[codes[row]]!r}, row {row}"
+            shown = row if rows is None else int(rows[row])
+            return f"row {shown}" if ids is None else f"series {ids[codes[row]]!r}, row {shown}"
 
         parts = [np.zeros((len(codes), 0))]
         for column in self.columns:
@@ -213,7 +227,9 @@ def learn_column(column: Any, name: str, role: str) -> CovariateColumn:
             )
         alike = len(frequent) == 1 and counts[0] == len(column)
         return CovariateColumn(name, role, () if alike else tuple(sorted(frequent, key=str)), is_number=False)
+    _refuse_times(column, name)
     values = read_values(column, lambda row: f"row {row}")
+    _refuse_far(values, np.nan_to_num(values) / LARGEST, 1.0, name, lambda row: f"row {row}")
     values = values[~np.isnan(values)]
     if not len(values):
         raise ValueError(f"column {name!r} holds no value; leave it out of roles=")
@@ -226,12 +242,40 @@ def column_features(column: Any, how: CovariateColumn, place: Callable[[int], st
     """Features (rows, n_features) of one column (a narwhals Series); ``place(row)`` names a row in messages."""
     if how.categories is None:
         values = read_values(column, place)
-        return np.nan_to_num((values - how.center) / how.scale, nan=0.0)[:, None]
+        with np.errstate(over="ignore"):
+            scaled = np.nan_to_num((values - how.center) / how.scale, nan=0.0)
+        _refuse_far(values, scaled, FARTHEST, how.name, place)
+        return scaled[:, None]
     if not how.categories:
         return np.zeros((len(column), 0))
     _refuse_another_type(column, how, place)
     which = _objects(how.categories).reset_index().set_index(0)["index"].reindex(_objects(column), fill_value=-1)
     return np.asarray(which.to_numpy()[:, None] == np.arange(len(how.categories)), dtype=np.float64)
+
+
+def _refuse_far(values: FloatArray, scaled: FloatArray, most: float, name: str, place: Callable[[int], str]) -> None:
+    """Raise a ValueError at the first number whose scaled value is beyond ``most``."""
+    far = np.abs(scaled) > most
+    if far.any():
+        row = int(np.argmax(far))
+        why = f"beyond {LARGEST:g}" if most == 1.0 else f"more than {most:g} standard deviations from what fit saw"
+        raise ValueError(f"{place(row)}: {name} is {values[row]:g}, {why}; mark it as missing (NaN) or correct it")
+
+
+def _refuse_times(column: Any, name: str) -> None:
+    """Raise a TypeError for dates, times and durations, which are neither numbers nor categories."""
+    import datetime as dt
+
+    import narwhals as nw
+
+    known = (value for value in column.to_list() if value is not None) if column.dtype == nw.Object else iter(())
+    first = next(known, None)
+    period = "period" in str(column.to_native().dtype)  # of pandas, which narwhals does not know
+    if period or column.dtype.is_temporal() or isinstance(first, dt.date | dt.time | dt.timedelta):
+        raise TypeError(
+            f"column {name!r} holds dates or times; make of them what counts as a covariate, such as the day of "
+            "the week as text or the days since a date as a number (the calendar of the time column is known anyway)"
+        )
 
 
 def _refuse_another_type(column: Any, how: CovariateColumn, place: Any) -> None:
