@@ -43,6 +43,8 @@ def choose_members(
     base: LinearMap,
     penalties: Sequence[float],
     priors: Sequence[tuple[float, float]] = PRIORS,
+    *,
+    apart: bool = True,
 ) -> tuple[tuple[Member, ...], float] | None:
     """Choose one map for each prior, and over which the average is taken: it has to judge better than ``base``.
 
@@ -62,6 +64,8 @@ def choose_members(
         Ridge without such a prior, fitted on the windows that fit.
     penalties : sequence of float
     priors : sequence of (decay, reach)
+    apart : bool, default True
+        Whether maps for each series may be chosen.
 
     Returns
     -------
@@ -70,7 +74,8 @@ def choose_members(
     fit, judge = judged
     if not len(fit) or not len(judge) or not len(priors):
         return None
-    sums, judges = (_Sums(reader, windows, base, _separate(reader)) for windows in (fit, judge))
+    separate = apart and _separate(reader)
+    sums, judges = (_Sums(reader, windows, base, separate) for windows in (fit, judge))
     each = [_choose(sums, judges, base, penalties, *prior) for prior in priors]
     found: tuple[tuple[Member, ...], float] | None = None
     before = least = judges.error(base)

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
+from titans_seq.adapters.clock import Clock
 from titans_seq.adapters.scaled import fit_scaling
 from titans_seq.data import FrameFormat, hold_entries
 from titans_seq.estimators import _fitting, _persistence
@@ -78,7 +79,13 @@ class TitansForecaster(Judging):
     max_epochs : int, default 20
         0 leaves the linear map alone.
     max_minutes : float, optional
-        Time that `fit` may take; training stops in time for the rest.
+        Time that `fit` may take, on this machine and as busy as it is, reading ``X`` included: about so much, where
+        reading alone does not take longer. Where it would not be enough, this gives way, in this order: epochs of the
+        network; the memory of errors and a linear map that goes on learning, as far as they are "auto"; all of the
+        network, where reading every row with it would take half of what is left; maps for each series, and the
+        averages of several; windows, of which a sample is read; validation rows, of which the first are judged; and
+        that the linear map is fitted again on validation rows. Which of these depends on the time measured: results
+        differ from run to run then. Default: no limit, and none of this.
     learning_rate : float, default 1e-3
     batch_size : int, default 64
         Sequences per training step.
@@ -305,6 +312,7 @@ class TitansForecaster(Judging):
         fitted = _fitting.fit(
             self, panel.select(order), train_end[order],
             covariates=covariates, refit=validation is None, seed=seed, weight=weight, start=start,
+            clock=Clock.after(began, self.max_minutes),
         )  # fmt: skip
         self._set_fitted(fitted, fmt, spread[order])
         self._covariates, self._effect, self._lags = covariates, fitted.effect, fitted.lags
