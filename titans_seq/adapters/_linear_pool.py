@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -29,6 +30,9 @@ test rows by 1.5 % on ETTh1 (horizon 96), 6 % (720) and 7 % on ETTh2 (336)."""
 
 LAG_SCALE = 24.0
 """Rows after which the prior begins to narrow; a quarter of the look-back if that is shorter."""
+
+MOST_KEPT = 1 << 29
+"""Bytes of the sums of all series up to which they are kept."""
 
 LIKE_OTHERS = 0.3
 """Windows that each series judges with as those of all series do on average."""
@@ -241,8 +245,17 @@ class _Sums:
         for moments in self.each():
             self.total.merge(moments)
 
-    def each(self) -> Iterator[Moments]:
-        """Yield those of each series, computed anew: all of them at once may be too many."""
+    def each(self) -> Iterable[Moments]:
+        """Return those of each series, computed anew where all of them at once would be too many to keep."""
+        width = self.reader.context_length + 2
+        small = 8 * self.reader.panel.n_series * width * (width + self.reader.horizon) <= MOST_KEPT
+        return self._kept if small else self._anew()
+
+    @cached_property
+    def _kept(self) -> list[Moments]:
+        return list(self._anew())
+
+    def _anew(self) -> Iterator[Moments]:
         for i in range(self.reader.panel.n_series):
             yield self._of(self.windows.of_series(i), i)
 
