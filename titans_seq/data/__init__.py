@@ -6,7 +6,15 @@ Importing this loads numpy; pandas, polars and narwhals are loaded when a frame 
 from titans_seq.data._entries import hold_entries, read_entries, read_entries_ahead
 from titans_seq.data.catalog import dataset_card, list_datasets, load_dataset
 from titans_seq.data.covariates import Covariates
-from titans_seq.data.frames import FrameFormat, forecast_frame, path_frame, read_column, read_panel, row_frame
+from titans_seq.data.frames import (
+    FrameFormat,
+    cutoff_frame,
+    forecast_frame,
+    path_frame,
+    read_column,
+    read_panel,
+    row_frame,
+)
 from titans_seq.data.frequency import Frequency, OffGridError
 from titans_seq.data.future import future_frame, read_future
 from titans_seq.data.genomes import load_genome
@@ -51,6 +59,7 @@ __all__ = [
     "Sequences",
     "Variant",
     "check_reference",
+    "cutoff_frame",
     "cutoffs",
     "dataset_card",
     "forecast_frame",

@@ -179,8 +179,10 @@ class Covariates:
 def check_roles(roles: Any) -> None:
     """Raise a TypeError or ValueError for anything but a dict of columns and roles."""
     if not isinstance(roles, Mapping):
-        raise TypeError(f"roles must be a dict of column names and roles, found {roles!r}")
+        raise TypeError(f"roles must be a dict such as {{'price': 'future', 'footfall': 'past'}}, found {roles!r}")
     for name, role in roles.items():
+        if name in ROLES and not isinstance(role, str):
+            raise TypeError(f"roles names columns, each with its role: {{'price': {name!r}}}; found {roles!r}")
         if not isinstance(name, str):
             raise TypeError(f"roles: column names are text, found {name!r}")
         if role not in ROLES:

@@ -18,7 +18,7 @@ from titans_seq.data.covariates import Covariates
 from titans_seq.data.frequency import Frequency
 from titans_seq.data.panel import Panel
 
-__all__ = ["FrameFormat", "forecast_frame", "path_frame", "read_column", "read_panel", "row_frame"]
+__all__ = ["FrameFormat", "cutoff_frame", "forecast_frame", "path_frame", "read_column", "read_panel", "row_frame"]
 
 POINT_COLUMN = "TitansForecaster"
 
@@ -171,6 +171,46 @@ def path_frame(
     sample = np.tile(np.repeat(np.arange(n_paths), horizon), n)
     columns = {"sample": sample, POINT_COLUMN: paths.reshape(-1)}
     return write_rows(form, panel_ids, np.full(n, n_paths * horizon), ds.reshape(-1), frequency, columns)
+
+
+def cutoff_frame(
+    form: FrameFormat,
+    panel: Panel,
+    series: NDArray[np.int64],
+    cutoff: NDArray[np.int64],
+    columns: Mapping[str, NDArray[Any]],
+) -> Any:
+    """Return forecasts from many cut-offs as one long frame in the library of the data they were made from.
+
+    Parameters
+    ----------
+    form : FrameFormat
+        From `read_panel`.
+    panel : Panel
+    series, cutoff : int array (n,)
+        Series, and its row at which each forecast begins.
+    columns : dict of name to array (n, horizon)
+
+    Returns
+    -------
+    DataFrame
+        `id_col`, `time_col`, "cutoff" (time of the last row before the forecast), then the columns.
+
+    Raises
+    ------
+    ValueError
+        If the data were an array, or columns would share a name.
+    """
+    if form.kind == "numpy":
+        raise ValueError("the data were an array, whose rows have no times; use the arrays of the result")
+    horizon = next(iter(columns.values())).shape[1]
+    origins = panel.origins[series]
+    ds = panel.frequency.advance(origins[:, None], cutoff[:, None] + np.arange(horizon))
+    last = np.repeat(panel.frequency.advance(origins, cutoff - 1), horizon)
+    named = {"cutoff": form.time.native(last, panel.frequency, form.backend)}
+    named |= {name: values.reshape(-1) for name, values in columns.items()}
+    ids, lengths = [panel.ids[i] for i in series], np.full(len(series), horizon)
+    return write_rows(form, ids, lengths, ds.reshape(-1), panel.frequency, named)
 
 
 def row_frame(form: FrameFormat, panel: Panel, columns: Mapping[str, NDArray[Any]]) -> Any:
