@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from titans_seq.recipes._load_series import FORM_KEYS
 from titans_seq.recipes._score import level_fault
 from titans_seq.recipes.schema import Recipe
 
@@ -21,9 +22,17 @@ def cross_faults(recipe: Recipe) -> list[Fault]:
 
 
 def _data(recipe: Recipe) -> Iterator[Fault]:
-    path = recipe.data.path
-    if path is not None and not Path(path).is_file():
-        yield ("data", "path"), f"{path}: there is no such data file"
+    data = recipe.data
+    if data.path is not None and not Path(data.path).is_file():
+        yield ("data", "path"), f"{data.path}: there is no such data file"
+    for key in FORM_KEYS:
+        if data.name is not None and getattr(data, key) is not None:
+            yield ("data", key), "says how a file is written; a dataset's card knows that: leave it out"
+    delimiter, decimal = data.delimiter or ",", data.decimal or "."
+    if data.path is not None and decimal == delimiter and not data.path.lower().endswith((".tsv", ".tab")):
+        yield ("data", "decimal"), f"{decimal!r} is also what stands between the columns; give delimiter"
+    if data.thousands is not None and data.thousands == decimal:
+        yield ("data", "thousands"), f"{data.thousands!r} is also the decimal mark"
 
 
 def _model(recipe: Recipe) -> Iterator[Fault]:

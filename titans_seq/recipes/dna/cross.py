@@ -35,6 +35,8 @@ def _files(recipe: DNARecipe) -> Iterator[Fault]:
         if Path(data.path.lower().removesuffix(".gz")).suffix not in TABLE_ENDINGS:
             advice = "of FASTA give a file for each class, data.classes: {name: path}"
             yield ("data", "path"), f"{data.path}: labels need a table ({', '.join(TABLE_ENDINGS)}, or .gz); {advice}"
+    elif data.delimiter is not None:
+        yield ("data", "delimiter"), "is for a table by path; leave it out"
     if isinstance(data, ClassifyData):
         for name, path in (data.classes or {}).items():
             yield from _file(("data", "classes", name), path)
