@@ -111,8 +111,11 @@ def plot_several_classes(
 
 def draw_reliability(right: ArrayLike, probability: ArrayLike) -> Figure:
     """Return a figure of how often the class named is right (n,), at each probability that it was given (n,)."""
+    y, p = np.asarray(right, dtype=np.bool_), np.asarray(probability, dtype=np.float64)
     figure, (ax,) = _panels(1)
-    _draw_calibration(ax, np.asarray(right, dtype=np.bool_), np.asarray(probability, dtype=np.float64), *_NAMED)
+    _draw_calibration(ax, y, p, *_NAMED)
+    low = float(np.floor(10 * p.min()) / 10)  # models that are sure would have all points in a corner
+    ax.set_xlim(min(low, 0.9) - 0.01, 1.01)
     return figure
 
 

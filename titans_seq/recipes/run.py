@@ -48,8 +48,8 @@ def run_recipe(
     recipe : Recipe, RecallRecipe, ClassifyRecipe or RegressRecipe
     folder : Path
         Appears complete when the run has ended, or not at all. It holds recipe.yaml (every key filled in),
-        metrics.json, model/, environment.json and report.html; then predictions.parquet and forecast.png, of a recall recipe
-        history.parquet and recall.png, or of one for DNA predictions.parquet and scores.png.
+        metrics.json, model/, environment.json and report.html; then predictions.parquet and forecast.png, of a recall
+        recipe history.parquet and recall.png, or of one for DNA predictions.parquet and scores.png.
     overwrite : bool, default False
         Replace the folder of an earlier run.
     quiet : bool, default False

@@ -208,8 +208,8 @@ class Evaluate(Section):
 
     `kmer_length` and `kmer_strands` are those of the baselines on k-mer counts: of the strand that is given, or of
     "both". Baselines on positions are for sequences of one length, and left out where lengths differ unless they were
-    asked for. `seeds` trains a model with each, and reports mean and spread of their scores; the first is the one that is
-    saved, and takes the place of `train.random_state`.
+    asked for. `seeds` trains a model with each, and reports mean and spread of their scores; the first is the one that
+    is saved, and takes the place of `train.random_state`.
     """
 
     metrics: list[Any]

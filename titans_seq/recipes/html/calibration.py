@@ -27,8 +27,9 @@ def calibration(result: BacktestResult, intervals: Mapping[float, tuple[int, int
     drawn = picture(lambda: draw_quantile_coverage(levels, shares), "calibration", "Coverage of the quantiles")
     yield titled(
         drawn,
-        "Each point is a quantile: the share of truths at or below it, against the share that was promised. On the dashed "
-        "line the forecast distribution is right; above it, forecasts are too high at that level; below it, too low.",
+        "Each point is a quantile: the share of truths at or below it, against the share that was promised. On the "
+        "dashed line the forecast distribution is right; above it, forecasts are too high at that level; below it, "
+        "too low.",
         small=True,
     )
     yield table(["Interval", "Promised", "Observed", "Mean width"], _interval_rows(result, intervals))

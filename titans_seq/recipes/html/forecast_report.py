@@ -175,7 +175,7 @@ def _scores(run: ForecastRun) -> Iterable[Html]:
     of = "one series" if metrics["n_series"] == 1 else f"each of {metrics['n_series']:,} series"
     yield paragraph(
         f"Model and baselines forecast the same {count(metrics['n_windows'], 'test window')} of {of}; values that "
-        f" are missing do not count. Unit of the errors: {UNITS[run.recipe.evaluate.scale]}."
+        f"are missing do not count. Unit of the errors: {UNITS[run.recipe.evaluate.scale]}."
     )
     yield score_table(keys, {"Model": metrics["model"], **baselines}, seeds)
     yield seeds_words(seeds)
@@ -243,11 +243,11 @@ def _use(run: ForecastRun) -> Iterable[Html]:
     code = (
         "from titans_seq import TitansForecaster\n\n"
         f"forecaster = TitansForecaster.load({str(run.folder / 'model')!r})\n"
-        f"forecaster.predict(level={[int(x) if x == int(x) else x for x in levels]})  # after the last row it has read\n"
-        "forecaster.update(new_rows)  # reads more rows; no refit"
+        f"forecaster.predict(level={[int(x) if x == int(x) else x for x in levels]})  # after the last row it has "
+        "read\nforecaster.update(new_rows)  # reads more rows; no refit"
     )
     yield from usage(code, [f"titans-seq analyze {run.folder}  # more on the memory, of every series"])
     yield note(
-        "The saved model has read the training and validation rows, not the test rows: hand it those with update before "
-        "you forecast beyond them."
+        "The saved model has read the training and validation rows, not the test rows: hand it those with update "
+        "before you forecast beyond them."
     )

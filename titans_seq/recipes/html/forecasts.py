@@ -100,8 +100,8 @@ def shown_forecasts(
     panels = [forecast_panel(result, one.window, intervals, baselines, _title(result, one)) for one in chosen]
     of_series = result.panel.n_series >= _FEW_SERIES
     yield paragraph(
-        "The best, the median and the worst of the series by their mean absolute error, each with a typical forecast of "
-        "its own (the one of median error)."
+        "The best, the median and the worst of the series by their mean absolute error, each with a typical forecast "
+        "of its own (the one of median error)."
         if of_series
         else "The best, the median and the worst of all test forecasts by their mean absolute error."
     )

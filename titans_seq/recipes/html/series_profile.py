@@ -65,12 +65,21 @@ class SeriesFacts:
         spread = float(train.std()) if len(train) else np.nan
         means = [float(part.mean()) if len(part) else np.nan for part in (train, test)]
         varies = bool(spread > 0)
+        low, median, high = (float(f(seen)) if len(seen) else np.nan for f in (np.min, np.median, np.max))
         return cls(
-            str(panel.ids[i]), len(values), int((~observed).sum()), _longest(~observed),
-            *([float(f(seen)) for f in (np.min, np.median, np.max)] if len(seen) else [np.nan] * 3), *means,
-            (means[1] - means[0]) / spread if varies else np.nan,
-            float(test.std()) / spread if varies and len(test) else np.nan, bool(len(seen) and np.ptp(seen) == 0),
-        )  # fmt: skip
+            name=str(panel.ids[i]),
+            rows=len(values),
+            missing=int((~observed).sum()),
+            longest_gap=_longest(~observed),
+            low=low,
+            median=median,
+            high=high,
+            train_mean=means[0],
+            test_mean=means[1],
+            shift=(means[1] - means[0]) / spread if varies else np.nan,
+            spread=float(test.std()) / spread if varies and len(test) else np.nan,
+            constant=bool(len(seen) and np.ptp(seen) == 0),
+        )
 
 
 def _longest(missing: NDArray[np.bool_]) -> int:
@@ -89,8 +98,8 @@ def profile(series: Series, source: Iterable[tuple[str, Any]]) -> Iterable[Html]
     yield heading("Ranges, and drift between training and test")
     yield paragraph(
         "Shift is the mean of the test rows minus that of the training rows, in standard deviations of the training "
-        "rows: beyond ±1 the test rows lie where there was little to learn from. Spread is the standard deviation of the "
-        "test rows over that of the training rows: 1 is no change."
+        "rows: beyond ±1 the test rows lie where there was little to learn from. Spread is the standard deviation of "
+        "the test rows over that of the training rows: 1 is no change."
     )
     shown = [every[i] for i in order[:MOST_ROWS]]
     yield table(_HEAD, map(_row, shown))

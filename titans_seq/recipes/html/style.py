@@ -63,7 +63,7 @@ figure { margin: 1.4rem 0 1.8rem; }
 .picture.small svg { min-width: 0; max-width: 34rem; }
 .picture svg text { fill: var(--ink); }
 .picture svg * { stroke-linejoin: round; stroke-linecap: butt; }
-figcaption { color: var(--soft); font-size: .9rem; line-height: 1.5; margin-top: .4rem; max-width: 46rem; }
+figcaption, .caption { color: var(--soft); font-size: .9rem; line-height: 1.5; margin-top: .4rem; max-width: 46rem; }
 code, pre { font-family: var(--mono); font-size: .86rem; }
 pre { background: var(--panel); border: 1px solid var(--grid); border-radius: .5rem; padding: .8rem 1rem;
   overflow-x: auto; line-height: 1.5; }
@@ -73,6 +73,8 @@ summary { cursor: pointer; color: var(--blue); font-size: .95rem; }
 .matrix td { text-align: center; min-width: 3.4rem; border: 2px solid var(--page); font-variant-numeric: tabular-nums;
   line-height: 1.25; }
 .matrix th { border-bottom: 0; }
+.matrix thead th:not(:first-child) { text-align: center; }
+.matrix small { display: block; }
 .matrix td.dark { color: #ffffff; }
 .matrix td.dark small { color: #dbe7f5; }
 footer { grid-column: 2; margin-top: 3rem; color: var(--muted); font-size: .85rem; }

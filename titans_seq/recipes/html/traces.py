@@ -127,16 +127,16 @@ def memory_trace(analysis: MemoryAnalysis, track: Track | None, marks: dict[str,
     from titans_seq.evaluation.memory_plots import draw_memory
 
     yield paragraph(
-        "The long-term memory is a small network that goes on learning while it reads. Surprise is how far what it held "
-        "was from what came; the gates say how much it writes (step θ), for how long a write goes on (momentum η) and "
-        "how fast it forgets (α); drift is how far its weights have moved from where they began. "
+        "The long-term memory is a small network that goes on learning while it reads. Surprise is how far what it "
+        "held was from what came; the gates say how much it writes (step θ), for how long a write goes on (momentum "
+        "η) and how fast it forgets (α); drift is how far its weights have moved from where they began. "
         f"Shown here: {read}."
     )
     drawn = picture(lambda: draw_memory(analysis.table, track, marks, None), "memory", "What the memories did")
     yield titled(
         drawn,
-        "From top to bottom: what was read, then a line for each head of each layer. Where many tokens share a point, the "
-        "line is their mean and the shade above it reaches up to the largest.",
+        "From top to bottom: what was read, then a line for each head of each layer. Where many tokens share a point, "
+        "the line is their mean and the shade above it reaches up to the largest.",
     )
     yield table(_HEAD, map(_row, analysis.overall.to_dicts()))
 
