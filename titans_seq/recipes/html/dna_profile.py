@@ -91,10 +91,8 @@ def _classes(examples: Examples) -> Iterable[Html]:
     yield table(["Class", "Training", "Share", "Test", "Share"], rows)
     rare = [str(name) for name, found in counts.items() if found[0] / totals[0] < _RARE]
     if rare and len(counts) <= 1 / _RARE:
-        words = f"{'Classes' if len(rare) > 1 else 'The class'} {', '.join(rare)} with less than {percent(_RARE, 0)} of training: "
-        yield note(
-            words + "accuracy says little here; look at MCC, at precision and recall, and at the confusion matrix."
-        )
+        few = f"Rare, with less than {percent(_RARE, 0)} of training: {', '.join(rare)}. "
+        yield note(few, "Accuracy says little here; look at MCC, at precision and recall, and at the confusion matrix.")
     missing = [str(name) for name, found in counts.items() if not found[1]]
     if missing:
         yield note(f"No test sequence is of class {', '.join(missing)}: nothing is known of how well it is told.")
@@ -124,14 +122,9 @@ def leaks(found: Mapping[str, Any]) -> Iterable[Html]:
         yield paragraph(
             f"None of the {total:,} test sequences is like one of the {found['n_train']:,} training sequences."
         )
-    near = f"share {percent(found['threshold'], 0)} or more of their {found['k']}-mers with one"
-    yield table(
-        ["Test sequences that are", "Number", "Share"],
-        [
-            ["exact copies", f"{found['exact']:,}", percent(found["exact"] / max(total, 1))],
-            ["reverse complements", f"{found['reverse_complement']:,}", percent(found["reverse_complement"] / max(total, 1))],
-            [f"near copies ({near})", f"{found['near']:,}", percent(found["near"] / max(total, 1))],
-            [f"covered: as many {found['k']}-mers anywhere in training", f"{found['covered']:,}", percent(found["covered"] / max(total, 1))],
-        ],
-    )  # fmt: skip
+    near = f"near copies (share {percent(found['threshold'], 0)} or more of their {found['k']}-mers with one)"
+    covered = f"covered: as many {found['k']}-mers anywhere in training"
+    names = {"exact": "exact copies", "reverse_complement": "reverse complements", "near": near, "covered": covered}
+    rows = [[name, f"{found[key]:,}", percent(found[key] / max(total, 1))] for key, name in names.items()]
+    yield table(["Test sequences that are", "Number", "Share"], rows)
     yield tag("details", tag("summary", "The leak report as printed"), tag("pre", "\n".join(found["report"])))

@@ -239,11 +239,11 @@ def _about(run: ForecastRun) -> Iterable[Html]:
 
 
 def _use(run: ForecastRun) -> Iterable[Html]:
-    levels = sorted(run.intervals)
+    levels = ", ".join(f"{level:g}" for level in sorted(run.intervals))
     code = (
         "from titans_seq import TitansForecaster\n\n"
         f"forecaster = TitansForecaster.load({str(run.folder / 'model')!r})\n"
-        f"forecaster.predict(level={[int(x) if x == int(x) else x for x in levels]})  # after the last row it has "
+        f"forecaster.predict(level=[{levels}])  # after the last row it has "
         "read\nforecaster.update(new_rows)  # reads more rows; no refit"
     )
     yield from usage(code, [f"titans-seq analyze {run.folder}  # more on the memory, of every series"])

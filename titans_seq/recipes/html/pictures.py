@@ -73,7 +73,8 @@ def _inline(svg: str, name: str, description: str) -> str:
     body = _PLACE.sub(lambda at: f"{at[0]}{name}-", body)
     body = re.sub(r"<[^>]*>", _in_style, body)
     label = f'role="img" aria-label="{escape(description)}"'
-    return f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" {view[0]} {label}>{body}</svg>'
+    names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    return f"<svg {names} {view[0]} {label}>{body}</svg>"
 
 
 def _in_style(element: re.Match[str]) -> str:

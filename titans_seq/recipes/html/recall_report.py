@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -173,6 +174,7 @@ def _training(run: RecallRun) -> Iterable[Html]:
     for i, subject in enumerate(run.subjects):
         steps = subject.history
         arrays = [np.array([getattr(step, name) for step in steps], float) for name in ("step", "loss", "length")]
+        drawn = picture(partial(draw_steps, *arrays), f"steps-{i}", f"Loss of {subject.variant}")
         role = "the model" if i == 0 else "control"
         yield heading(f"{subject.variant} ({role})")
         seconds = run.metrics["costs"][subject.variant]["training"]["cpu_seconds"]
@@ -180,7 +182,6 @@ def _training(run: RecallRun) -> Iterable[Html]:
             f"{count(len(steps), 'step')} in {duration(seconds)} of processor time; the last loss is "
             f"{number(steps[-1].loss)}."
         )
-        drawn = picture(lambda: draw_steps(*arrays), f"steps-{i}", f"Loss of {subject.variant}")
         yield titled(drawn, "Loss of the answers at each step, and the length of the streams it was trained on.")
 
 
@@ -194,7 +195,7 @@ def _memory(run: RecallRun) -> Iterable[Html]:
         return
     least = recipe.task.least_length(recipe.test_count)
     length = max(least, min(recipe.evaluate.lengths[0].length, MOST_TOKENS))
-    stream = run.task.draw(1, length, np.random.default_rng(0))
+    stream: Any = run.task.draw(1, length, np.random.default_rng(0))
     analysis = analyze_stream(subject.model, stream, max_points=MOST_BINS)
     marks = event_marks(stream)
     read = f"a stream of {length:,} tokens that was not trained on"

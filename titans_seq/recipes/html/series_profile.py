@@ -119,7 +119,8 @@ def _overall(series: Series, every: Sequence[SeriesFacts]) -> list[tuple[str, An
         ("Step", _step(panel)),
         ("From, to", f"{panel.frequency.show(panel.origins.min())} to {panel.frequency.show(panel.last_ds.max())}"),
         ("Training, validation, test", f"{train:,}, {validation:,} and {test:,} rows of each series"),
-        ("Missing values", f"{missing:,} ({percent(missing / rows)})" + (f", longest gap {count(gap, 'row')}" if gap else "")),
+        ("Missing values", f"{missing:,} ({percent(missing / rows)})" if missing else "0"),
+        ("Longest gap", count(gap, "row") if gap else None),
         ("Season", season),
         ("Covariates", ", ".join(map(str, series.covariates.columns)) if series.covariates is not None else None),
     ]  # fmt: skip
