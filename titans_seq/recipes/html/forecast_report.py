@@ -97,8 +97,9 @@ class ForecastRun:
 
     @cached_property
     def comparison(self) -> Comparison | None:
-        """The first metric, beside the best baseline."""
-        return compare(next(iter(self.metrics["model"])), self.metrics["model"], self.metrics["baselines"])
+        """The first metric that baselines have, beside the best of them."""
+        found = (compare(key, self.metrics["model"], self.metrics["baselines"]) for key in self.metrics["model"])
+        return next((one for one in found if one is not None), None)
 
     @property
     def scale(self) -> FloatArray:
@@ -135,10 +136,8 @@ def _head(run: ForecastRun) -> Head:
     metrics, horizon = run.metrics, run.recipe.task.horizon
     steps = steps_ahead(horizon, run.series.panel.frequency)
     title = f"{run.name}: {steps} ahead"
-    of = count(metrics["n_series"], "series", "series")
-    what = (
-        f"{count(metrics['n_windows'], 'test forecast')} of {of}, {steps} of {run.series.panel.frequency.alias} ahead."
-    )
+    of = "one series" if metrics["n_series"] == 1 else f"each of {metrics['n_series']:,} series"
+    what = f"{count(metrics['n_windows'], 'test forecast')} of {of}, {steps} ahead."
     return Head("Forecasting report", title, join([what, " ", _outcome(run)]), _tiles(run))
 
 
@@ -147,7 +146,7 @@ def _outcome(run: ForecastRun) -> str:
         return "No baseline was run beside the model."
     metric, own = run.comparison.metric, run.comparison.own
     name = metric_name(metric)
-    name = name if metric in ("smape", "mase") else name[0].lower() + name[1:]
+    name = name if name[1].isupper() else name[0].lower() + name[1:]
     verdict = "" if run.comparison.better else " The baseline is the better forecast here."
     return f"The {name} is {metric_value(metric, own)}, {run.comparison.words}, the best of the baselines.{verdict}"
 
@@ -184,7 +183,8 @@ def _scores(run: ForecastRun) -> Iterable[Html]:
     yield fold("What the scores mean", meanings(keys))
     yield heading("What the model is made of")
     point = [key for key in keys if key in metrics["parts"]["combined"]]
-    yield score_table(point, {_part(name): scores for name, scores in _parts_in_order(metrics["parts"])}, None)
+    if point:
+        yield score_table(point, {_part(name): scores for name, scores in _parts_in_order(metrics["parts"])}, None)
     change = number(metrics["memory_zeroed_max_abs_change"])
     yield paragraph(
         f"Setting the memory's output to zero changes forecasts by up to {change}, in the data's own units."
@@ -243,8 +243,8 @@ def _use(run: ForecastRun) -> Iterable[Html]:
     code = (
         "from titans_seq import TitansForecaster\n\n"
         f"forecaster = TitansForecaster.load({str(run.folder / 'model')!r})\n"
-        f"forecaster.predict(level=[{levels}])  # after the last row it has "
-        "read\nforecaster.update(new_rows)  # reads more rows; no refit"
+        f"forecaster.predict(level=[{levels}])  # after the last row it has read\n"
+        "forecaster.update(new_rows)  # reads more rows; no refit"
     )
     yield from usage(code, [f"titans-seq analyze {run.folder}  # more on the memory, of every series"])
     yield note(

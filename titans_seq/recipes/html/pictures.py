@@ -22,7 +22,7 @@ _COLOURS = {
     "#cc79a7": "pink", "#d1901f": "gold", "#e69f00": "gold", "#56b4e9": "sky",
 }  # fmt: skip
 _COLOUR = re.compile("|".join(_COLOURS))
-_FONT = re.compile(r"(font: [^;\"]*?\d(?:\.\d+)?px) [^;\"]+")
+_FAMILY = re.compile(r"(?<=font-family: )[^;\"]+|(?<=px )'[^;\"]+")  # the second in "font: 9px 'A', 'B'"
 _PLACE = re.compile(r'(\bid="|url\(#|xlink:href="#)')
 _INK = "#1f2328"
 _SETTINGS = {
@@ -70,17 +70,17 @@ def _inline(svg: str, name: str, description: str) -> str:
     body = printable(svg[found.end() : svg.rindex("</svg>")])
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
     body = re.sub(r'<style type="text/css">.*?</style>', "", body, flags=re.DOTALL)
-    body = _PLACE.sub(lambda at: f"{at[0]}{name}-", body)
-    body = re.sub(r"<[^>]*>", _in_style, body)
+    # Texts between elements stay as they are.
+    body = re.sub(r"<[^>]*>", lambda element: _in_page(element[0], name), body)
     label = f'role="img" aria-label="{escape(description)}"'
     names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
     return f"<svg {names} {view[0]} {label}>{body}</svg>"
 
 
-def _in_style(element: re.Match[str]) -> str:
-    """Give an element the page's colours and font; texts between elements stay as they are."""
-    coloured = _COLOUR.sub(lambda at: f"var(--{_COLOURS[at[0]]})", element[0])
-    return _FONT.sub(r"\1 var(--text)", coloured)
+def _in_page(element: str, name: str) -> str:
+    """Give an element the page's colours and font, and its parts names of their own."""
+    coloured = _COLOUR.sub(lambda at: f"var(--{_COLOURS[at[0]]})", element)
+    return _PLACE.sub(lambda at: f"{at[0]}{name}-", _FAMILY.sub("var(--text)", coloured))
 
 
 def titled(given: Html, caption: Any, *, small: bool = False) -> Html:

@@ -110,7 +110,7 @@ def _tiles(run: RecallRun) -> Html:
     rows = [model["scores"][0], model["scores"][-1]] if len(model["scores"]) > 1 else model["scores"]
     found = [(_score(row), f"at {row['length']:,} tokens", _spread(row)) for row in rows]
     held = number(model["state_bytes"]["total"] / 1000)
-    found.append((f"{held} kB", "state of a stream", "what it carries, whatever has been read"))
+    found.append((f"{held} kB", "state of a stream", f"after {model['state_bytes']['after_tokens']:,} tokens"))
     seconds = metrics["costs"][model["variant"]]["training"]["cpu_seconds"]
     found.append((duration(seconds), "of processor time to train", f"{model['n_parameters']:,} parameters"))
     return tiles(found)
@@ -133,7 +133,7 @@ def _scores(run: RecallRun) -> Iterable[Html]:
     metrics = run.metrics
     models = [metrics["model"], *metrics["controls"].values()]
     yield paragraph(
-        f"{metrics['task'][:1].upper()}{metrics['task'][1:]}: something is hidden in a stream, and asked for at its "
+        f"The task {metrics['task']}: something is hidden in a stream, and asked for at its "
         f"end. {_chance(metrics)} Controls are the same network with another variant, trained likewise; one that "
         "never sees far enough back shows what can be done without remembering."
     )
