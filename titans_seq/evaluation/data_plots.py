@@ -58,7 +58,7 @@ def _draw_one(ax: Axes, panel: Panel, i: int, split: Sequence[int]) -> None:
     bounds = np.cumsum([0, *split])
     for (name, colour, alpha), start, stop in zip(_PARTS, bounds[:-1], bounds[1:], strict=True):
         if colour is not None and stop > start:
-            last = times[min(int(stop), len(times)) - 1]
+            last = times[min(int(stop), len(times) - 1)]
             ax.axvspan(times[int(start)], last, color=colour, alpha=alpha, lw=0, label=f"{name} rows")
     dress(ax, str(panel.ids[i]), times)
 

@@ -18,9 +18,10 @@ WIDTH, _FLANK = 12, 6
 """Bases of a stretch, and how far two stretches may be shifted against each other."""
 
 _PER_SEQUENCE = 3
-_ALIKE = 0.55
+_ALIKE = 0.6
 """Cosine of two contribution matrices from which on stretches belong together."""
 _LEAST_MEMBERS, _LEAST_SHARE = 4, 0.15
+_SHUFFLES = 4
 _LEAST_FORCE = 0.15
 """Attribution of a motif over that of the strongest."""
 _LEAST_BITS = 0.35
@@ -96,11 +97,25 @@ def find_motifs(
     Returns
     -------
     list of Motif
-        The one found in the strongest stretches first; those in fewer than four sequences, or 15 % of them, are left
-        out, and those that matter less than 15 % of the strongest.
+        The one found in the strongest stretches first. Those in fewer than four sequences, or 15 % of them, are left
+        out, those that matter less than 15 % of the strongest, and those in no more sequences than what is found when
+        the bases of each sequence are shuffled under their attributions (four times).
     """
-    found = _cut(one_hot, attributions)
     least = max(_LEAST_MEMBERS, int(np.ceil(_LEAST_SHARE * len(one_hot))))
+    found = _recurring(_cut(one_hot, attributions), least, both_strands, most)
+    if not found:
+        return []
+    random = np.random.default_rng(0)
+    chance = 0
+    for _ in range(_SHUFFLES):
+        shuffled = _cut([random.permutation(bases) for bases in one_hot], attributions)
+        chance = max([chance, *(motif.n_sequences for motif in _recurring(shuffled, least, both_strands, most))])
+    strongest = max(motif.attribution for motif in found)
+    return [one for one in found if one.n_sequences > chance and one.attribution >= _LEAST_FORCE * strongest]
+
+
+def _recurring(found: _Stretches, least: int, both_strands: bool, most: int) -> list[Motif]:
+    """Pile stretches up, the strongest first, and return the piles from enough sequences."""
     strength = _core(found.contributions, 0).sum((1, 2))
     free = np.ones(len(strength), dtype=np.bool_)
     motifs: list[Motif] = []
@@ -114,8 +129,7 @@ def find_motifs(
         free[members] = False
         if len(sequences) >= least and (trimmed := _trimmed(bases)) is not None:
             motifs.append(Motif(trimmed, force, len(sequences)))
-    strongest = max((motif.attribution for motif in motifs), default=0.0)
-    return [motif for motif in motifs if motif.attribution >= _LEAST_FORCE * strongest]
+    return motifs
 
 
 def _cut(one_hot: Sequence[FloatArray], attributions: Sequence[FloatArray]) -> _Stretches:
@@ -127,14 +141,15 @@ def _cut(one_hot: Sequence[FloatArray], attributions: Sequence[FloatArray]) -> _
         if len(values) < WIDTH:
             continue
         sums = np.convolve(values, np.ones(WIDTH), "valid")
-        free = sums > 0
+        free, left = sums > 0, np.array(values)[:, None]
         for _ in range(_PER_SEQUENCE):
             if not free.any():
                 break
             at = int(np.argmax(np.where(free, sums, -np.inf)))
             free[max(0, at - WIDTH + 1) : at + WIDTH] = False
             wide = _with_flanks(bases, at)
-            contributions.append(wide * _with_flanks(values[:, None], at))
+            contributions.append(wide * _with_flanks(left, at))
+            left[at : at + WIDTH] = 0.0  # what stands here is not a flank of others, too
             stretches.append(wide)
             sequence.append(i)
     shape = (len(sequence), WIDTH + 2 * _FLANK, 4)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import yaml
 from report_pages import Page, check_page, read_report
 
 from titans_seq import TitansForecaster
@@ -19,7 +20,7 @@ from titans_seq.recipes import Run, load_recipe, run_recipe
 from titans_seq.recipes.html.calibration import _windows_apart
 from titans_seq.recipes.html.forecasts import WindowErrors, choose
 from titans_seq.recipes.html.markup import number
-from titans_seq.recipes.html.scores import metric_value
+from titans_seq.recipes.html.scores import compare, metric_value, with_spread
 from titans_seq.recipes.html.series_profile import SeriesFacts
 
 SECTIONS = ["scores", "forecasts", "calibration", "data", "training", "surprise", "memory", "run", "use"]
@@ -76,7 +77,7 @@ def test_every_score_of_the_metrics_is_in_it(run: Run, page: Page) -> None:
         for found in table:
             assert all(metric_value(key, value) in scores for key, value in found.items())
     for key, spread in run.metrics["seeds"]["model"].items():
-        assert f"{metric_value(key, spread['mean'])} ± {metric_value(key, spread['std'])}" in scores
+        assert with_spread(key, spread["mean"], spread["std"]) in scores
         assert all(metric_value(key, value) in scores for value in spread["values"])
     assert "n = 3" in scores and "3, 5, 8" in scores
 
@@ -90,6 +91,8 @@ def test_seeds_are_runs_of_their_own_and_the_first_is_saved(run: Run, tmp_path: 
     assert seeds["model"]["mse"]["mean"] == pytest.approx(np.mean(values))
     assert seeds["model"]["mse"]["std"] == pytest.approx(np.std(values, ddof=1))
     assert TitansForecaster.load(run.folder / "model").random_state == 3
+    filled = yaml.safe_load((run.folder / "recipe.yaml").read_text())
+    assert (filled["evaluate"]["seeds"], filled["train"]["random_state"]) == ([3, 5, 8], 3)
     data = pl.read_csv(run.folder.parent / "made.csv").to_dict(as_series=False)
     names = {name: np.array(data[name], dtype=float) for name in data if name != "ds"}
     alone = run_on(names, tmp_path, "train.random_state=5")
@@ -156,6 +159,7 @@ def test_every_kind_of_series_gets_a_whole_page(case: str, tmp_path: Path) -> No
     assert "nan" not in " ".join(page.sections.values()).lower().replace("nanosecond", "")
 
 
+@pytest.mark.slow
 def test_five_hundred_series_stay_readable(tmp_path: Path) -> None:
     columns = waves(500, rows=90)
     columns["s7"][40:70] = np.nan
@@ -219,3 +223,26 @@ def test_windows_that_share_rows_count_once() -> None:
     )
     assert _windows_apart(result) == 8
     assert _windows_apart(wide) == 4
+
+
+@pytest.mark.parametrize(
+    ("key", "mean", "std", "shown"),
+    [
+        ("mse", 2.97612, 0.00291, "2.9761 ± 0.0029"),
+        ("mse", 148992.4, 310.2, "148,992 ± 310"),
+        ("accuracy", 0.8512, 0.0123, "85.1 ± 1.2\xa0%"),
+        ("mae", 0.5, 0.0, "0.500 ± 0"),
+    ],
+)
+def test_a_mean_has_the_digits_that_its_spread_leaves(key: str, mean: float, std: float, shown: str) -> None:
+    assert with_spread(key, mean, std) == shown
+
+
+def test_a_tie_is_no_defeat() -> None:
+    tie = compare("mse", {"mse": 1.0}, {"ridge": {"mse": 1.0}, "naive": {"mse": 2.0}})
+    assert tie is not None and tie.equal and tie.words == "the same as ridge (1.00)"
+    won = compare("auroc", {"auroc": 0.9}, {"kmer_logistic": {"auroc": 0.8}})
+    assert won is not None and won.better and won.words == "above kmer logistic (0.800)"
+    lost = compare("mse", {"mse": 3.0}, {"naive": {"mse": 2.0}})
+    assert lost is not None and not lost.better and lost.words == "50.0\xa0% higher than naive (2.00)"
+    assert compare("coverage_80", {"coverage_80": 0.8}, {"naive": {"mse": 2.0}}) is None

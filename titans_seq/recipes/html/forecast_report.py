@@ -147,7 +147,8 @@ def _outcome(run: ForecastRun) -> str:
     metric, own = run.comparison.metric, run.comparison.own
     name = metric_name(metric)
     name = name if name[1].isupper() else name[0].lower() + name[1:]
-    verdict = "" if run.comparison.better else " The baseline is the better forecast here."
+    worse = not (run.comparison.better or run.comparison.equal)
+    verdict = " The baseline is the better forecast here." if worse else ""
     return f"The {name} is {metric_value(metric, own)}, {run.comparison.words}, the best of the baselines.{verdict}"
 
 
@@ -156,7 +157,7 @@ def _tiles(run: ForecastRun) -> Html:
     for key, value in list(metrics["model"].items())[:2]:
         other = compare(key, metrics["model"], metrics["baselines"])
         found.append((metric_value(key, value), metric_name(key), "" if other is None else other.words))
-    for level, (low, high) in list(run.intervals.items())[:1]:
+    for level, (low, high) in sorted(run.intervals.items())[-1:]:
         result = run.result
         inside = (result.actual >= result.quantiles[..., low]) & (result.actual <= result.quantiles[..., high])
         share = percent(float(inside[result.observed].mean()))

@@ -153,11 +153,19 @@ def errors_by_series(
     name = "" if baseline is None else baseline[0].replace("_", " ")
     yield heading("Error by series")
     if other is not None:
-        won = int((errors.series < other).sum())
-        yield paragraph(f"The model is better than {name} on {won:,} of {count(n, 'series', 'series')}.")
+        yield paragraph(_won(errors.series, other, name))
     if n >= _RANKED_FROM:
         yield _ranked(errors.series, other, name)
     yield _series_table(result, errors.series, other, name)
+
+
+def _won(errors: FloatArray, other: FloatArray, name: str) -> str:
+    known = ~np.isnan(errors)
+    own, others = errors[known], other[known]
+    same = np.isclose(own, others, rtol=1e-4, atol=0)
+    won, lost = int(((own < others) & ~same).sum()), int(((own > others) & ~same).sum())
+    n = count(int(known.sum()), "series", "series")
+    return f"Of {n} the model is better than {name} on {won:,}, worse on {lost:,}, and the same on {int(same.sum()):,}."
 
 
 def _ranked(errors: FloatArray, other: FloatArray | None, name: str) -> Html:

@@ -28,7 +28,7 @@ _INK = "#1f2328"
 _SETTINGS = {
     "svg.fonttype": "none", "svg.hashsalt": "titans-seq", "text.parse_math": False, "text.color": _INK,
     "axes.labelcolor": _INK, "axes.edgecolor": "#8c959f", "xtick.color": _INK, "ytick.color": _INK,
-    "path.simplify_threshold": 0.3,
+    "path.simplify_threshold": 0.3, "axes.formatter.useoffset": False,
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -52,7 +53,11 @@ def short_name(key: str) -> str:
 
 def metric_value(key: str, value: float) -> str:
     """Return a score, rounded."""
-    return percent(value) if key.startswith("coverage_") or key == "accuracy" else number(value)
+    return percent(value) if _in_percent(key) else number(value)
+
+
+def _in_percent(key: str) -> bool:
+    return key.startswith("coverage_") or key == "accuracy"
 
 
 def meanings(keys: Iterable[str]) -> Html:
@@ -89,13 +94,17 @@ class Comparison:
     def words(self) -> str:
         """How the two compare, e.g. "20 % lower than ridge (0.423)"."""
         name, value = self.baseline.replace("_", " "), metric_value(self.metric, self.other)
-        if self.metric in _HIGHER_IS_BETTER or not self.other > 0:
-            side = "above" if self.own > self.other else "below"
-            return f"the same as {name}" if self.own == self.other else f"{side} {name} ({value})"
-        change = self.own / self.other - 1
-        if abs(change) < 0.0005:
+        if self.equal:
             return f"the same as {name} ({value})"
+        if self.metric in _HIGHER_IS_BETTER or not self.other > 0:
+            return f"{'above' if self.own > self.other else 'below'} {name} ({value})"
+        change = self.own / self.other - 1
         return f"{percent(abs(change))} {'lower' if change < 0 else 'higher'} than {name} ({value})"
+
+    @property
+    def equal(self) -> bool:
+        """Whether the two do not differ by more than a twentieth of a percent."""
+        return math.isclose(self.own, self.other, rel_tol=5e-4)
 
     @property
     def better(self) -> bool:
@@ -147,5 +156,14 @@ def _cell(key: str, value: float | None, spread: Mapping[str, Any] | None) -> An
         return ""
     if spread is None:
         return metric_value(key, value)
-    middle, around = metric_value(key, spread["mean"]), metric_value(key, spread["std"])
-    return f"{middle} ± {around}"
+    return with_spread(key, spread["mean"], spread["std"])
+
+
+def with_spread(key: str, mean: float, std: float) -> str:
+    """Return a mean and its standard deviation, rounded to two digits of the latter."""
+    if not std > 0:
+        return f"{metric_value(key, mean)} ± 0"
+    share = _in_percent(key)
+    mean, std = (100 * mean, 100 * std) if share else (mean, std)
+    decimals = min(max(1 - math.floor(math.log10(std)), 0), 6)
+    return f"{mean:,.{decimals}f} ± {std:,.{decimals}f}" + ("\N{NO-BREAK SPACE}%" if share else "")
