@@ -15,8 +15,9 @@ from titans_seq.recipes import Run, load_recipe, run_recipe
 from titans_seq.recipes.html.dna_answers import expected_calibration_error
 from titans_seq.recipes.html.scores import metric_value, with_spread
 
-CLASSES = ["scores", "classes", "curves", "calibration", "mistakes", "motifs", "data", "training", "run", "use"]
-NUMBERS = ["scores", "values", "calibration", "motifs", "data", "training", "run", "use"]
+COMMON = ["motifs", "data", "training", "memory", "run", "use"]
+CLASSES = ["scores", "classes", "curves", "calibration", "mistakes", *COMMON]
+NUMBERS = ["scores", "values", "calibration", *COMMON]
 HOSTILE = "<script>alert('x')</script>"
 TEXT = """
 schema: 1

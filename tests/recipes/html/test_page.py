@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 from report_pages import Page, check_page
 
 from titans_seq.recipes.html.markup import Html, paragraph, tiles
-from titans_seq.recipes.html.page import Head, Section, render_page
+from titans_seq.recipes.html.page import Head, Section, render_page, write_page
 
 HEAD = Head("Report", "A <title>", "Something came out.", tiles([("1", "one", "of many")]))
 
@@ -33,6 +34,18 @@ def test_a_section_that_fails_says_so_and_the_others_stand() -> None:
     )
     assert page.faults == [
         "This section could not be made (ValueError: no <b>such</b> thing). The files of the run are complete."
+    ]
+    assert "well" in page.sections["good"]
+
+
+def test_a_head_that_fails_leaves_the_sections(tmp_path: Path) -> None:
+    def head() -> Head:
+        raise KeyError("mse")
+
+    write_page(tmp_path / "page.html", head, [Section("good", "Good", lambda: [paragraph("well")])])
+    page = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert page.faults == [
+        "The head of this page could not be made (KeyError: 'mse'). The files of the run are complete."
     ]
     assert "well" in page.sections["good"]
 

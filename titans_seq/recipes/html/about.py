@@ -32,7 +32,7 @@ def run_facts(
             ("Command", tag("code", environment["command"]) if environment["command"] else None),
             *more,
             ("Random seed", environment["random_state"]),
-            ("Time", ", ".join(f"{name} {duration(value)}" for name, value in seconds.items())),
+            ("Time", ", ".join(f"{name.replace('_', ' ')} {duration(value)}" for name, value in seconds.items())),
             ("Peak memory", _memory(environment.get("peak_memory_mb"))),
             ("Machine", _machine(environment)),
             ("titans-seq", _version(environment)),

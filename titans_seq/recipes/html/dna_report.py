@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from titans_seq.recipes.dna.schema import ClassifyRecipe, DNARecipe
 from titans_seq.recipes.html import dna_answers
 from titans_seq.recipes.html.about import data_source, run_facts, seeds_words, usage
@@ -16,6 +18,7 @@ from titans_seq.recipes.html.losses import training
 from titans_seq.recipes.html.markup import Html, count, duration, fold, join, note, paragraph, percent, tiles
 from titans_seq.recipes.html.page import Head, Section, write_page
 from titans_seq.recipes.html.scores import compare, meanings, metric_name, metric_value, score_table, seed_table
+from titans_seq.recipes.html.traces import sequence_memories
 
 if TYPE_CHECKING:
     from titans_seq.estimators import DNAClassifier, DNARegressor
@@ -60,7 +63,7 @@ class DNARun:
 
 def write_dna_report(path: Path, run: DNARun) -> None:
     """Write the page."""
-    write_page(path, _head(run), _sections(run))
+    write_page(path, lambda: _head(run), _sections(run))
 
 
 def _sections(run: DNARun) -> list[Section]:
@@ -72,6 +75,7 @@ def _sections(run: DNARun) -> list[Section]:
         Section("motifs", "Motifs", lambda: motifs(run.model, test, answers, name)),
         Section("data", "The data", lambda: profile(run.examples, run.metrics, _source(run), classes)),
         Section("training", "Training", lambda: _training(run)),
+        Section("memory", "What the memory did", lambda: sequence_memories(run.model, test, _surest(run))),
         Section("run", "What was run", lambda: _about(run)),
         Section("use", "Use this model", lambda: _use(run)),
     ]
@@ -95,6 +99,12 @@ def _number_sections(run: DNARun) -> list[Section]:
         Section("values", "Predicted and measured", lambda: dna_answers.values(test, answers, name)),
         Section("calibration", "Calibration", lambda: dna_answers.number_calibration(test, answers)),
     ]
+
+
+def _surest(run: DNARun) -> int:
+    """Return the test sequence with the largest probability or prediction."""
+    said = run.answers.model
+    return int(np.argmax(said if run.answers.classes is None else said.max(1)))
 
 
 def _source(run: DNARun) -> list[tuple[str, Any]]:

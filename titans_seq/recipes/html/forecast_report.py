@@ -111,7 +111,7 @@ class ForecastRun:
 
 def write_forecast_report(path: Path, run: ForecastRun) -> None:
     """Write the page."""
-    write_page(path, _head(run), _sections(run))
+    write_page(path, lambda: _head(run), _sections(run))
 
 
 def _sections(run: ForecastRun) -> list[Section]:

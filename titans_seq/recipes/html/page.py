@@ -37,10 +37,7 @@ class Section:
         try:
             body = join(self.make())
         except Exception as error:
-            reason = f"{type(error).__name__}: {' '.join(str(error).split()):.300}"
-            body = tag(
-                "p", f"This section could not be made ({reason}). The files of the run are complete.", class_="fault"
-            )
+            body = _fault("This section", error)
         return tag("section", tag("h2", self.title, id=self.key), body)
 
 
@@ -65,9 +62,18 @@ class Head:
     tiles: Html
 
 
-def write_page(path: Path, head: Head, sections: Sequence[Section]) -> None:
-    """Write a page; sections that are empty are left out."""
-    path.write_text(render_page(head, sections), encoding="utf-8")
+def _fault(what: str, error: Exception) -> Html:
+    reason = f"{type(error).__name__}: {' '.join(str(error).split()):.300}"
+    return tag("p", f"{what} could not be made ({reason}). The files of the run are complete.", class_="fault")
+
+
+def write_page(path: Path, head: Callable[[], Head], sections: Sequence[Section]) -> None:
+    """Write a page; a part that can't be made says so, and the others stand."""
+    try:
+        made = head()
+    except Exception as error:
+        made = Head("Report", "Report of a run", "", _fault("The head of this page", error))
+    path.write_text(render_page(made, sections), encoding="utf-8")
 
 
 def render_page(head: Head, sections: Sequence[Section]) -> str:

@@ -68,7 +68,7 @@ class RecallRun:
 
 def write_recall_report(path: Path, run: RecallRun) -> None:
     """Write the page."""
-    write_page(path, _head(run), _sections(run))
+    write_page(path, lambda: _head(run), _sections(run))
 
 
 def _sections(run: RecallRun) -> list[Section]:

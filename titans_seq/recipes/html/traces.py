@@ -12,13 +12,15 @@ from titans_seq.recipes.html.markup import Html, count, heading, note, number, p
 from titans_seq.recipes.html.pictures import picture, titled
 
 if TYPE_CHECKING:
-    from titans_seq.estimators import TitansForecaster
+    from titans_seq.estimators import DNAClassifier, DNARegressor, TitansForecaster
     from titans_seq.evaluation.analysis import MemoryAnalysis
     from titans_seq.evaluation.memory_plots import Track
     from titans_seq.evaluation.surprise_plots import JudgedSeries
     from titans_seq.recipes._data import Series
+    from titans_seq.recipes.dna.data import Part
 
 MOST_SERIES, MOST_ROWS, MOST_PATCHES, MOST_BINS = 8, 3000, 512, 300
+MOST_BASES = 20_000
 _MOST_LISTED = 8
 WITHOUT_MEMORY = ("swa", "attention")
 
@@ -114,6 +116,23 @@ def memories(forecaster: TitansForecaster, series: Series, place: int) -> Iterab
             "it. What its memory does is shown all the same."
         )
     yield from memory_trace(analysis, track, {}, f"{count(stop // patch, 'patch', 'patches')} of {patch} rows")
+
+
+def sequence_memories(model: DNAClassifier | DNARegressor, test: Part, row: int) -> Iterable[Html]:
+    """Yield what the memories did while they read a test sequence."""
+    if model.variant in WITHOUT_MEMORY:
+        yield note(f"The variant {model.variant} has no memory; mag, mal, mac and lmm have one.")
+        return
+    if int(test.sequences.lengths[row]) > MOST_BASES:
+        yield note(f"Sequences of more than {MOST_BASES:,} bases are not read again for a report.")
+        return
+    from titans_seq.estimators.analysis import analyze_sequence
+
+    text = test.sequences[row]
+    analysis = analyze_sequence(model, text, max_points=MOST_BINS)
+    tokens = int(analysis.overall["tokens"][0])
+    read = f"{test.sequences.ids[row]}, {len(text):,} bases in {count(tokens, 'token')}, from the first to the last"
+    yield from memory_trace(analysis, None, {}, read)
 
 
 def _track(name: str, times: Any, values: Any) -> Track:
