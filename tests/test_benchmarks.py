@@ -229,7 +229,7 @@ def test_a_backtest_reads_every_row_once_and_looks_ahead_once_per_cut_off(tmp_pa
     read = results["read"]
     assert read["rows_read"] == read["rows_to_the_last_cutoff"] - read["rows_before_the_first_patch"]
     assert read["peeks"] == results["cutoffs"] - read["cutoffs_at_the_end_of_a_patch"]
-    assert set(results["times_as_fast"]) == {"PatchTST", "NHITS"}
+    assert set(results["times_as_fast"]) == {"PatchTST", "PatchTST, small", "NHITS"}
 
 
 @needs_data
