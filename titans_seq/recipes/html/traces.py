@@ -177,7 +177,7 @@ def _row(row: dict[str, Any]) -> list[Any]:
     names = ("theta", "eta", "alpha", "surprise", "recalled", "attended", "drift")
     closed = percent(row["closed"]) if row["closed"] is not None else number(None)
     return [
-        f"Layer\N{NO-BREAK SPACE}{row['layer']}, head\N{NO-BREAK SPACE}{row['head']}",
+        f"Layer\N{NO-BREAK SPACE}{row['layer']},\N{NO-BREAK SPACE}head\N{NO-BREAK SPACE}{row['head']}",
         closed,
         *(number(row[name]) for name in names),
     ]
