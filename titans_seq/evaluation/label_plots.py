@@ -114,8 +114,11 @@ def draw_reliability(right: ArrayLike, probability: ArrayLike) -> Figure:
     y, p = np.asarray(right, dtype=np.bool_), np.asarray(probability, dtype=np.float64)
     figure, (ax,) = _panels(1)
     _draw_calibration(ax, y, p, *_NAMED)
-    low = float(np.floor(10 * p.min()) / 10)  # models that are sure would have all points in a corner
-    ax.set_xlim(min(low, 0.9) - 0.01, 1.01)
+    # Models that are sure would have all points in a corner.
+    bars = np.concatenate([bar for drawn in ax.collections for bar in drawn.get_segments()])  # type: ignore[attr-defined]
+    low = float(np.clip(np.floor(10 * min(p.min(), bars[:, 1].min())) / 10, 0.0, 0.9))
+    ax.set_xlim(low, 1.0)
+    ax.set_ylim(low, 1.0 + 0.02 * (1.0 - low))
     return figure
 
 

@@ -97,7 +97,7 @@ def find_motifs(
     Returns
     -------
     list of Motif
-        The one found in the strongest stretches first. Those in fewer than four sequences, or 15 % of them, are left
+        The one with the largest attributions first. Those in fewer than four sequences, or 15 % of them, are left
         out, those that matter less than 15 % of the strongest, and those in no more sequences than what is found when
         the bases of each sequence are shuffled under their attributions (four times).
     """
@@ -111,7 +111,8 @@ def find_motifs(
         shuffled = _cut([random.permutation(bases) for bases in one_hot], attributions)
         chance = max([chance, *(motif.n_sequences for motif in _recurring(shuffled, least, both_strands, most))])
     strongest = max(motif.attribution for motif in found)
-    return [one for one in found if one.n_sequences > chance and one.attribution >= _LEAST_FORCE * strongest]
+    kept = [one for one in found if one.n_sequences > chance and one.attribution >= _LEAST_FORCE * strongest]
+    return sorted(kept, key=lambda one: -one.attribution)
 
 
 def _recurring(found: _Stretches, least: int, both_strands: bool, most: int) -> list[Motif]:
