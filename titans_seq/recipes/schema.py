@@ -22,6 +22,16 @@ Level = Annotated[float, Field(gt=0, lt=100)]
 Probability = Annotated[float, Field(gt=0, lt=1)]
 Some = Field(min_length=1)
 
+
+def _all_different(seeds: list[int]) -> list[int]:
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"must differ, found {seeds}")
+    return seeds
+
+
+Seeds = Annotated[list[CountOrZero], Field(min_length=2), AfterValidator(_all_different)]
+"""Seeds of a model that is trained with each; the first is the one that is saved."""
+
 Metric = Literal["mse", "mae", "rmse", "smape", "mase", "weighted_quantile_loss", "msis", "coverage"]
 Baseline = Literal["seasonal_naive", "naive", "drift", "ridge"]
 Variant = Literal["mag", "mal", "mac", "lmm", "swa", "attention"]
@@ -160,7 +170,8 @@ class Evaluate(Section):
     `windowed` resets the state before every window; `streaming` carries it. A window begins every `stride`
     rows; default 1, in streaming mode the patch length. `scale: train_zscore` measures errors after
     subtracting each series' mean over the train rows and dividing by its standard deviation there (ddof 0);
-    forecasts are made in the data's own units either way.
+    forecasts are made in the data's own units either way. `seeds` trains a forecaster with each, and reports mean and
+    spread of their scores; the first is the one that is saved, and takes the place of `train.random_state`.
     """
 
     mode: Literal["windowed", "streaming"] = "windowed"
@@ -170,6 +181,7 @@ class Evaluate(Section):
     baselines: list[Baseline] = ["seasonal_naive", "ridge"]
     season_length: Count | None = None
     level: list[Level] = [80]
+    seeds: Seeds | None = None
 
 
 def _known_argument(key: str) -> str:
@@ -215,4 +227,6 @@ class Recipe(Section):
         given = self.model.model_dump(exclude_none=True) | self.train.model_dump(exclude_none=True)
         if "quantile_levels" in given:
             given["quantile_levels"] = tuple(given["quantile_levels"])
+        if self.evaluate.seeds is not None:
+            given["random_state"] = self.evaluate.seeds[0]
         return {"horizon": self.task.horizon, "on_gap": self.data.on_gap, **given}

@@ -18,6 +18,7 @@ from titans_seq.recipes.schema import (
     Output,
     Positive,
     Section,
+    Seeds,
     Some,
 )
 
@@ -216,13 +217,15 @@ class Evaluate(Section):
 
     `kmer_length` and `kmer_strands` are those of the baselines on k-mer counts: of the strand that is given, or of
     "both". Baselines on positions are for sequences of one length, and left out where lengths differ unless they were
-    asked for.
+    asked for. `seeds` trains a model with each, and reports mean and spread of their scores; the first is the one that
+    is saved, and takes the place of `train.random_state`.
     """
 
     metrics: list[Any]
     baselines: list[Any]
     kmer_length: KmerLength = 5
     kmer_strands: Literal["given", "both"] = "given"
+    seeds: Seeds | None = None
 
 
 class ClassifyEvaluate(Evaluate):
@@ -254,7 +257,8 @@ class DNARecipe(Section):
 
     def estimator_arguments(self) -> dict[str, Any]:
         """Return the arguments for the estimator that the recipe states."""
-        return self.model.model_dump(exclude_none=True) | self.train.model_dump(exclude_none=True)
+        given = self.model.model_dump(exclude_none=True) | self.train.model_dump(exclude_none=True)
+        return given if self.evaluate.seeds is None else given | {"random_state": self.evaluate.seeds[0]}
 
 
 class ClassifyRecipe(DNARecipe):
