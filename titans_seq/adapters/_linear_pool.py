@@ -103,6 +103,12 @@ def solve_windows(reader: WindowReader, windows: Windows, like: LinearMap, membe
     return solve_members(sums.total, sums.each(), like, members)
 
 
+def keeps_sums(reader: WindowReader) -> bool:
+    """Whether the sums of all series are small enough to be kept, and need not be computed again."""
+    width = reader.context_length + 2
+    return 8 * reader.panel.n_series * width * (width + reader.horizon) <= MOST_KEPT
+
+
 def _separate(reader: WindowReader) -> bool:
     """Whether each series may have weights of its own."""
     # A narrow prior makes up for windows that are fewer than inputs.
@@ -247,9 +253,7 @@ class _Sums:
 
     def each(self) -> Iterable[Moments]:
         """Return those of each series, computed anew where all of them at once would be too many to keep."""
-        width = self.reader.context_length + 2
-        small = 8 * self.reader.panel.n_series * width * (width + self.reader.horizon) <= MOST_KEPT
-        return self._kept if small else self._anew()
+        return self._kept if keeps_sums(self.reader) else self._anew()
 
     @cached_property
     def _kept(self) -> list[Moments]:

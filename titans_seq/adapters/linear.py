@@ -22,7 +22,7 @@ from titans_seq.adapters._linear_fill import (
 )
 from titans_seq.adapters._linear_map import LinearMap
 from titans_seq.adapters._linear_moments import moments_of
-from titans_seq.adapters._linear_pool import PRIORS, choose_members, solve_windows
+from titans_seq.adapters._linear_pool import PRIORS, choose_members, keeps_sums, solve_windows
 from titans_seq.adapters._linear_select import Choice, select
 from titans_seq.adapters._linear_sliding import needs_reading
 from titans_seq.adapters._linear_targets import refined_ridge
@@ -62,9 +62,9 @@ HOLD_OUT = 0.2
 _PASSES = 20
 """Times that a fit of several maps for each series reads its windows."""
 _TIMED_WINDOWS = 512
-_POOL_OF_EACH, _POOL_OF_ONE = 15.0, 3.0
+_POOL_OF_EACH, _POOL_OF_EACH_ANEW, _POOL_OF_ONE = 4.0, 15.0, 3.0
 """What further maps take, for each series or for all, in units of what the choice of the first took."""
-_FOR_READING, _FOR_LEVEL, _FOR_POOL = 0.3, 0.2, 0.25
+_FOR_READING, _FOR_LEVEL, _FOR_POOL = 0.3, 0.2, 0.5
 """Shares of the time that is left."""
 
 
@@ -172,7 +172,8 @@ def fit_linear(
         tried = base if train is judged[0] or not len(priors) else _fit(reader, judged[0], choices[0])
         if not clock.allows(_POOL_OF_ONE * seconds, _FOR_POOL):
             return base
-        apart = clock.allows(_POOL_OF_EACH * seconds, _FOR_POOL)
+        each = _POOL_OF_EACH if keeps_sums(reader) else _POOL_OF_EACH_ANEW
+        apart = clock.allows(each * seconds, _FOR_POOL)
         members = choose_members(reader, judged, tried, penalties, priors, apart=apart)
         if members is None:
             return base
