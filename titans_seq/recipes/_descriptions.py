@@ -91,6 +91,7 @@ _TEXTS: dict[type[BaseModel], dict[str, str]] = {
         "baselines": "Forecasts to compare with.",
         "season_length": "Rows of a season, for the seasonal naive forecast, mase and msis. Default: by frequency.",
         "level": "Prediction intervals, in percent.",
+        "seeds": "Seeds with each of which a model is trained; the first is saved. Default: train.random_state alone.",
     },
     schema.Tune: {
         "trials": "How many settings are tried.",
@@ -134,6 +135,7 @@ _TEXTS: dict[type[BaseModel], dict[str, str]] = {
         "baselines": "Estimators to compare with.",
         "kmer_length": "Bases of the k-mers that baselines count.",
         "kmer_strands": "Whether baselines count the strand that is given, or both.",
+        "seeds": "Seeds with each of which a model is trained; the first is saved. Default: train.random_state alone.",
         "positive": "Of two classes, the one that precision and recall are about.",
     },
     tasks.RecallTask: {

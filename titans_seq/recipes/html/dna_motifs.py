@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from titans_seq.recipes.dna.data import Part
     from titans_seq.recipes.dna.score import Answers
 
-BUDGET, MOST_SEQUENCES, LEAST_SEQUENCES, MOST_BASES = 120_000, 24, 8, 2000
+BUDGET, MOST_SEQUENCES, LEAST_SEQUENCES, MOST_BASES = 250_000, 24, 8, 2000
 """Gradients of bases that a report takes, and the sequences of a class that they are spent on."""
 
-MOST_CLASSES, N_STEPS = 4, 8
+MOST_CLASSES, N_STEPS = 4, 4
 
 
 def motifs(model: DNAClassifier | DNARegressor, test: Part, answers: Answers, name: str) -> Iterable[Html]:
