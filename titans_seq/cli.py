@@ -56,11 +56,12 @@ def run(
     """Train, evaluate and write what a recipe describes."""
     with _reporting_errors():
         from titans_seq.recipes import default_folder, format_report, load_recipe, run_recipe
+        from titans_seq.training.launch import is_main
 
         loaded = load_recipe(recipe, assignments or ())
         folder = output_dir or default_folder(loaded, recipe)
         result = run_recipe(loaded, folder, overwrite=overwrite, quiet=quiet, command=_command())
-        if not quiet:
+        if not quiet and is_main():
             typer.echo(format_report(result))
 
 
@@ -214,12 +215,15 @@ def _reporting_errors() -> Iterator[None]:
     except (typer.Exit, typer.Abort):
         raise
     except (KeyboardInterrupt, SystemExit) as stop:
-        typer.echo("interrupted: nothing was written", err=True)
+        if _speaks(stop):
+            typer.echo("interrupted: nothing was written", err=True)
         code = INTERRUPTED if isinstance(stop, KeyboardInterrupt) else stop.code
         raise typer.Exit(code if isinstance(code, int) and code else INTERNAL_ERROR) from None
     except Exception as error:
         if os.environ.get(DEBUG_VARIABLE):
             traceback.print_exc()
+        if not _speaks(error):
+            raise typer.Exit(INTERNAL_ERROR) from None
         if _is_users(error):
             for line in str(error).splitlines() or [type(error).__name__]:
                 typer.echo(f"error: {line}", err=True)
@@ -227,6 +231,13 @@ def _reporting_errors() -> Iterator[None]:
         text = f"{type(error).__name__}: {' '.join(str(error).split()):.300}"
         typer.echo(f"internal error: {text} (set {DEBUG_VARIABLE}=1 for the traceback)", err=True)
         raise typer.Exit(INTERNAL_ERROR) from None
+
+
+def _speaks(error: BaseException) -> bool:
+    """Whether this process is the one to report; of the processes of one run the first that fails is."""
+    from titans_seq.training.launch import may_report
+
+    return may_report(error)
 
 
 @contextmanager

@@ -24,8 +24,10 @@ from titans_seq.data import Covariates, Panel
 from titans_seq.estimators._choosing import goes_on_learning, outcomes, with_online_map
 from titans_seq.estimators._combination import LEAST_SHARE, Combination, best_weight, calibrate, cautious_weight
 from titans_seq.estimators._error_memory import fit_error_memory
+from titans_seq.estimators._processes import gather_forecasts, share_series
 from titans_seq.estimators._settings import Settings, resolve
 from titans_seq.estimators._starting import Start
+from titans_seq.training.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
     from titans_seq.estimators.forecaster import TitansForecaster
@@ -70,6 +72,7 @@ def fit(
     seed: int,
     weight: FloatArray | None = None,
     start: Start | None = None,
+    ranks: Ranks = ALONE,
 ) -> Fitted:
     """Fit linear map, network and combination.
 
@@ -89,6 +92,8 @@ def fit(
         What each row of the panel counts as a target; see `titans_seq.estimators._weighting`.
     start : Start, optional
         Earlier forecaster to start from.
+    ranks : Ranks, optional
+        Processes that fit together. What is not training is done by each of them.
     """
     from titans_seq.training.fit import seeded
 
@@ -114,12 +119,12 @@ def fit(
         online = toward is None and goes_on_learning(forecaster, settings, data, train_end, linear)
         settings = replace(settings, online_linear=online)
         lags = _lags(settings, data, train_end, linear, covariates, start)
-        training = _train(forecaster, settings, data, train_end, linear, lags, model, seed, began)
+        training = _train(forecaster, settings, data, train_end, linear, lags, model, seed, began, ranks)
     model.to("cpu").eval()
     judged, errors = len(validation_cutoffs(panel, train_end, settings.horizon, 1)[0]), None
     if start is None or judged:
-        wanted = False if _out_of_time(forecaster, began) else forecaster.error_memory
-        combination, errors = _combine(settings, data, train_end, linear, lags, model, wanted, seed)
+        wanted = False if ranks.same(_out_of_time(forecaster, began)) else forecaster.error_memory
+        combination, errors = _combine(settings, data, train_end, linear, lags, model, wanted, seed, ranks)
     else:
         combination = start.combination_for()
     if refit:
@@ -187,6 +192,7 @@ def _train(
     model: SeriesModel,
     seed: int,
     began: float,
+    ranks: Ranks,
 ) -> TrainingResult | None:
     """Train the network where there is enough to train and to choose on; None where there is not."""
     counted = data.mean_weight(train_end) > 0
@@ -206,11 +212,11 @@ def _train(
     @cache
     def online() -> np.ndarray:
         """Linear forecasts of a map that goes on learning: the same in every epoch."""
-        forecasts = validation_forecasts(reader, settings, data, train_end, MAX_EPOCH_WINDOWS)
+        forecasts = validation_forecasts(reader, settings, data, train_end, MAX_EPOCH_WINDOWS, ranks)
         return with_online_map(forecasts, settings, data, linear, lags).linear
 
     def validate() -> float:
-        forecasts = validation_forecasts(reader, settings, data, train_end, MAX_EPOCH_WINDOWS)
+        forecasts = validation_forecasts(reader, settings, data, train_end, MAX_EPOCH_WINDOWS, ranks)
         if settings.online_linear:
             forecasts = replace(forecasts, linear=online())
         actual, observed, counts = outcomes(data, forecasts.series, forecasts.cutoff, settings.horizon)
@@ -228,6 +234,7 @@ def _train(
         total_steps=n_batches * forecaster.max_epochs,
         validate=validate,
     )
+    module.ranks = ranks
     accelerator = forecaster._accelerator()
     return train(
         module,
@@ -266,10 +273,11 @@ def _combine(
     model: SeriesModel,
     error_memory: bool | Literal["auto"],
     seed: int,
+    ranks: Ranks,
 ) -> tuple[Combination, ErrorMemory | None]:
     """Choose on validation what counts how much; without a memory of errors where it adds nothing."""
     reader = StreamReader(model, LinearForecast(linear, lags), data.panel.frequency)
-    forecasts = validation_forecasts(reader, settings, data, train_end, MAX_VALIDATION_WINDOWS)
+    forecasts = validation_forecasts(reader, settings, data, train_end, MAX_VALIDATION_WINDOWS, ranks)
     later = bool(len(forecasts.series))
     if not later:  # nothing later to judge on: errors on the training rows are the best there is
         ends = np.maximum(data.panel.lengths - settings.horizon, 1)
@@ -306,12 +314,19 @@ def _out_of_time(forecaster: TitansForecaster, began: float) -> bool:
 
 
 def validation_forecasts(
-    reader: StreamReader, settings: Settings, data: ScaledPanel, train_end: IntArray, most: int
+    reader: StreamReader,
+    settings: Settings,
+    data: ScaledPanel,
+    train_end: IntArray,
+    most: int,
+    ranks: Ranks = ALONE,
 ) -> Forecasts:
     """Forecasts of rows from ``train_end`` on, made the way the forecaster will make them."""
     if not settings.carry_state:
         series, cutoff = validation_cutoffs(data.panel, train_end, settings.horizon, most)
-        return windowed_forecasts(reader, data, series, cutoff, rows=settings.context_length)
+        mine = ranks.part(len(series))
+        own = windowed_forecasts(reader, data, series[mine], cutoff[mine], rows=settings.context_length)
+        return gather_forecasts(ranks, own)
     p = settings.patch_length
     judged = (data.panel.lengths - settings.horizon >= train_end) & _has_targets(data, train_end)
     some = _evenly(np.flatnonzero(judged), MAX_VALIDATION_SERIES)
@@ -321,7 +336,11 @@ def validation_forecasts(
     if settings.training_mode == "sampled":
         history = np.minimum(settings.sequence_length, history)
     start = train_end[some] - p * (history // p)
-    forecasts = streaming_forecasts(reader, part, start=start, first=train_end[some])
+
+    def make(part: ScaledPanel, which: IntArray) -> Forecasts:
+        return streaming_forecasts(reader, part, start=start[which], first=train_end[some[which]])
+
+    forecasts = share_series(ranks, part, make)
     inside = np.flatnonzero(forecasts.cutoff + settings.horizon <= part.panel.lengths[forecasts.series])
     kept = forecasts.take(inside)
     return replace(kept, series=some[kept.series])
@@ -351,8 +370,3 @@ def _evenly(items: IntArray, most: int) -> IntArray:
     if len(items) <= most:
         return items
     return items[np.linspace(0, len(items) - 1, most).round().astype(np.int64)]
-
-
-def default_device() -> torch.device:
-    """Return the GPU if torch sees one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

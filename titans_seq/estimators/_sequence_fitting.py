@@ -18,6 +18,7 @@ from titans_seq.estimators._sequence_choosing import Choice, choose
 from titans_seq.estimators._sequence_predicting import MAX_POSITIONS, Member, outputs
 from titans_seq.estimators._sequence_targets import normalised
 from titans_seq.training.objectives import Objective
+from titans_seq.training.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
     from titans_seq.estimators._sequence_base import SequenceEstimator
@@ -54,6 +55,7 @@ class Plan:
     encoder: Callable[[], torch.nn.Module]
     deadline: float | None
     groups: Int64Array | None = None
+    ranks: Ranks = ALONE
 
 
 def fit(estimator: SequenceEstimator, plan: Plan, seed: int) -> FittedSequences:
@@ -66,7 +68,8 @@ def fit(estimator: SequenceEstimator, plan: Plan, seed: int) -> FittedSequences:
     began = time.monotonic()
     for i, own_seed in enumerate(np.random.SeedSequence(seed).spawn(wanted)):
         now = time.monotonic()
-        if members and plan.deadline is not None and now + 0.1 * (now - began) > plan.deadline:
+        late = plan.deadline is not None and now + 0.1 * (now - began) > plan.deadline
+        if members and plan.ranks.same(late):
             break
         end = None if plan.deadline is None else now + (plan.deadline - now) / (wanted - i)
         numbers = own_seed.generate_state(3)
@@ -184,6 +187,7 @@ class _Training:
             model, self.plan.objective, learning_rate=self.estimator.learning_rate,
             weight_decay=self.estimator.weight_decay, total_steps=self.epochs * self.batches,
         )  # fmt: skip
+        module.ranks = self.plan.ranks
         loading = replace(self.loading, both_strands=both_strands)
         loader = ExampleLoader(self.plan.labelled, self.rows, loading, self.batch_seed)
         return SequenceFit(
@@ -206,8 +210,10 @@ class _Training:
 
     def _choose(self, model: SequenceModel, both_strands: bool) -> Choice:
         labelled, held = self.plan.labelled, self.held
-        said = outputs(model, labelled.examples, held, both_strands=both_strands, device=self.device)
-        return choose(said, labelled.targets[held], labelled.weight[held], self.plan.objective)
+        ranks = self.plan.ranks
+        said = outputs(model, labelled.examples, held, both_strands=both_strands, device=self.device, ranks=ranks)
+        found = choose(said, labelled.targets[held], labelled.weight[held], self.plan.objective)
+        return Choice(*(ranks.same(value) for value in (found.placed_share, found.temperature, found.score)))
 
 
 def class_weights(class_weight: Any, y: NDArray[Any], weight: NDArray[np.float64]) -> NDArray[np.float64]:

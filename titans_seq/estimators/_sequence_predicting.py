@@ -19,6 +19,7 @@ from titans_seq.adapters.long_sequences import bytes_of_a_piece, read_in_pieces,
 from titans_seq.adapters.sequence_network import Examples, SequenceModel
 from titans_seq.data._calendar import Int64Array
 from titans_seq.estimators._sequence_choosing import Choice
+from titans_seq.training.ranks import ALONE, Ranks
 
 MAX_POSITIONS = 2**17
 """Positions of a batch, padding counted; a longer sequence is read in pieces."""
@@ -43,30 +44,42 @@ def doubled(members: list[Member]) -> list[Member]:
 
 
 def answers(
-    members: list[Member], examples: Examples, *, both_strands: bool, device: torch.device
+    members: list[Member], examples: Examples, *, both_strands: bool, device: torch.device, ranks: Ranks = ALONE
 ) -> NDArray[np.float64]:
     """Return the mean answer of the members, (n, n_outputs), in double precision."""
-    return read(doubled(members), examples, both_strands=both_strands, device=device)
+    return read(doubled(members), examples, both_strands=both_strands, device=device, ranks=ranks)
 
 
-def read(members: list[Member], examples: Examples, *, both_strands: bool, device: torch.device) -> NDArray[np.float64]:
+def read(
+    members: list[Member], examples: Examples, *, both_strands: bool, device: torch.device, ranks: Ranks = ALONE
+) -> NDArray[np.float64]:
     """Return the mean answer (n, n_outputs) of members as they are; they are moved to the device."""
-    rows = np.arange(len(examples.lengths))
+    rows, options = np.arange(len(examples.lengths)), {"both_strands": both_strands, "device": device, "ranks": ranks}
     found = [
-        member.choice.combine(outputs(member.model, examples, rows, both_strands=both_strands, device=device))
+        member.choice.combine(outputs(member.model, examples, rows, **options))
         for member in members
     ]
     return np.mean(found, axis=0)
 
 
 def outputs(
-    model: SequenceModel, examples: Examples, rows: Int64Array, *, both_strands: bool, device: torch.device
+    model: SequenceModel,
+    examples: Examples,
+    rows: Int64Array,
+    *,
+    both_strands: bool,
+    device: torch.device,
+    ranks: Ranks = ALONE,
 ) -> NDArray[np.float64]:
-    """Return what every head says of some rows, (n, heads, n_outputs); with both strands their mean."""
-    shape = model.network.shape
-    found = np.zeros((len(rows), shape.n_heads, shape.n_outputs))
+    """Return what every head says of some rows, (n, heads, n_outputs); with both strands their mean.
+
+    Each rank reads its part of the rows, and returns all.
+    """
+    shape, own = model.network.shape, rows[ranks.part(len(rows))]
+    found = np.zeros((len(own), shape.n_heads, shape.n_outputs))
     model = model.to(device).eval()
-    return _fill(found, (model, partial(read_in_pieces, model)), examples, rows, both_strands, device)
+    found = _fill(found, (model, partial(read_in_pieces, model)), examples, own, both_strands, device)
+    return ranks.gather_all(found, len(rows))
 
 
 def representations(
