@@ -228,6 +228,9 @@ def _reporting_errors() -> Iterator[None]:
             for line in str(error).splitlines() or [type(error).__name__]:
                 typer.echo(f"error: {line}", err=True)
             raise typer.Exit(USER_ERROR) from None
+        if _is_lost(error):
+            typer.echo("error: another process of this run has ended without a word; nothing was written", err=True)
+            raise typer.Exit(INTERNAL_ERROR) from None
         text = f"{type(error).__name__}: {' '.join(str(error).split()):.300}"
         typer.echo(f"internal error: {text} (set {DEBUG_VARIABLE}=1 for the traceback)", err=True)
         raise typer.Exit(INTERNAL_ERROR) from None
@@ -238,6 +241,12 @@ def _speaks(error: BaseException) -> bool:
     from titans_seq.training.launch import may_report
 
     return may_report(error)
+
+
+def _is_lost(error: BaseException) -> bool:
+    from titans_seq.training.launch import is_lost, launched
+
+    return launched() is not None and is_lost(error)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from titans_seq.adapters.scaled import IntArray, ScaledPanel
 from titans_seq.adapters.stream import StreamReader
 from titans_seq.estimators._combination import Combination
 from titans_seq.estimators._error_memory import WARM_UP, ErrorReader
-from titans_seq.estimators._processes import gather_forecasts, share_series
+from titans_seq.estimators._processes import share_out, share_series
 from titans_seq.estimators._recent import Window, quantiles_along
 from titans_seq.estimators._settings import Settings
 from titans_seq.evaluation import naive
@@ -53,9 +53,11 @@ def forecast_at(
         ends = [np.arange(first_cutoff, n + 1, stride) for n in last]
         series = np.repeat(np.arange(len(ends)), [len(e) for e in ends])
         cutoff, rows = np.concatenate(ends), settings.context_length
-        mine = ranks.part(len(series))
-        own = windowed_forecasts(reader, data, series[mine], cutoff[mine], rows=rows, zero_memory=zero_memory)
-        return gather_forecasts(ranks, own)
+
+        def of_some(some: IntArray) -> Forecasts:
+            return windowed_forecasts(reader, data, series[some], cutoff[some], rows=rows, zero_memory=zero_memory)
+
+        return share_out(ranks, len(series), settings.horizon, of_some)
     # Patches are laid so that the first cut-off is a patch boundary.
     start = np.full(data.panel.n_series, first_cutoff % settings.patch_length)
     first = np.full(data.panel.n_series, first_cutoff)
@@ -68,7 +70,7 @@ def forecast_at(
             earlier=None if earlier is None else earlier[which],
         )  # fmt: skip
 
-    every = share_series(ranks, data, make)
+    every = share_series(ranks, data, settings.horizon, make)
     every = every if online is None else _with_online(reader, settings, data, every, online, start)
     if errors is None:
         return every

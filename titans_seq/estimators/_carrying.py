@@ -30,7 +30,7 @@ from titans_seq.estimators._combination import Combination
 from titans_seq.estimators._error_memory import ErrorReader
 from titans_seq.estimators._normal_scores import NORMAL
 from titans_seq.estimators._panels import continuing
-from titans_seq.estimators._processes import default_device, gather_forecasts, present, share_series
+from titans_seq.estimators._processes import default_device, present, share_out, share_series
 from titans_seq.estimators._recent import RecentErrors, Window
 from titans_seq.estimators._settings import Settings
 from titans_seq.training.ranks import Ranks
@@ -212,10 +212,13 @@ class Carrying(BaseEstimator):
         ranks, group = self._ranks(), torch.from_numpy(self._group)
         if ranks.alone:
             return self._forecast_stream(self._stream, self._origins, group)
-        which = np.arange(self._stream.n_series)[ranks.part(self._stream.n_series)]
-        rows = torch.from_numpy(which)
-        own = self._forecast_stream(self._stream.select(rows), self._origins[which], group[rows])
-        return gather_forecasts(ranks, replace(own, series=which))
+
+        def of_some(which: IntArray) -> Forecasts:
+            rows = torch.from_numpy(which)
+            own = self._forecast_stream(self._stream.select(rows), self._origins[which], group[rows])
+            return replace(own, series=which)
+
+        return share_out(ranks, self._stream.n_series, self._settings.horizon, of_some)
 
     def _forecast_stream(self, stream: SeriesStream, origins: NDArray[Any], group: Tensor) -> Forecasts:
         """Forecast from where streams stand; ``origins`` (n,) are the timestamps of their first rows."""
@@ -246,7 +249,7 @@ class Carrying(BaseEstimator):
     def _forecast_from(self, data: ScaledPanel) -> Forecasts:
         ranks = self._ranks()
         ranks.check_same("X", data.panel.values, data.panel.lengths)
-        return share_series(ranks, data, lambda part, _: self._forecast_part(part))
+        return share_series(ranks, data, self._settings.horizon, lambda part, _: self._forecast_part(part))
 
     def _forecast_part(self, data: ScaledPanel) -> Forecasts:
         forecasts = self._forecast_ends(data)

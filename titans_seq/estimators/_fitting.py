@@ -24,7 +24,7 @@ from titans_seq.data import Covariates, Panel
 from titans_seq.estimators._choosing import goes_on_learning, outcomes, with_online_map
 from titans_seq.estimators._combination import LEAST_SHARE, Combination, best_weight, calibrate, cautious_weight
 from titans_seq.estimators._error_memory import fit_error_memory
-from titans_seq.estimators._processes import gather_forecasts, share_series
+from titans_seq.estimators._processes import share_out, share_series
 from titans_seq.estimators._settings import Settings, resolve
 from titans_seq.estimators._starting import Start
 from titans_seq.training.ranks import ALONE, Ranks
@@ -324,9 +324,11 @@ def validation_forecasts(
     """Forecasts of rows from ``train_end`` on, made the way the forecaster will make them."""
     if not settings.carry_state:
         series, cutoff = validation_cutoffs(data.panel, train_end, settings.horizon, most)
-        mine = ranks.part(len(series))
-        own = windowed_forecasts(reader, data, series[mine], cutoff[mine], rows=settings.context_length)
-        return gather_forecasts(ranks, own)
+
+        def of_some(which: IntArray) -> Forecasts:
+            return windowed_forecasts(reader, data, series[which], cutoff[which], rows=settings.context_length)
+
+        return share_out(ranks, len(series), settings.horizon, of_some)
     p = settings.patch_length
     judged = (data.panel.lengths - settings.horizon >= train_end) & _has_targets(data, train_end)
     some = _evenly(np.flatnonzero(judged), MAX_VALIDATION_SERIES)
@@ -340,7 +342,7 @@ def validation_forecasts(
     def make(part: ScaledPanel, which: IntArray) -> Forecasts:
         return streaming_forecasts(reader, part, start=start[which], first=train_end[some[which]])
 
-    forecasts = share_series(ranks, part, make)
+    forecasts = share_series(ranks, part, settings.horizon, make)
     inside = np.flatnonzero(forecasts.cutoff + settings.horizon <= part.panel.lengths[forecasts.series])
     kept = forecasts.take(inside)
     return replace(kept, series=some[kept.series])

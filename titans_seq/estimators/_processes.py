@@ -36,25 +36,35 @@ def _wanted(estimator: Any, device: torch.device) -> tuple[int, int, str, str]:
     return int(estimator.devices), int(estimator.num_nodes), str(estimator.strategy), accelerator
 
 
-def gather_forecasts(ranks: Ranks, own: Forecasts) -> Forecasts:
-    """Return the forecasts of all ranks, those of rank 0 first."""
-    return own if ranks.alone else Forecasts(*(ranks.gather(getattr(own, f.name)) for f in fields(Forecasts)))
-
-
-def share_series(ranks: Ranks, data: ScaledPanel, make: Callable[[ScaledPanel, IntArray], Forecasts]) -> Forecasts:
+def share_series(
+    ranks: Ranks, data: ScaledPanel, steps: int, make: Callable[[ScaledPanel, IntArray], Forecasts]
+) -> Forecasts:
     """Forecast series, each rank its part of them; every rank returns all forecasts, in the order of the series.
 
     Parameters
     ----------
     ranks : Ranks
     data : ScaledPanel
+    steps : int
+        Of each forecast.
     make : callable
         ``make(part, which)`` forecasts the series of ``part``, which are the series ``which`` of ``data``; what it
         returns is sorted by series.
     """
-    every = np.arange(data.panel.n_series)
+
+    def of_some(which: IntArray) -> Forecasts:
+        if ranks.alone:
+            return make(data, which)
+        own = make(data.select(which), which)
+        return replace(own, series=which[own.series])
+
+    return share_out(ranks, data.panel.n_series, steps, of_some)
+
+
+def share_out(ranks: Ranks, n: int, steps: int, make: Callable[[IntArray], Forecasts]) -> Forecasts:
+    """Let ``make(which)`` forecast for n places, each rank its part of them; return all in order."""
+    which = np.arange(n)[ranks.part(n)]
     if ranks.alone:
-        return make(data, every)
-    which = every[ranks.part(len(every))]
-    own = make(data.select(which), which)
-    return gather_forecasts(ranks, replace(own, series=which[own.series]))
+        return make(which)
+    own = make(which) if len(which) else Forecasts.none(steps)
+    return Forecasts(*(ranks.gather(getattr(own, f.name)) for f in fields(Forecasts)))

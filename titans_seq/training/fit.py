@@ -179,6 +179,8 @@ def quiet_lightning() -> Iterator[None]:
             warnings.filterwarnings("ignore", module=r"lightning\..*")
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             warnings.filterwarnings("ignore", message=".*`__len__`.*")
+            warnings.filterwarnings("ignore", message="Grad strides do not match")
+            warnings.filterwarnings("ignore", message="FSDP2-wrapped module")  # nothing of it is changed in place
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

@@ -6,7 +6,11 @@ Processes are started by torchrun, by srun, or by Lightning, which runs the same
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -36,6 +40,16 @@ class Launched(NamedTuple):
 
 def launched() -> Launched | None:
     """Return what the environment says; None for a process that was started by itself."""
+    return _remembered or _from_environment()
+
+
+def remember() -> None:
+    """Keep what the environment says: Lightning clears it after training."""
+    global _remembered
+    _remembered = launched()
+
+
+def _from_environment() -> Launched | None:
     env = os.environ
     if "RANK" in env and "WORLD_SIZE" in env:  # torchrun, and Kubernetes' PyTorchJob
         return Launched("torchrun", env["RANK"] == "0", int(env["WORLD_SIZE"]))
@@ -46,6 +60,9 @@ def launched() -> Launched | None:
     if tasks > 1 and "SLURM_PROCID" in env and env.get("SLURM_JOB_NAME") not in ("bash", "interactive"):
         return Launched("srun", env["SLURM_PROCID"] == "0", tasks)
     return None
+
+
+_remembered: Launched | None = None
 
 
 def check_launch(devices: int, num_nodes: int) -> None:
@@ -98,9 +115,23 @@ def may_report(error: BaseException) -> bool:
         return found.main or not is_lost(error)
     key = f"{_FAILED}/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}"
     until = time.monotonic() + WAIT * is_lost(error)
-    while not store.check([key]) and time.monotonic() < until:
-        time.sleep(0.1)
-    return bool(store.add(key, 1) == 1)
+    with _unending():
+        while not store.check([key]) and time.monotonic() < until:
+            time.sleep(0.1)
+        return bool(store.add(key, 1) == 1)
+
+
+@contextmanager
+def _unending() -> Iterator[None]:
+    """Ignore that this process is asked to end, which it is about to do."""
+    if threading.current_thread() is not threading.main_thread():  # only that one may set handlers
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def is_lost(error: BaseException) -> bool:

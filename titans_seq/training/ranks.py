@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import signal
 import sys
@@ -19,7 +20,7 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 
-from titans_seq.training.launch import check_launch, launched
+from titans_seq.training.launch import check_launch, launched, remember
 
 Scalar = TypeVar("Scalar", bool, int, float)
 
@@ -232,10 +233,12 @@ def _meet(devices: int, num_nodes: int, accelerator: str) -> None:
 
     with quiet_lightning():
         Fabric(accelerator=accelerator, devices=devices, num_nodes=num_nodes, strategy="ddp").launch()
+    logging.getLogger("lightning.fabric.strategies.launchers.subprocess_script").setLevel(logging.ERROR)
     for thread in threading.enumerate():
         if thread.name == "child-process-observer":
-            # Lightning's kills at once, which leaves half-written files.
+            # Lightning's kills at once where a process has ended, which leaves half-written files.
             thread._terminate_all = lambda seen=thread: _end(seen._child_processes)  # type: ignore[attr-defined]
+    remember()
     atexit.register(_leave)
 
 
