@@ -8,7 +8,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
 
 from titans_seq.adapters._linear_windows import WindowReader
 from titans_seq.adapters.effects import CovariateEffect, fit_effect

@@ -54,11 +54,9 @@ def read(
     members: list[Member], examples: Examples, *, both_strands: bool, device: torch.device, ranks: Ranks = ALONE
 ) -> NDArray[np.float64]:
     """Return the mean answer (n, n_outputs) of members as they are; they are moved to the device."""
-    rows, options = np.arange(len(examples.lengths)), {"both_strands": both_strands, "device": device, "ranks": ranks}
-    found = [
-        member.choice.combine(outputs(member.model, examples, rows, **options))
-        for member in members
-    ]
+    rows = np.arange(len(examples.lengths))
+    options: dict[str, Any] = {"both_strands": both_strands, "device": device, "ranks": ranks}
+    found = [member.choice.combine(outputs(member.model, examples, rows, **options)) for member in members]
     return np.mean(found, axis=0)
 
 

@@ -145,8 +145,8 @@ class DNAClassifier(Classifying, DNAEstimator):
             n_members=n_members, max_epochs=max_epochs, max_minutes=max_minutes, learning_rate=learning_rate,
             weight_decay=weight_decay, batch_size=batch_size, validation_fraction=validation_fraction,
             early_stopping_patience=early_stopping_patience, sequence_col=sequence_col, id_col=id_col,
-            soft_mask=soft_mask, device=device, precision=precision, devices=devices, num_nodes=num_nodes, strategy=strategy,
-            random_state=random_state, verbose=verbose,
+            soft_mask=soft_mask, device=device, precision=precision, devices=devices, num_nodes=num_nodes,
+            strategy=strategy, random_state=random_state, verbose=verbose,
         )  # fmt: skip
         self.class_weight = class_weight
 

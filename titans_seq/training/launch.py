@@ -110,15 +110,19 @@ def may_report(error: BaseException) -> bool:
     found = launched()
     if found is None or found.size == 1 or (_processes == 1 and found.by != "torchrun"):
         return True
-    store = _store()
-    if store is None:  # the first process, which keeps the store, has ended
-        return found.main or not is_lost(error)
-    key = f"{_FAILED}/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}"
-    until = time.monotonic() + WAIT * is_lost(error)
     with _unending():
-        while not store.check([key]) and time.monotonic() < until:
-            time.sleep(0.1)
-        return bool(store.add(key, 1) == 1)
+        store = _store()
+        if store is None:  # the first process, which keeps the store, has ended
+            return found.main or not is_lost(error)
+        return _is_first(store, WAIT * is_lost(error))
+
+
+def _is_first(store: Any, patience: float) -> bool:
+    """Whether no other process has claimed to be the first, nor does so within some seconds."""
+    key, until = f"{_FAILED}/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", time.monotonic() + patience
+    while not store.check([key]) and time.monotonic() < until:
+        time.sleep(0.1)
+    return bool(store.add(key, 1) == 1)
 
 
 @contextmanager
@@ -142,12 +146,13 @@ def is_lost(error: BaseException) -> bool:
 
 def _store() -> Any:
     """The key-value store that the processes meet at; None if it can't be reached."""
-    from torch.distributed import TCPStore
+    import torch.distributed as dist
 
     address, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT")
     if address is None or port is None:
         return None
     try:
-        return TCPStore(address, int(port), None, False, timeout=timedelta(seconds=2), wait_for_workers=False)
+        patience = timedelta(seconds=2)
+        return dist.TCPStore(address, int(port), None, False, timeout=patience, wait_for_workers=False)  # type: ignore[attr-defined]
     except (RuntimeError, ValueError):
         return None

@@ -66,8 +66,8 @@ class SequenceTraining(pl.LightningModule):
         targets = self.objective.as_targets(labelled.targets)
         losses = torch.stack([self.objective.loss(head, targets) for head in outputs.unbind(1)]).sum(0)
         loss = (losses * labelled.weight).sum() / self.ranks.rows_each((labelled.weight > 0).sum())
-        shown = {"on_step": False, "on_epoch": True, "prog_bar": True, "batch_size": self.batch_rows}
-        self.log("train_loss", self.ranks.mean(loss), **shown)
+        mean, rows = self.ranks.mean(loss), self.batch_rows
+        self.log("train_loss", mean, on_step=False, on_epoch=True, prog_bar=True, batch_size=rows)
         return self.ranks.reach(loss, self.model.parameters())
 
     def on_train_start(self) -> None:
