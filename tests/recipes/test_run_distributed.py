@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +88,36 @@ def test_a_recipe_for_one_process_is_not_run_by_two(place: Path) -> None:
         "each machine (devices) and how many machines (num_nodes)"
     ]
     assert left_in(place) == {"made.csv", "made.yaml"}
+
+
+def free_port() -> str:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return str(one.getsockname()[1])
+
+
+def both(place: Path, commands: list[list[str]], environments: list[dict[str, str]]) -> list[str]:
+    """Run two commands at a time; what each printed."""
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(lambda c, e: run_python(*c, folder=place, **e), commands, environments))
+    for one in done:
+        assert one.returncode == 0, one.stderr[-3000:]
+    return [one.stdout for one in done]
+
+
+def test_two_machines_each_with_a_torchrun_of_its_own(place: Path) -> None:
+    where = ["--nnodes=2", "--nproc_per_node=1", "--master_addr=127.0.0.1", f"--master_port={free_port()}"]
+    sets = ["--set", "train.devices=1", "--set", "train.num_nodes=2"]
+    commands = [[*TORCHRUN[:2], *where, f"--node_rank={node}", *RUN, *sets] for node in (0, 1)]
+    said = both(place, commands, [{}, {}])
+    assert [text.count("written to") for text in said] == [1, 0]
+    assert {path.name for path in (place / "runs" / "made").iterdir()} == FILES
+
+
+def test_two_tasks_of_srun(place: Path) -> None:
+    job = {"SLURM_JOB_ID": "4711", "SLURM_JOB_NAME": "fit", "SLURM_NODELIST": "127.0.0.1", "SLURM_NTASKS": "2"}
+    job |= {"SLURM_NNODES": "1", "SLURM_NTASKS_PER_NODE": "2", "SLURM_NODEID": "0", "MASTER_PORT": free_port()}
+    tasks = [job | {"SLURM_PROCID": str(task), "SLURM_LOCALID": str(task)} for task in (0, 1)]
+    said = both(place, [RUN, RUN], tasks)
+    assert [text.count("written to") for text in said] == [1, 0]
+    assert {path.name for path in (place / "runs" / "made").iterdir()} == FILES

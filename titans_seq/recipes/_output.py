@@ -71,6 +71,7 @@ def run_folder(folder: Path, overwrite: bool, check: Callable[[Path, bool], None
         The folder cannot be made or written; the message says why.
     """
     if not is_main():  # of a run in several processes one writes
+        (check or check_free)(folder, overwrite)  # where that one fails, this one need not begin
         with tempfile.TemporaryDirectory() as scratch:
             yield Path(scratch)
             wait_for_others()
