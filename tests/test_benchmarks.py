@@ -229,7 +229,7 @@ def test_a_backtest_reads_every_row_once_and_looks_ahead_once_per_cut_off(tmp_pa
     read = results["read"]
     assert read["rows_read"] == read["rows_to_the_last_cutoff"] - read["rows_before_the_first_patch"]
     assert read["peeks"] == results["cutoffs"] - read["cutoffs_at_the_end_of_a_patch"]
-    assert set(results["times_as_fast"]) == {"PatchTST", "NHITS"}
+    assert set(results["times_as_fast"]) == {"PatchTST", "PatchTST, small", "NHITS"}
 
 
 @needs_data
@@ -271,6 +271,23 @@ def test_a_cell_of_bits_per_base_runs_small_and_renders_with_gaps(cell: str, tmp
     table = (tmp_path / "genomics_language.md").read_text()
     assert "not run" in table
     assert "| 4,000 |" in table if cell.startswith("length") else "| 4,897,452 | not run | |" in table
+
+
+@needs_data
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["ecoli", "yeast"])
+def test_cells_of_few_labels_run_small_and_render_with_gaps(task: str, tmp_path: Path) -> None:
+    output = tmp_path / "genomics_transfer"
+    names = [f"{task}_pretrain", f"{task}_scratch_s0", f"{task}_language_s0"]
+    done = run("genomics_transfer.py", "--quick", "--only", *names, "--output", str(output), "--cache", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    found = [json.loads((output / f"{name}.json").read_text())["results"] for name in names]
+    assert found[0]["bases"] == 3000
+    assert found[1]["labels"] == found[2]["labels"] == 30
+    assert found[2]["n_parameters"] > found[1]["n_parameters"]
+    table = (tmp_path / "genomics_transfer.md").read_text()
+    assert table.count("not run") == 4
+    assert "seed by seed:" in table
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The command line: `titans-seq run | classify | variants | validate | ls | analyze`.
+"""The command line: `titans-seq run | classify | variants | validate | ls | analyze`, and the commands of `_cli`.
 
 Heavy imports stand inside the commands.
 """
@@ -12,13 +12,15 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from titans_seq._cli import COMMANDS
 from titans_seq._version import __version__
 
 DEBUG_VARIABLE = "TITANS_SEQ_DEBUG"
@@ -212,7 +214,7 @@ def _reporting_errors() -> Iterator[None]:
     try:
         with _terminable():
             yield
-    except (typer.Exit, typer.Abort):
+    except (typer.Exit, typer.Abort, BrokenPipeError):  # the last: `| head` has read enough
         raise
     except (KeyboardInterrupt, SystemExit) as stop:
         if _speaks(stop):
@@ -306,6 +308,21 @@ def _print_table(title: str, rows: dict[str, str]) -> None:
 
 def _command() -> str:
     return shlex.join(["titans-seq", *sys.argv[1:]])
+
+
+def _guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command that reports its errors like those above."""
+
+    @wraps(command)
+    def run_command(*arguments: object, **options: object) -> None:
+        with _reporting_errors():
+            command(*arguments, **options)
+
+    return run_command
+
+
+for _name, _function in COMMANDS.items():
+    app.command(_name)(_guarded(_function))
 
 
 if __name__ == "__main__":

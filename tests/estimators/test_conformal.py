@@ -49,6 +49,26 @@ def test_a_new_error_lies_within_as_often_as_the_level_says(n: int, kind: str) -
         assert level - 0.03 < found < level + max(2 / (n + 1), 0.035), (level, found)
 
 
+@pytest.mark.parametrize("n", [2, 3, 5, 10])
+def test_a_new_error_lies_within_as_often_where_windows_overlap(n: int) -> None:
+    rng, horizon = np.random.default_rng(n), 12
+    rows = (n - 1) * horizon + 1 + horizon // 2  # cut-offs, one after every row
+
+    def walks(cutoffs: int) -> np.ndarray:
+        """Errors of forecasts of a random walk."""
+        steps = rng.normal(size=cutoffs + horizon)
+        return np.lib.stride_tricks.sliding_window_view(steps, horizon)[:cutoffs].cumsum(1)
+
+    inside: dict[float, list[np.ndarray]] = {0.8: [], 0.9: []}
+    for _ in range(400):
+        offsets, (new,) = conformal_offsets(errors := walks(rows), np.ones(errors.shape, bool), n), walks(1)
+        for level, found in inside.items():
+            low, high = interval(offsets, level)
+            found.append((low <= new) & (new <= high))
+    for level, found in inside.items():
+        assert level - 0.05 < np.mean(found) < level + 0.06, (level, np.mean(found))
+
+
 def test_quantiles_as_they_are_cover_less_than_they_say_with_few_windows() -> None:
     rng = np.random.default_rng(0)
     found = covered(lambda e: empirical_offsets(e, np.ones(e.shape, bool)), lambda m: rng.normal(size=(m, 1)), 10, 0.9)

@@ -188,8 +188,19 @@ def solve_ridge(moments: CentredMoments, penalty: float, *, intercept: bool) -> 
     share = 1.0 / n if intercept else 0.0
     mean_x, mean_y = moments.x * share, moments.y * share
     xx, xy, _ = moments.about(mean_x, mean_y)
-    weights = np.asarray(np.linalg.solve(xx + penalty * n * np.eye(len(xx)), xy), dtype=np.float64)
+    weights = _solve_symmetric(xx + penalty * n * np.eye(len(xx)), xy)
     return weights, mean_y - mean_x @ weights
+
+
+def _solve_symmetric(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Solve by Cholesky, two thirds of the time of a general solution; by that one where rounding forbids it."""
+    from scipy.linalg import LinAlgError, cho_factor, cho_solve
+
+    try:
+        solved = cho_solve(cho_factor(a, lower=True, check_finite=False), b, check_finite=False)
+    except LinAlgError:
+        solved = np.linalg.solve(a, b)
+    return np.asarray(solved, dtype=np.float64)
 
 
 def squared_error(moments: CentredMoments, weights: FloatArray, mean_x: FloatArray, mean_y: FloatArray) -> float:

@@ -131,14 +131,20 @@ class ConvolutionTower(nn.Module):
     n_blocks : int
         Residual convolutions of width 5.
     dropout : float
+    n_context : int, default 0
+        Further features of each position; only its own are added to what the first convolution says.
     """
 
     def __init__(
-        self, n_features: int, channels: int, *, width: int, pooling: int, n_blocks: int, dropout: float
-    ) -> None:
+        self, n_features: int, channels: int, *, width: int, pooling: int, n_blocks: int, dropout: float,
+        n_context: int = 0,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.pooling = pooling
         self.first = nn.Conv1d(n_features, channels, width, padding=width // 2)
+        self.n_features = n_features
+        self.context = nn.Conv1d(n_context, channels, 1, bias=False) if n_context else None
+        self.context_dropout = nn.Dropout(dropout)
         blocks = [ResidualConvolution(channels, 5, 2**i, dropout) for i in range(n_blocks)]
         self.blocks = nn.ModuleList(blocks)
         self.norm = ValidBatchNorm(channels)
@@ -153,7 +159,7 @@ class ConvolutionTower(nn.Module):
         return self.pooling * (steps + 1) + self.first.kernel_size[0] // 2
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Read features (batch, time, n_features), zero in the padding.
+        """Read features (batch, time, n_features + n_context), zero in the padding.
 
         Returns
         -------
@@ -163,7 +169,10 @@ class ConvolutionTower(nn.Module):
             False in the padding.
         """
         valid = valid_tokens(lengths, features.shape[1])
-        x, valid = max_pool(self.first(features.transpose(1, 2)), valid, self.pooling)
+        x = self.first(features[..., : self.n_features].transpose(1, 2))
+        if self.context is not None:
+            x = x + self.context(self.context_dropout(features[..., self.n_features :].transpose(1, 2)))
+        x, valid = max_pool(x, valid, self.pooling)
         padding = None if bool(valid.all()) else valid
         x = zero_padding(x, padding)
         for block in self.blocks:

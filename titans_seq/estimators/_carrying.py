@@ -236,15 +236,20 @@ class Carrying(BaseEstimator):
         linear, correction = self._reader.forecast_now(stream, origins, group)
         return Forecasts.collect(np.arange(n), cutoff, linear, correction)
 
-    def _feed(self, stream: SeriesStream, rows: FloatArray, origins: NDArray[Any], group: Tensor) -> SeriesStream:
+    def _feed(
+        self, stream: SeriesStream, rows: FloatArray, origins: NDArray[Any], group: Tensor, features: FloatArray | None
+    ) -> SeriesStream:
         """Return streams that have read on; ``rows`` (n, length) in scaled units, all observed."""
+        beside = None if features is None else torch.from_numpy(features).float()
         values, patch = torch.from_numpy(rows), self._settings.patch_length
         observed, lengths = torch.ones_like(values, dtype=torch.bool), torch.full((len(rows),), rows.shape[1])
         if self._reads_on:
             with torch.no_grad():
-                return detach(self._reader.read(stream, values, observed, lengths, origins, group)[0])
+                read = self._reader.read(stream, values, observed, lengths, origins, group, covariates=beside)
+                return detach(read[0])
         kept = stream.values.shape[1]
-        return stream.push(values[:, -kept:], observed[:, -kept:], None, lengths.clamp(max=kept), lengths, patch)
+        beside = None if beside is None else beside[:, -kept:]
+        return stream.push(values[:, -kept:], observed[:, -kept:], beside, lengths.clamp(max=kept), lengths, patch)
 
     def _forecast_from(self, data: ScaledPanel) -> Forecasts:
         ranks = self._ranks()

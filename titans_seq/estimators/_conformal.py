@@ -6,9 +6,11 @@ the number of errors that counts is that of windows which do not.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
+from scipy.special import betainc, stdtrit
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -19,6 +21,8 @@ LEVELS = np.round(np.concatenate([[0.005, 0.01], np.arange(0.025, 0.976, 0.025),
 INTERVALS = ("conformal", "adaptive", "empirical")
 _ENOUGH_PER_STEP = 200
 _FEWEST = 3
+_MANY = 100
+"""Windows that do not overlap, from which on the outermost of all overlapping ones hardly matter."""
 _LEAST_PRIOR = 0.25
 _MIDDLE = len(LEVELS) // 2
 
@@ -38,6 +42,9 @@ def conformal_offsets(
     theorem 2). Ranks beyond n, for which the theory answers with infinity, extend the outermost error as the quantiles
     of Student's t with n degrees of freedom do.
 
+    Where windows overlap there are more errors than n, and the outermost of all is further out than that of n: the
+    error of a rank is then its mean over draws of n of them (Harrell & Davis 1982).
+
     Parameters
     ----------
     errors, observed : arrays (n, horizon)
@@ -49,7 +56,9 @@ def conformal_offsets(
     n = max(n_windows, _FEWEST)
     upper = np.maximum(LEVELS, 1 - LEVELS)
     reached = np.minimum((n + 1) * upper / n, 1.0)
-    found = _quantiles(errors, observed, np.where(LEVELS > 0.5, reached, 1 - reached), counts)
+    overlapping = n_windows < min(_MANY, int(observed.any(1).sum()))
+    draws = n if overlapping else None
+    found = _quantiles(errors, observed, np.where(LEVELS > 0.5, reached, 1 - reached), counts, draws)
     attainable = n / (n + 1)
     stretch = np.where(upper > attainable, stdtrit(n, upper) / stdtrit(n, attainable), 1.0)
     middle = found[_MIDDLE]
@@ -141,8 +150,13 @@ def _near(
     return result[0], result[1]
 
 
-def _quantiles(errors: FloatArray, observed: BoolArray, levels: FloatArray, counts: FloatArray | None) -> FloatArray:
-    """Quantiles for every step, (n_levels, horizon); with few errors a step, one shape scaled step by step."""
+def _quantiles(
+    errors: FloatArray, observed: BoolArray, levels: FloatArray, counts: FloatArray | None, draws: int | None = None
+) -> FloatArray:
+    """Quantiles for every step, (n_levels, horizon); with few errors a step, one shape scaled step by step.
+
+    With ``draws``, the mean of those of that many errors drawn from all.
+    """
     horizon = errors.shape[1]
     if not observed.any():
         return np.zeros((len(levels), horizon))
@@ -150,18 +164,41 @@ def _quantiles(errors: FloatArray, observed: BoolArray, levels: FloatArray, coun
     # As many errors of equal weight would say as much (Kish 1965).
     enough = each.sum(0) ** 2 >= _ENOUGH_PER_STEP * np.square(each).sum(0)
     if enough.all() and observed.any(0).all():
-        columns = [_weighted(errors[observed[:, h], h], each[observed[:, h], h], levels) for h in range(horizon)]
+        columns = [_weighted(errors[observed[:, h], h], each[observed[:, h], h], levels, draws) for h in range(horizon)]
         return np.stack(columns, axis=1)
     total = each.sum(0)
     rms = np.sqrt((each * np.where(observed, errors, 0.0) ** 2).sum(0) / np.where(total > 0, total, 1.0))
     rms = np.maximum(np.maximum.accumulate(rms), 1e-9)
-    return _weighted((errors / rms)[observed], each[observed], levels)[:, None] * rms
+    return _weighted((errors / rms)[observed], each[observed], levels, draws)[:, None] * rms
 
 
-def _weighted(errors: FloatArray, counts: FloatArray, levels: FloatArray) -> FloatArray:
+def _weighted(errors: FloatArray, counts: FloatArray, levels: FloatArray, draws: int | None) -> FloatArray:
     """Quantiles of errors (n,), by what each counts; those of numpy where all count alike."""
+    if draws is not None:
+        return _of_draws(errors, counts, np.where(levels > 0.5, 0, 1) + levels * draws, draws)
     if (counts == counts[0]).all():
         return np.quantile(errors, levels)
     order = np.argsort(errors, kind="stable")
     before = np.cumsum(counts[order]) - counts[order]
     return np.interp(levels, before / before[-1], errors[order])
+
+
+def _of_draws(errors: FloatArray, counts: FloatArray, ranks: FloatArray, n: int) -> FloatArray:
+    """Mean of the ``ranks`` (from the smallest) of ``n`` errors drawn by what each counts (Harrell & Davis 1982)."""
+    order = np.argsort(errors, kind="stable")
+    if (counts == counts[0]).all():
+        return _even_shares(len(errors), tuple(ranks.tolist()), n) @ errors[order]
+    below = np.append(0.0, np.cumsum(counts[order]))
+    return _shares(below / below[-1], ranks, n) @ errors[order]
+
+
+@lru_cache(maxsize=4)  # the same for every step
+def _even_shares(size: int, ranks: tuple[float, ...], n: int) -> FloatArray:
+    return _shares(np.linspace(0.0, 1.0, size + 1), np.array(ranks), n)
+
+
+def _shares(below: FloatArray, ranks: FloatArray, n: int) -> FloatArray:
+    """How often each of N sorted errors has each of the ranks, (n_ranks, N); ``below`` (N + 1,): shares up to each."""
+    rank = ranks[:, None]
+    # Of n draws, the r-th smallest lies below a share F of the errors with the probability I_F(r, n + 1 - r).
+    return np.asarray(np.diff(betainc(rank, n + 1 - rank, below), axis=1))

@@ -79,7 +79,8 @@ class Judging(Predicting):
         Returns
         -------
         BacktestResult
-            Every cut-off from ``first_cutoff`` on whose ``horizon`` rows lie within ``X``.
+            Every cut-off from ``first_cutoff`` on whose ``horizon`` rows lie within ``X``, as arrays; `to_frame` gives
+            them the columns of neuralforecast's ``cross_validation``.
 
         Raises
         ------
@@ -89,7 +90,7 @@ class Judging(Predicting):
         self._check_fitted()
         mode = mode or ("streaming" if self._settings.carry_state else "windowed")
         check_backtest(mode, first_cutoff, stride)
-        panel, _ = self._read_later(X)
+        panel, fmt = self._read_later(X)
         data = self._scaled(panel, np.minimum(panel.lengths, first_cutoff))
         last = panel.lengths - self._settings.horizon
         if not (last >= first_cutoff).any():
@@ -129,6 +130,7 @@ class Judging(Predicting):
             quantiles=data.to_original(quantiles, back) + effect[..., None],
             quantile_levels=levels,
             components=parts,
+            form=fmt,
         )
 
     def surprise(

@@ -108,7 +108,7 @@ class ValueEstimator(SequenceEstimator):
             "feature_names_in": None if names is None else list(names),
         }
 
-    def _restore_own(self, description: dict[str, Any]) -> None:
+    def _restore_own(self, description: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         steps, channels = description["series_shape"]
         self._series_shape, self._by_step = (int(steps), int(channels)), bool(description["by_step"])
         self.n_features_in_ = int(description["n_features_in"])

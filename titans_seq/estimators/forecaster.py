@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
+from titans_seq.adapters.clock import Clock
 from titans_seq.adapters.scaled import fit_scaling
-from titans_seq.data import FrameFormat
+from titans_seq.data import FrameFormat, hold_entries
 from titans_seq.estimators import _fitting, _persistence
 from titans_seq.estimators._effects import named_effect
 from titans_seq.estimators._judging import Judging
@@ -79,7 +80,13 @@ class TitansForecaster(Judging):
     max_epochs : int, default 20
         0 leaves the linear map alone.
     max_minutes : float, optional
-        Time that `fit` may take; training stops in time for the rest.
+        Time that `fit` may take, on this machine and as busy as it is, reading ``X`` included: about so much, where
+        reading alone does not take longer. Where it would not be enough, this gives way, in this order: epochs of the
+        network; the memory of errors and a linear map that goes on learning, as far as they are "auto"; all of the
+        network, where reading every row with it would take half of what is left; maps for each series, and the
+        averages of several; windows, of which a sample is read; validation rows, of which the first are judged; and
+        that the linear map is fitted again on validation rows. Which of these depends on the time measured: results
+        differ from run to run then. Default: no limit, and none of this.
     learning_rate : float, default 1e-3
     batch_size : int, default 64
         Sequences per training step.
@@ -96,7 +103,9 @@ class TitansForecaster(Judging):
         (a measurement). "future": also for the rows to forecast (prices, promotions, weather forecasts, holidays);
         `predict` then needs ``future=``. "static": one value per series (a region, a kind of shop). Text, booleans and
         categorical columns are categories, everything else numbers; missing values count as the mean, or as no
-        category. In a frame without ``id_col`` they belong to every series. Default: no other column is read.
+        category. In a frame without ``id_col`` they belong to every series. Of GluonTS datasets the fields are named:
+        "feat_dynamic_real" and "feat_dynamic_cat" are "future", "past_feat_dynamic_real" is "past",
+        "feat_static_real" and "feat_static_cat" are "static". Default: no other column is read.
     device : str, default "auto"
         "auto" takes a GPU if there is one.
     precision : {"32", "bf16"}, default "32"
@@ -268,7 +277,8 @@ class TitansForecaster(Judging):
         X : frame, array or GluonTS dataset
             Long frame: columns ``id_col, time_col, target_col``. Wide: ``time_col`` and one column per series.
             GluonTS dataset: any iterable of dicts with ``start`` (a pandas Period), ``target`` (time,) and perhaps
-            ``item_id`` (default 0, 1, …); other fields are not read. Missing values are masked, never filled.
+            ``item_id`` (default 0, 1, …); other fields are read where ``roles`` names them. Missing values are masked,
+            never filled.
         y : None
             Ignored.
         validation : frame, array or GluonTS dataset, optional
@@ -298,6 +308,7 @@ class TitansForecaster(Judging):
         ranks = started(self, self._device())
         began = time.monotonic()
         start = starting_point(self, init)
+        X = hold_entries(X)
         covariates = covariates_of(self, start, X)
         panel, fmt = self._read(X, covariates)
         _, spread = fit_scaling(panel, panel.lengths)
@@ -318,7 +329,7 @@ class TitansForecaster(Judging):
         fitted = _fitting.fit(
             self, panel.select(order), train_end[order],
             covariates=covariates, refit=validation is None, seed=seed, weight=weight, start=start,
-            ranks=ranks,
+            clock=Clock.after(began, self.max_minutes, ranks.same), ranks=ranks,
         )  # fmt: skip
         self._set_fitted(fitted, fmt, spread[order])
         self._covariates, self._effect, self._lags = covariates, fitted.effect, fitted.lags
@@ -362,7 +373,8 @@ class TitansForecaster(Judging):
         """Return a GluonTS predictor that forecasts from the histories in a GluonTS dataset.
 
         For `gluonts.model.evaluate_model`, `gluonts.evaluation.make_evaluation_predictions` and whatever else
-        takes a GluonTS ``Predictor``. Later calls of `fit` and `update` do not change it.
+        takes a GluonTS ``Predictor``. Later calls of `fit` and `update` do not change it. Covariates are read from the
+        fields of the entries, whatever `fit` was given: see `titans_seq.data.read_entries`.
 
         Parameters
         ----------

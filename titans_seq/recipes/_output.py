@@ -18,7 +18,7 @@ _MARKS = ("recipe.yaml", "metrics.json")  # an earlier run's folder holds these
 _MODEL = ("model", "model/model.safetensors", "model/model.json")
 _FORECAST, _RECALL = ("predictions.parquet", "forecast.png"), ("history.parquet", "recall.png")
 _DNA = ("predictions.parquet", "scores.png")
-WRITTEN = frozenset({*_MARKS, *_MODEL, *_FORECAST, *_RECALL, *_DNA, "environment.json"})
+WRITTEN = frozenset({*_MARKS, *_MODEL, *_FORECAST, *_RECALL, *_DNA, "environment.json", "report.html"})
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,7 @@ class SequenceTraining(pl.LightningModule):
         self.model, self.objective, self.ranks = model, objective, ALONE
         self.averaged = copy.deepcopy(model).eval().requires_grad_(False)
         self.total_steps, self.steps, self.batch_rows = total_steps, 0, 1
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
         matrices = [p for p in model.parameters() if p.dim() > 1]
         others = [p for p in model.parameters() if p.dim() <= 1]
         groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
@@ -95,6 +96,18 @@ class SequenceTraining(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """Return the optimizer of this module's life."""
         return {"optimizer": self.optimizer, "lr_scheduler": {"scheduler": self.schedule, "interval": "step"}}
+
+    def fork(self) -> SequenceTraining:
+        """Return another training that goes on from here by itself."""
+        other = SequenceTraining(
+            copy.deepcopy(self.model), self.objective, learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay, total_steps=self.total_steps,
+        )  # fmt: skip
+        other.averaged.load_state_dict(self.averaged.state_dict())
+        other.optimizer.load_state_dict(copy.deepcopy(self.optimizer.state_dict()))
+        other.schedule.load_state_dict(self.schedule.state_dict())
+        other.steps, other.ranks = self.steps, self.ranks
+        return other
 
     def _rate(self, step: int) -> float:
         progress = torch.tensor(min(1.0, step / max(1, self.total_steps)) * torch.pi)
@@ -149,6 +162,8 @@ class SequenceFit(Callback):
         As Lightning names it.
     progress : bool
         Whether to show a progress bar.
+    keep_start : bool, default False
+        Whether the weights that training begins with are kept where no epoch is better.
     """
 
     def __init__(
@@ -162,9 +177,10 @@ class SequenceFit(Callback):
         accelerator: str,
         precision: str,
         progress: bool,
+        keep_start: bool = False,
     ) -> None:
         self.module, self.loader, self.validate = module, loader, validate
-        self.patience, self.min_epochs = patience, min_epochs
+        self.patience, self.min_epochs, self.keep_start = patience, min_epochs, keep_start
         self.accelerator, self.precision, self.progress = accelerator, precision, progress
         self.run = TrainingRun()
         self.best_weights: dict[str, Tensor] = {}
@@ -200,6 +216,14 @@ class SequenceFit(Callback):
         self.run.best_validation, self.run.best_epoch = float("inf"), self.epoch
         self.best_weights = {}
         self.validation_seconds *= 2 if loading.both_strands else 1
+
+    def fork(self) -> SequenceFit:
+        """Return a copy that goes on by itself; the data are shared."""
+        other = copy.copy(self)
+        other.module, other.loader = self.module.fork(), self.loader.fork()
+        other.run, other.best_weights = copy.deepcopy(self.run), dict(self.best_weights)
+        other.run.stopped_by = "max_epochs"
+        return other
 
     def finish(self) -> SequenceModel:
         """Return the averaged model of the best epoch, on the CPU."""
@@ -248,6 +272,6 @@ class SequenceFit(Callback):
                 "seconds": time.monotonic() - self.began,
             }
         )
-        if loss is not None and self.epoch and loss < self.run.best_validation:
+        if loss is not None and (self.epoch or self.keep_start) and loss < self.run.best_validation:
             self.run.best_validation, self.run.best_epoch = loss, self.epoch
             self.best_weights = copy.deepcopy(self.module.averaged.state_dict())
