@@ -462,3 +462,14 @@ def test_the_look_back_is_the_best_one_over_all_horizons(forecasting: Any, tmp_p
             file.write_text(json.dumps({"validation": found if closed_form == "ours" else dict.fromkeys(found, 1.0)}))
     assert forecasting("look_back").look_back("national_illness", tmp_path, "ours") == 52
     assert forecasting("look_back").look_back("national_illness", tmp_path, "ridge") == 24
+
+
+@pytest.mark.slow
+def test_rows_gathered_by_two_processes_are_counted_and_gaps_shown(tmp_path: Path) -> None:
+    done = run("distributed.py", "--quick", "--only", "rows_arrays", "--output", str(tmp_path / "distributed"))
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "distributed" / "rows_arrays.json").read_text())["results"]
+    assert (results["rows_of_each_process"], results["gathered_by_each"]) == ([50, 51], [101, 101])
+    assert results["missing"] == results["twice"] == results["out_of_order"] == [0, 0]
+    table = (tmp_path / "distributed.md").read_text()
+    assert "| metrics_dna_ddp | `dna_quickstart` `model.dropout=0.0` | not run |" in table

@@ -58,11 +58,12 @@ def run(
     """Train, evaluate and write what a recipe describes."""
     with _reporting_errors():
         from titans_seq.recipes import default_folder, format_report, load_recipe, run_recipe
+        from titans_seq.training.launch import is_main
 
         loaded = load_recipe(recipe, assignments or ())
         folder = output_dir or default_folder(loaded, recipe)
         result = run_recipe(loaded, folder, overwrite=overwrite, quiet=quiet, command=_command())
-        if not quiet:
+        if not quiet and is_main():
             typer.echo(format_report(result))
 
 
@@ -216,19 +217,38 @@ def _reporting_errors() -> Iterator[None]:
     except (typer.Exit, typer.Abort, BrokenPipeError):  # the last: `| head` has read enough
         raise
     except (KeyboardInterrupt, SystemExit) as stop:
-        typer.echo("interrupted: nothing was written", err=True)
+        if _speaks(stop):
+            typer.echo("interrupted: nothing was written", err=True)
         code = INTERRUPTED if isinstance(stop, KeyboardInterrupt) else stop.code
         raise typer.Exit(code if isinstance(code, int) and code else INTERNAL_ERROR) from None
     except Exception as error:
         if os.environ.get(DEBUG_VARIABLE):
             traceback.print_exc()
+        if not _speaks(error):
+            raise typer.Exit(INTERNAL_ERROR) from None
         if _is_users(error):
             for line in str(error).splitlines() or [type(error).__name__]:
                 typer.echo(f"error: {line}", err=True)
             raise typer.Exit(USER_ERROR) from None
+        if _is_lost(error):
+            typer.echo("error: another process of this run has ended without a word; nothing was written", err=True)
+            raise typer.Exit(INTERNAL_ERROR) from None
         text = f"{type(error).__name__}: {' '.join(str(error).split()):.300}"
         typer.echo(f"internal error: {text} (set {DEBUG_VARIABLE}=1 for the traceback)", err=True)
         raise typer.Exit(INTERNAL_ERROR) from None
+
+
+def _speaks(error: BaseException) -> bool:
+    """Whether this process is the one to report; of the processes of one run the first that fails is."""
+    from titans_seq.training.launch import may_report
+
+    return may_report(error)
+
+
+def _is_lost(error: BaseException) -> bool:
+    from titans_seq.training.launch import is_lost, launched
+
+    return launched() is not None and is_lost(error)
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -26,8 +28,14 @@ class ValidBatchNorm(nn.Module):
     momentum : float, default 0.1
         Share of a new batch in the running statistics.
     eps : float, default 1e-5
+
+    Attributes
+    ----------
+    across : callable or None
+        Sums a tensor over the processes that train together, so that statistics are those of all their rows.
     """
 
+    across: Callable[[Tensor], Tensor] | None = None
     mean: Tensor
     variance: Tensor
 
@@ -40,6 +48,8 @@ class ValidBatchNorm(nn.Module):
 
     def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
         """Normalise x (batch, channels, time); what comes out in the padding is arbitrary."""
+        if self.training and self.across is not None:
+            valid = x.new_ones(len(x), x.shape[2], dtype=torch.bool) if valid is None else valid
         if valid is None or not self.training:
             own = (self.mean, self.variance, self.weight, self.bias)
             return F.batch_norm(x, *own, self.training, self.momentum, self.eps)
@@ -49,13 +59,25 @@ class ValidBatchNorm(nn.Module):
 
     def _statistics(self, x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         weight = valid[:, None].to(x.dtype)
-        n = weight.sum().clamp_min(1.0)
-        mean = (x * weight).sum((0, 2)) / n
-        variance = ((x - mean[:, None]).square() * weight).sum((0, 2)) / n
+        across = self.across or _as_it_is
+        n = across(weight.sum()).clamp_min(1.0)
+        mean = across((x * weight).sum((0, 2))) / n
+        variance = across(((x - mean[:, None]).square() * weight).sum((0, 2))) / n
         self.mean.lerp_(mean.detach(), self.momentum)
         unbiased = variance.detach() * n / (n - 1).clamp_min(1.0)
         self.variance.lerp_(unbiased, self.momentum)
         return mean, variance
+
+
+def set_across(model: nn.Module, across: Callable[[Tensor], Tensor] | None) -> None:
+    """Say over which processes batch statistics are taken; see `ValidBatchNorm`."""
+    for module in model.modules():
+        if isinstance(module, ValidBatchNorm):
+            module.across = across
+
+
+def _as_it_is(x: Tensor) -> Tensor:
+    return x
 
 
 def max_pool(x: Tensor, valid: Tensor, width: int) -> tuple[Tensor, Tensor]:

@@ -165,6 +165,14 @@ class DNAExamples:
         """Bases of each, shape (n,)."""
         return self.sequences.lengths
 
+    def take(self, rows: Int64Array) -> DNAExamples:
+        """Return some of them."""
+        sequences, context = self.sequences.take(rows), self.context
+        if context is not None:
+            places = [np.arange(*self.sequences.offsets[row : row + 2]) for row in rows]
+            context = context[np.concatenate([np.zeros(0, dtype=np.int64), *places])]
+        return DNAExamples(sequences, context)
+
     def batch(self, rows: Int64Array) -> BaseBatch:
         """Return some of them beside each other."""
         batch = pad_batch(self.sequences, rows)

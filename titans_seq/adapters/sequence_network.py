@@ -32,6 +32,7 @@ class Examples(Protocol):
     @property
     def lengths(self) -> Int64Array: ...  # noqa: D102
     def batch(self, rows: Int64Array) -> SequenceBatch: ...  # noqa: D102
+    def take(self, rows: Int64Array) -> Examples: ...  # noqa: D102
 
 
 @dataclass(frozen=True)

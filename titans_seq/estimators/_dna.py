@@ -56,6 +56,9 @@ class DNAEstimator(Interpreting, SequenceEstimator):
         soft_mask: Literal["keep", "fold", "mask"] = "fold",
         device: str = "auto",
         precision: str = "32",
+        devices: int = 1,
+        num_nodes: int = 1,
+        strategy: str = "auto",
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 1,
     ) -> None:
@@ -86,6 +89,9 @@ class DNAEstimator(Interpreting, SequenceEstimator):
         self.soft_mask = soft_mask
         self.device = device
         self.precision = precision
+        self.devices = devices
+        self.num_nodes = num_nodes
+        self.strategy = strategy
         self.random_state = random_state
         self.verbose = verbose
 

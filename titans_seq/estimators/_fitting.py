@@ -8,7 +8,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
 
 from titans_seq.adapters._linear_windows import WindowReader
 from titans_seq.adapters.clock import NO_LIMIT, Clock
@@ -27,8 +26,10 @@ from titans_seq.estimators._budget import SLOW, Budget
 from titans_seq.estimators._choosing import goes_on_learning, outcomes, with_online_map
 from titans_seq.estimators._combination import LEAST_SHARE, Combination, best_weight, calibrate, cautious_weight
 from titans_seq.estimators._error_memory import fit_error_memory
+from titans_seq.estimators._processes import share_out, share_series
 from titans_seq.estimators._settings import Settings, resolve
 from titans_seq.estimators._starting import Start
+from titans_seq.training.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
     from titans_seq.estimators.forecaster import TitansForecaster
@@ -76,6 +77,7 @@ def fit(
     weight: FloatArray | None = None,
     start: Start | None = None,
     clock: Clock = NO_LIMIT,
+    ranks: Ranks = ALONE,
 ) -> Fitted:
     """Fit linear map, network and combination.
 
@@ -97,6 +99,8 @@ def fit(
         Earlier forecaster to start from.
     clock : Clock, default no limit
         What gives way where it runs short is said in `TitansForecaster`.
+    ranks : Ranks, optional
+        Processes that fit together. What is not training is done by each of them.
     """
     from titans_seq.training.fit import seeded
 
@@ -125,12 +129,12 @@ def fit(
         lags = _lags(settings, data, train_end, linear, covariates, start, clock)
         reader = StreamReader(model, LinearForecast(linear, lags), data.panel.frequency)
         budget = Budget.plan(reader, settings, data, train_end, clock, refit=_REFIT * seconds if refit else 0.0)
-        training = _train(forecaster, settings, data, train_end, linear, lags, reader, seed, budget)
+        training = _train(forecaster, settings, data, train_end, linear, lags, reader, seed, budget, ranks)
     model.to("cpu").eval()
     judged, errors = len(validation_cutoffs(panel, train_end, settings.horizon, 1)[0]), None
     if start is None or judged:
         wanted = forecaster.error_memory if budget.allows_error_memory else False
-        combination, errors = _combine(settings, data, train_end, linear, lags, model, wanted, seed, budget)
+        combination, errors = _combine(settings, data, train_end, linear, lags, model, wanted, seed, budget, ranks)
     else:
         combination = start.combination_for()
     if refit and budget.allows_refit:
@@ -181,7 +185,7 @@ def _effect(
 
     def fit_map(left: Panel) -> LinearMap:
         lengths = (settings.context_length, settings.horizon)
-        most = Clock(clock.deadline - 0.7 * clock.left) if clock.limited else clock
+        most = clock.sooner(0.3)
         return fit_linear(left, scale, center, train_end, *lengths, max_windows=MAX_EFFECT_WINDOWS, clock=most)
 
     return fit_effect(panel, scale, center, train_end, none if start is None else start.effect, fit_map, clock)
@@ -204,6 +208,7 @@ def _train(
     reader: StreamReader,
     seed: int,
     budget: Budget,
+    ranks: Ranks,
 ) -> TrainingResult | None:
     """Train the network where there is enough to train and to choose on, and time; None where there is not."""
     counted = data.mean_weight(train_end) > 0
@@ -222,11 +227,11 @@ def _train(
     @cache
     def online() -> np.ndarray:
         """Linear forecasts of a map that goes on learning: the same in every epoch."""
-        forecasts = validation_forecasts(reader, settings, data, train_end, MAX_EPOCH_WINDOWS, rows)
+        forecasts = validation_forecasts(reader, settings, data, train_end, MAX_EPOCH_WINDOWS, rows, ranks)
         return with_online_map(forecasts, settings, data, linear, lags).linear
 
     def validate() -> float:
-        forecasts = validation_forecasts(reader, settings, data, train_end, MAX_EPOCH_WINDOWS, rows)
+        forecasts = validation_forecasts(reader, settings, data, train_end, MAX_EPOCH_WINDOWS, rows, ranks)
         if settings.online_linear:
             forecasts = replace(forecasts, linear=online())
         actual, observed, counts = outcomes(data, forecasts.series, forecasts.cutoff, settings.horizon)
@@ -240,6 +245,7 @@ def _train(
         total_steps=n_batches * forecaster.max_epochs,
         validate=validate,
     )
+    module.ranks = ranks
     accelerator = forecaster._accelerator()
     return train(
         module,
@@ -279,11 +285,12 @@ def _combine(
     error_memory: bool | Literal["auto"],
     seed: int,
     budget: Budget,
+    ranks: Ranks,
 ) -> tuple[Combination, ErrorMemory | None]:
     """Choose on validation what counts how much; without a memory of errors where it adds nothing."""
     reader = StreamReader(model, LinearForecast(linear, lags), data.panel.frequency)
     rows = budget.rows_to_validate
-    forecasts = validation_forecasts(reader, settings, data, train_end, MAX_VALIDATION_WINDOWS, rows)
+    forecasts = validation_forecasts(reader, settings, data, train_end, MAX_VALIDATION_WINDOWS, rows, ranks)
     later = bool(len(forecasts.series))
     if not later:  # nothing later to judge on: errors on the training rows are the best there is
         ends = np.maximum(data.panel.lengths - settings.horizon, 1)
@@ -320,6 +327,7 @@ def validation_forecasts(
     train_end: IntArray,
     most: int,
     rows: int | None = None,
+    ranks: Ranks = ALONE,
 ) -> Forecasts:
     """Forecasts of rows from ``train_end`` on, made the way the forecaster will make them.
 
@@ -327,7 +335,11 @@ def validation_forecasts(
     """
     if not settings.carry_state:
         series, cutoff = validation_cutoffs(data.panel, train_end, settings.horizon, most)
-        return windowed_forecasts(reader, data, series, cutoff, rows=settings.context_length)
+
+        def of_some(which: IntArray) -> Forecasts:
+            return windowed_forecasts(reader, data, series[which], cutoff[which], rows=settings.context_length)
+
+        return share_out(ranks, len(series), settings.horizon, of_some)
     p = settings.patch_length
     judged = (data.panel.lengths - settings.horizon >= train_end) & _has_targets(data, train_end)
     some = _evenly(np.flatnonzero(judged), MAX_VALIDATION_SERIES)
@@ -338,7 +350,12 @@ def validation_forecasts(
         history = np.minimum(settings.sequence_length, history)
     start = train_end[some] - p * (history // p)
     until = None if rows is None else np.minimum(part.panel.lengths, train_end[some] + rows)
-    forecasts = streaming_forecasts(reader, part, start=start, first=train_end[some], until=until)
+
+    def make(own: ScaledPanel, which: IntArray) -> Forecasts:
+        end = None if until is None else until[which]
+        return streaming_forecasts(reader, own, start=start[which], first=train_end[some[which]], until=end)
+
+    forecasts = share_series(ranks, part, settings.horizon, make)
     inside = np.flatnonzero(forecasts.cutoff + settings.horizon <= part.panel.lengths[forecasts.series])
     kept = forecasts.take(inside)
     return replace(kept, series=some[kept.series])
@@ -368,8 +385,3 @@ def _evenly(items: IntArray, most: int) -> IntArray:
     if len(items) <= most:
         return items
     return items[np.linspace(0, len(items) - 1, most).round().astype(np.int64)]
-
-
-def default_device() -> torch.device:
-    """Return the GPU if torch sees one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -101,7 +101,9 @@ class Judging(Predicting):
         where = (self._reader, self._settings, data, mode, first_cutoff, stride)
         follow = mode == "streaming" and self._recent is not None
         errors = self._error_reader if mode == "streaming" and self._errors is not None else None
-        forecasts, recent = forecast_at(*where, online=online, every_patch=follow, errors=errors), None
+        ranks = self._ranks()
+        ranks.check_same("X", panel.values, panel.lengths)
+        forecasts, recent = forecast_at(*where, online=online, every_patch=follow, errors=errors, ranks=ranks), None
         if follow:
             place = self._places(panel.ids)[forecasts.series]
             forecasts, recent = with_recent(
@@ -113,7 +115,7 @@ class Judging(Predicting):
         levels = tuple(self.quantile_levels)
         parts: dict[str, NDArray[np.float64]] = {}
         if components:
-            zeroed = replace(forecast_at(*where, zero_memory=True), linear=forecasts.linear)
+            zeroed = replace(forecast_at(*where, zero_memory=True, ranks=ranks), linear=forecasts.linear)
             parts = split_into_parts(self._combination, data, forecasts, zeroed)
             parts = {name: part + effect for name, part in parts.items()}
         place = self._places(panel.ids)[back]

@@ -19,6 +19,7 @@ from titans_seq.estimators._sequence_predicting import MAX_POSITIONS, Member, ou
 from titans_seq.estimators._sequence_targets import normalised
 from titans_seq.estimators._strands import Evidence, compare_strands
 from titans_seq.training.objectives import Objective
+from titans_seq.training.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
     from titans_seq.estimators._sequence_base import SequenceEstimator
@@ -66,6 +67,7 @@ class Plan:
     groups: Int64Array | None = None
     warm: Callable[[SequenceModel, int], None] | None = None
     keep_start: bool = False
+    ranks: Ranks = ALONE
 
 
 def fit(estimator: SequenceEstimator, plan: Plan, seed: int) -> FittedSequences:
@@ -78,7 +80,8 @@ def fit(estimator: SequenceEstimator, plan: Plan, seed: int) -> FittedSequences:
     began = time.monotonic()
     for i, own_seed in enumerate(np.random.SeedSequence(seed).spawn(wanted)):
         now = time.monotonic()
-        if members and plan.deadline is not None and now + 0.1 * (now - began) > plan.deadline:
+        late = plan.deadline is not None and now + 0.1 * (now - began) > plan.deadline
+        if members and plan.ranks.same(late):
             break
         end = None if plan.deadline is None else now + (plan.deadline - now) / (wanted - i)
         numbers = own_seed.generate_state(3).tolist()
@@ -218,10 +221,12 @@ class _Training:
     def _compare_strands(self, model: SequenceModel) -> Evidence:
         labelled, held = self.plan.labelled, self.held
         own, mean = (
-            outputs(model, labelled.examples, held, both_strands=both, device=self.device) for both in (False, True)
+            outputs(model, labelled.examples, held, both_strands=both, device=self.device, ranks=self.plan.ranks)
+            for both in (False, True)
         )
         targets, weight = labelled.targets[held], labelled.weight[held]
-        return compare_strands(own, 2 * mean - own, targets, weight, self.plan.objective)
+        found = compare_strands(own, 2 * mean - own, targets, weight, self.plan.objective)
+        return Evidence(*map(self.plan.ranks.same, found))
 
     def _start(self, both_strands: bool) -> SequenceFit:
         from titans_seq.training.examples import ExampleLoader
@@ -235,6 +240,7 @@ class _Training:
             model, self.plan.objective, learning_rate=self.estimator.learning_rate,
             weight_decay=self.estimator.weight_decay, total_steps=self.epochs * self.batches,
         )  # fmt: skip
+        module.ranks = self.plan.ranks
         loading = replace(self.loading, both_strands=both_strands)
         loader = ExampleLoader(self.plan.labelled, self.rows, loading, self.batch_seed)
         return SequenceFit(
@@ -257,8 +263,10 @@ class _Training:
 
     def _choose(self, model: SequenceModel, both_strands: bool) -> Choice:
         labelled, held = self.plan.labelled, self.held
-        said = outputs(model, labelled.examples, held, both_strands=both_strands, device=self.device)
-        return choose(said, labelled.targets[held], labelled.weight[held], self.plan.objective)
+        ranks = self.plan.ranks
+        said = outputs(model, labelled.examples, held, both_strands=both_strands, device=self.device, ranks=ranks)
+        found = choose(said, labelled.targets[held], labelled.weight[held], self.plan.objective)
+        return Choice(*(ranks.same(value) for value in (found.placed_share, found.temperature, found.score)))
 
 
 def class_weights(class_weight: Any, y: NDArray[Any], weight: NDArray[np.float64]) -> NDArray[np.float64]:

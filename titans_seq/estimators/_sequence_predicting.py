@@ -20,6 +20,7 @@ from titans_seq.adapters.long_sequences import bytes_of_a_piece, read_in_pieces,
 from titans_seq.adapters.sequence_network import Examples, SequenceModel
 from titans_seq.data._calendar import Int64Array
 from titans_seq.estimators._sequence_choosing import Choice
+from titans_seq.training.ranks import ALONE, Ranks
 
 MAX_POSITIONS = 2**17
 """Positions of a batch, padding counted; a longer sequence is read in pieces."""
@@ -46,10 +47,16 @@ def doubled(members: list[Member]) -> list[Member]:
 
 
 def answers(
-    members: list[Member], examples: Examples, *, both_strands: bool, device: torch.device
+    members: list[Member], examples: Examples, *, both_strands: bool, device: torch.device, ranks: Ranks = ALONE
 ) -> NDArray[np.float64]:
-    """Return the mean answer of the members, (n, n_outputs), in double precision."""
-    return read(doubled(members), examples, both_strands=both_strands, device=device)
+    """Return the mean answer of the members, (n, n_outputs), in double precision; each rank reads its part."""
+    if ranks.alone:
+        return read(doubled(members), examples, both_strands=both_strands, device=device)
+    n = len(examples.lengths)
+    found, own = np.zeros((0, members[0].model.network.shape.n_outputs)), examples.take(np.arange(n)[ranks.part(n)])
+    if len(own.lengths):
+        found = read(doubled(members), own, both_strands=both_strands, device=device)
+    return ranks.gather_all(found, n)
 
 
 def read(members: list[Member], examples: Examples, *, both_strands: bool, device: torch.device) -> NDArray[np.float64]:
@@ -76,13 +83,23 @@ def prepared(members: list[Member], examples: Examples) -> Iterator[Examples]:
 
 
 def outputs(
-    model: SequenceModel, examples: Examples, rows: Int64Array, *, both_strands: bool, device: torch.device
+    model: SequenceModel,
+    examples: Examples,
+    rows: Int64Array,
+    *,
+    both_strands: bool,
+    device: torch.device,
+    ranks: Ranks = ALONE,
 ) -> NDArray[np.float64]:
-    """Return what every head says of some rows, (n, heads, n_outputs); with both strands their mean."""
-    shape = model.network.shape
-    found = np.zeros((len(rows), shape.n_heads, shape.n_outputs))
+    """Return what every head says of some rows, (n, heads, n_outputs); with both strands their mean.
+
+    Each rank reads its part of the rows, and returns all.
+    """
+    shape, own = model.network.shape, rows[ranks.part(len(rows))]
+    found = np.zeros((len(own), shape.n_heads, shape.n_outputs))
     model = model.to(device).eval()
-    return _fill(found, (model, partial(read_in_pieces, model)), examples, rows, both_strands, device)
+    found = _fill(found, (model, partial(read_in_pieces, model)), examples, own, both_strands, device)
+    return ranks.gather_all(found, len(rows))
 
 
 def representations(

@@ -42,6 +42,9 @@ class ValueEstimator(SequenceEstimator):
         early_stopping_patience: int = 6,
         device: str = "auto",
         precision: str = "32",
+        devices: int = 1,
+        num_nodes: int = 1,
+        strategy: str = "auto",
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 1,
     ) -> None:
@@ -68,6 +71,9 @@ class ValueEstimator(SequenceEstimator):
         self.early_stopping_patience = early_stopping_patience
         self.device = device
         self.precision = precision
+        self.devices = devices
+        self.num_nodes = num_nodes
+        self.strategy = strategy
         self.random_state = random_state
         self.verbose = verbose
 

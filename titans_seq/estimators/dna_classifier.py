@@ -67,6 +67,13 @@ class DNAClassifier(Classifying, DNAEstimator):
         "auto" (a GPU if there is one), "cpu" or "cuda".
     precision : {"32", "bf16"}, default "32"
         Of training. Predictions are made in double precision.
+    devices, num_nodes : int, default 1
+        Processes on each machine (one for each GPU, or for some cores), and machines. With more than one process `fit`
+        starts the others, which run the same program up to there and on from there, unless torchrun or srun has
+        started them. Each takes its part of every batch; all have the same model in the end, and `predict` of all of
+        them, each of which reads its part of the sequences, returns all rows.
+    strategy : {"auto", "ddp"}, default "auto"
+        Both share out the rows.
     random_state : int, RandomState or None
         Owns every random number; global generators are left alone.
     verbose : int, default 1
@@ -128,6 +135,9 @@ class DNAClassifier(Classifying, DNAEstimator):
         soft_mask: Literal["keep", "fold", "mask"] = "fold",
         device: str = "auto",
         precision: str = "32",
+        devices: int = 1,
+        num_nodes: int = 1,
+        strategy: str = "auto",
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 1,
     ) -> None:
@@ -138,7 +148,8 @@ class DNAClassifier(Classifying, DNAEstimator):
             n_members=n_members, max_epochs=max_epochs, max_minutes=max_minutes, learning_rate=learning_rate,
             weight_decay=weight_decay, batch_size=batch_size, validation_fraction=validation_fraction,
             early_stopping_patience=early_stopping_patience, sequence_col=sequence_col, id_col=id_col,
-            soft_mask=soft_mask, device=device, precision=precision, random_state=random_state, verbose=verbose,
+            soft_mask=soft_mask, device=device, precision=precision, devices=devices, num_nodes=num_nodes,
+            strategy=strategy, random_state=random_state, verbose=verbose,
         )  # fmt: skip
         self.class_weight = class_weight
 

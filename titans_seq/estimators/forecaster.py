@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
@@ -21,9 +20,11 @@ from titans_seq.estimators._effects import named_effect
 from titans_seq.estimators._judging import Judging
 from titans_seq.estimators._ordering import order_of, restore_order, rows_in_order
 from titans_seq.estimators._panels import check_lengths, continuing
+from titans_seq.estimators._processes import started
 from titans_seq.estimators._settings import check_arguments
 from titans_seq.estimators._starting import covariates_of, starting_point
 from titans_seq.estimators._weighting import row_weights
+from titans_seq.training.launch import is_main
 
 if TYPE_CHECKING:
     from titans_seq.estimators.gluonts import TitansPredictor
@@ -109,6 +110,14 @@ class TitansForecaster(Judging):
         "auto" takes a GPU if there is one.
     precision : {"32", "bf16"}, default "32"
         Of training on a GPU; a CPU always trains in 32 bits.
+    devices, num_nodes : int, default 1
+        Processes on each machine (one for each GPU, or for some cores), and machines. With more than one process `fit`
+        starts the others, which run the same program up to there and on from there, unless torchrun or srun has
+        started them. Each takes its part of every batch; all have the same model in the end, and `predict` of all of
+        them, each of which forecasts its part of the series, returns all rows.
+    strategy : {"auto", "ddp", "fsdp"}, default "auto"
+        What they share out: "ddp" the rows, "fsdp" also the network's weights and what the optimizer keeps. "auto" is
+        "ddp".
     random_state : int, RandomState or None
         Owns every random number; global generators are left alone.
     verbose : int, default 1
@@ -204,6 +213,9 @@ class TitansForecaster(Judging):
         roles: Mapping[str, str] | None = None,
         device: str = "auto",
         precision: str = "32",
+        devices: int = 1,
+        num_nodes: int = 1,
+        strategy: str = "auto",
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 1,
     ) -> None:
@@ -241,6 +253,9 @@ class TitansForecaster(Judging):
         self.roles = roles
         self.device = device
         self.precision = precision
+        self.devices = devices
+        self.num_nodes = num_nodes
+        self.strategy = strategy
         self.random_state = random_state
         self.verbose = verbose
 
@@ -290,6 +305,7 @@ class TitansForecaster(Judging):
             For arguments or data that can't be used; the message names the argument or series and row.
         """
         check_arguments(self)
+        ranks = started(self, self._device())
         began = time.monotonic()
         start = starting_point(self, init)
         X = hold_entries(X)
@@ -305,14 +321,15 @@ class TitansForecaster(Judging):
             panel = panel.concat(continuing(panel, later, fmt), on_gap=self.on_gap)
         if start is None:
             check_lengths(panel, train_end, self.horizon)
+        ranks.check_same("X", panel.values, panel.observed, train_end)
         weight = row_weights(self, sample_weight, X, validation, panel, train_end)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = ranks.same(int(check_random_state(self.random_state).randint(2**31 - 1)))
         order = order_of(panel.ids)
         weight = rows_in_order(panel, weight, order)
         fitted = _fitting.fit(
             self, panel.select(order), train_end[order],
             covariates=covariates, refit=validation is None, seed=seed, weight=weight, start=start,
-            clock=Clock.after(began, self.max_minutes),
+            clock=Clock.after(began, self.max_minutes, ranks.same), ranks=ranks,
         )  # fmt: skip
         self._set_fitted(fitted, fmt, spread[order])
         self._covariates, self._effect, self._lags = covariates, fitted.effect, fitted.lags
@@ -442,8 +459,7 @@ class TitansForecaster(Judging):
     # --- helpers -------------------------------------------------------------------------------------------
 
     def _accelerator(self) -> str:
-        device = _fitting.default_device() if self.device == "auto" else torch.device(self.device)
-        return "gpu" if device.type == "cuda" else "cpu"
+        return "gpu" if self._device().type == "cuda" else "cpu"
 
     def _show_progress(self) -> bool:
-        return bool(self.verbose) and sys.stdout.isatty() and sys.stderr.isatty()
+        return bool(self.verbose) and is_main() and sys.stdout.isatty() and sys.stderr.isatty()

@@ -23,6 +23,7 @@ from titans_seq.recipes.load import AnyRecipe
 from titans_seq.recipes.recall.run import run_recall
 from titans_seq.recipes.recall.schema import RecallRecipe
 from titans_seq.recipes.schema import Model, Recipe, Train
+from titans_seq.training.launch import take_part
 
 if TYPE_CHECKING:
     from titans_seq.estimators import BacktestResult, TitansForecaster
@@ -57,6 +58,10 @@ def run_recipe(
     command : str, optional
         Recorded in environment.json.
 
+    Notes
+    -----
+    Of the processes of a recipe with `train.devices` or `train.num_nodes` the first one writes the folder.
+
     Raises
     ------
     FileExistsError
@@ -64,6 +69,7 @@ def run_recipe(
     ValueError, TypeError, FileNotFoundError
         A folder that cannot be made; data or settings that cannot be used.
     """
+    take_part(getattr(recipe.train, "devices", None) or 1, getattr(recipe.train, "num_nodes", None) or 1)
     if isinstance(recipe, RecallRecipe):
         return run_recall(recipe, folder, overwrite=overwrite, quiet=quiet, command=command)
     if isinstance(recipe, DNARecipe):

@@ -161,6 +161,9 @@ class Train(Section):
     device: str | None = None
     precision: Literal["32", "bf16"] | None = None
     training_mode: Literal["sampled", "contiguous"] | None = None
+    devices: Count | None = None
+    num_nodes: Count | None = None
+    strategy: Literal["auto", "ddp", "fsdp"] | None = None
     random_state: CountOrZero | None = None
 
 

@@ -17,6 +17,7 @@ from titans_seq.adapters.dna import BaseBatch, length_batches
 from titans_seq.adapters.sequence_network import Examples, SequenceBatch
 from titans_seq.data._calendar import Int64Array
 from titans_seq.data.sequences.alphabet import LETTERS, UNKNOWN
+from titans_seq.training.ranks import Ranks
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,19 @@ class LabelledBatch:
     def to(self, device: torch.device | str) -> LabelledBatch:
         """Move to a device."""
         return LabelledBatch(self.batch.to(device), self.targets.to(device), self.weight.to(device))
+
+    def part(self, ranks: Ranks) -> LabelledBatch:
+        """Return the rows of this rank; where there are none, one without a position, that counts nothing."""
+        rows = ranks.part(len(self.targets))
+        if rows.start < rows.stop:
+            return LabelledBatch(_rows(self.batch, rows), self.targets[rows], self.weight[rows])
+        one = slice(0, 1)
+        empty = replace(_rows(self.batch, one), lengths=torch.zeros_like(self.batch.lengths[one]))
+        return LabelledBatch(empty, self.targets[one], torch.zeros_like(self.weight[one]))
+
+
+def _rows(batch: Any, rows: slice) -> Any:
+    return replace(batch, **{name: x if x is None else x[rows] for name, x in vars(batch).items()})
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,12 @@ from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from titans_seq.adapters.convolutions import set_across
 from titans_seq.adapters.sequence_network import SequenceModel
 from titans_seq.training.examples import ExampleLoader, LabelledBatch, Loading
 from titans_seq.training.fit import fit_or_interrupt, quiet_lightning
 from titans_seq.training.objectives import Objective
+from titans_seq.training.ranks import ALONE
 
 AVERAGING = 0.99
 """Share of the averaged weights that a step leaves; fewer at first, so that the start is soon forgotten."""
@@ -49,9 +51,9 @@ class SequenceTraining(pl.LightningModule):
         total_steps: int,
     ) -> None:
         super().__init__()
-        self.model, self.objective = model, objective
+        self.model, self.objective, self.ranks = model, objective, ALONE
         self.averaged = copy.deepcopy(model).eval().requires_grad_(False)
-        self.total_steps, self.steps = total_steps, 0
+        self.total_steps, self.steps, self.batch_rows = total_steps, 0, 1
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         matrices = [p for p in model.parameters() if p.dim() > 1]
         others = [p for p in model.parameters() if p.dim() <= 1]
@@ -64,9 +66,19 @@ class SequenceTraining(pl.LightningModule):
         outputs = self.model(labelled.batch)
         targets = self.objective.as_targets(labelled.targets)
         losses = torch.stack([self.objective.loss(head, targets) for head in outputs.unbind(1)]).sum(0)
-        loss = (losses * labelled.weight).sum() / (labelled.weight > 0).sum().clamp(min=1)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(losses))
-        return loss
+        loss = (losses * labelled.weight).sum() / self.ranks.rows_each((labelled.weight > 0).sum())
+        mean, rows = self.ranks.mean(loss), self.batch_rows
+        self.log("train_loss", mean, on_step=False, on_epoch=True, prog_bar=True, batch_size=rows)
+        return self.ranks.reach(loss, self.model.parameters())
+
+    def on_train_start(self) -> None:
+        """Take batch statistics over the rows of all ranks, and draw other random numbers on each."""
+        self.ranks.reseed()
+        set_across(self.model, None if self.ranks.alone else self.ranks.sum_with_gradient)
+
+    def on_train_end(self) -> None:
+        """Let the model go on without the others."""
+        set_across(self.model, None)
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Move the averaged weights towards the new ones."""
@@ -77,8 +89,9 @@ class SequenceTraining(pl.LightningModule):
     def transfer_batch_to_device(
         self, batch: LabelledBatch, device: torch.device, dataloader_idx: int
     ) -> LabelledBatch:
-        """Move a batch."""
-        return batch.to(device)
+        """Move the rows of this rank."""
+        self.batch_rows = len(batch.targets)
+        return (batch if self.ranks.alone else batch.part(self.ranks)).to(device)
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer of this module's life."""
@@ -93,7 +106,7 @@ class SequenceTraining(pl.LightningModule):
         other.averaged.load_state_dict(self.averaged.state_dict())
         other.optimizer.load_state_dict(copy.deepcopy(self.optimizer.state_dict()))
         other.schedule.load_state_dict(self.schedule.state_dict())
-        other.steps = self.steps
+        other.steps, other.ranks = self.steps, self.ranks
         return other
 
     def _rate(self, step: int) -> float:
@@ -184,10 +197,11 @@ class SequenceFit(Callback):
         callbacks: list[Callback] = [self, TQDMProgressBar()] if self.progress else [self]
         with quiet_lightning():
             trainer = pl.Trainer(
-                max_epochs=epoch - self.epoch, accelerator=self.accelerator, devices=1,
+                max_epochs=epoch - self.epoch, accelerator=self.accelerator,
                 precision=self.precision,  # type: ignore[arg-type]
                 callbacks=callbacks, logger=False, enable_checkpointing=False, enable_model_summary=False,
                 enable_progress_bar=self.progress, gradient_clip_val=1.0, num_sanity_val_steps=0,
+                **self.module.ranks.trainer_options(),
             )  # fmt: skip
             fit_or_interrupt(trainer, self.module, DataLoader(self.loader, batch_size=None))
 
@@ -232,7 +246,7 @@ class SequenceFit(Callback):
         now = time.monotonic()
         self.batch_seconds, self.batch_began = max(self.batch_seconds, now - self.batch_began), now
         reserve = self.batch_seconds + 2 * self.validation_seconds
-        if self.deadline is not None and now + reserve > self.deadline:
+        if self.deadline is not None and self.module.ranks.same(now + reserve > self.deadline):
             self._stop(trainer, "max_minutes")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -248,7 +262,7 @@ class SequenceFit(Callback):
 
     def _record(self, train_loss: float | None) -> None:
         began = time.monotonic()
-        loss = None if self.validate is None else self.validate(self.module.averaged)
+        loss = None if self.validate is None else self.module.ranks.same(self.validate(self.module.averaged))
         self.validation_seconds = time.monotonic() - began
         self.run.history.append(
             {

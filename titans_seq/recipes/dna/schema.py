@@ -209,6 +209,9 @@ class Train(Section):
     early_stopping_patience: Count | None = None
     device: str | None = None
     precision: Literal["32", "bf16"] | None = None
+    devices: Count | None = None
+    num_nodes: Count | None = None
+    strategy: Literal["auto", "ddp"] | None = None
     random_state: CountOrZero | None = None
 
 
