@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         TitansClassifier,
         TitansForecaster,
         TitansRegressor,
+        TitansSearch,
         pretrain,
     )
 
@@ -30,6 +31,7 @@ __all__ = [
     "TitansClassifier",
     "TitansForecaster",
     "TitansRegressor",
+    "TitansSearch",
     "__version__",
     "pretrain",
 ]
@@ -42,6 +44,7 @@ _LAZY = {
     "TitansClassifier": "titans_seq.estimators",
     "TitansForecaster": "titans_seq.estimators",
     "TitansRegressor": "titans_seq.estimators",
+    "TitansSearch": "titans_seq.estimators",
     "pretrain": "titans_seq.estimators",
 }
 

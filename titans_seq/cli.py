@@ -1,4 +1,4 @@
-"""The command line: `titans-seq run | classify | variants | validate | ls | analyze`, and the commands of `_cli`.
+"""The command line: `titans-seq run | tune | classify | variants | validate | ls | analyze`, and those of `_cli`.
 
 Heavy imports stand inside the commands.
 """
@@ -65,6 +65,32 @@ def run(
         result = run_recipe(loaded, folder, overwrite=overwrite, quiet=quiet, command=_command())
         if not quiet and is_main():
             typer.echo(format_report(result))
+
+
+@app.command()
+def tune(
+    recipe: RecipeArgument,
+    assignments: SetOption = None,
+    trials: Annotated[int | None, typer.Option(help="Trials to complete; default: tune.trials.")] = None,
+    workers: Annotated[int, typer.Option(help="Trials at the same time, each in a process of its own.")] = 1,
+    storage: Annotated[
+        str | None, typer.Option(metavar="FILE_OR_URL", help="Journal or database of the study; default: tune.storage.")
+    ] = None,
+    output_dir: Annotated[Path | None, typer.Option(help="Folder to write; default: runs/tune-<recipe>.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+) -> None:
+    """Search the values in a recipe's tune section; the same command goes on with what was interrupted."""
+    with _reporting_errors("the same command goes on with the study"):
+        from titans_seq.recipes import load_recipe
+        from titans_seq.recipes.tune import format_tuned, tune_recipe
+
+        loaded = load_recipe(recipe, assignments or ())
+        result = tune_recipe(
+            loaded, recipe, folder=output_dir, trials=trials, workers=workers, storage=storage, quiet=quiet,
+            command=_command(),
+        )  # fmt: skip
+        if not quiet:
+            typer.echo(format_tuned(result))
 
 
 @app.command()
@@ -206,7 +232,7 @@ def main() -> None:
 
 
 @contextmanager
-def _reporting_errors() -> Iterator[None]:
+def _reporting_errors(after_interrupt: str = "nothing was written") -> Iterator[None]:
     """Turn exceptions into one line on stderr and an exit code.
 
     The code is 2 for what the user can mend, 130 and 143 for SIGINT and SIGTERM, else 1.
@@ -218,7 +244,7 @@ def _reporting_errors() -> Iterator[None]:
         raise
     except (KeyboardInterrupt, SystemExit) as stop:
         if _speaks(stop):
-            typer.echo("interrupted: nothing was written", err=True)
+            typer.echo(f"interrupted: {after_interrupt}", err=True)
         code = INTERRUPTED if isinstance(stop, KeyboardInterrupt) else stop.code
         raise typer.Exit(code if isinstance(code, int) and code else INTERNAL_ERROR) from None
     except Exception as error:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from titans_seq.estimators.dna_regressor import DNARegressor
     from titans_seq.estimators.forecaster import TitansForecaster
     from titans_seq.estimators.regressor import TitansRegressor
+    from titans_seq.estimators.search import TitansSearch
 
 __all__ = [
     "Attribution",
@@ -29,6 +30,7 @@ __all__ = [
     "TitansClassifier",
     "TitansForecaster",
     "TitansRegressor",
+    "TitansSearch",
     "pretrain",
 ]
 
@@ -42,6 +44,7 @@ _LAZY = {
     "TitansClassifier": "titans_seq.estimators.classifier",
     "TitansForecaster": "titans_seq.estimators.forecaster",
     "TitansRegressor": "titans_seq.estimators.regressor",
+    "TitansSearch": "titans_seq.estimators.search",
     "pretrain": "titans_seq.estimators.dna_language_model",
 }
 

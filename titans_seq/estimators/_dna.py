@@ -43,6 +43,11 @@ class DNAEstimator(Interpreting, SequenceEstimator):
         n_persistent: int = 4,
         dropout: float = 0.3,
         rule: str = "bounded",
+        surprise_threshold: float = 0.0,
+        initial_theta: float | None = None,
+        initial_eta: float = 0.5,
+        initial_alpha: float = 0.0025,
+        hold_eta: float | None = None,
         n_members: int | None = None,
         max_epochs: int | None = None,
         max_minutes: float | None = None,
@@ -76,6 +81,11 @@ class DNAEstimator(Interpreting, SequenceEstimator):
         self.n_persistent = n_persistent
         self.dropout = dropout
         self.rule = rule
+        self.surprise_threshold = surprise_threshold
+        self.initial_theta = initial_theta
+        self.initial_eta = initial_eta
+        self.initial_alpha = initial_alpha
+        self.hold_eta = hold_eta
         self.n_members = n_members
         self.max_epochs = max_epochs
         self.max_minutes = max_minutes

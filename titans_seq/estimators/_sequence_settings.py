@@ -10,10 +10,12 @@ import numpy as np
 from titans_seq.adapters.sequence_network import NetworkShape
 from titans_seq.data._calendar import Int64Array
 from titans_seq.estimators._settings import (
+    OF_BACKBONE,
     VARIANTS,
     check_choice,
     check_device,
     check_integer,
+    check_memory,
     check_processes,
     check_real,
     check_seed,
@@ -25,10 +27,6 @@ if TYPE_CHECKING:
 _AT_LEAST_ONE = (
     "d_model", "n_layers", "n_heads", "memory_depth", "memory_expansion", "chunk_size", "window_size", "channels",
     "batch_size", "early_stopping_patience",
-)  # fmt: skip
-_OF_BACKBONE = (
-    "d_model", "n_layers", "n_heads", "variant", "memory_depth", "memory_expansion", "chunk_size", "window_size",
-    "n_persistent", "dropout", "rule",
 )  # fmt: skip
 _POOLING = ((160, 1), (500, 2), (1500, 4))
 """Positions that become one after the first convolution, for lengths up to each."""
@@ -48,6 +46,7 @@ def check_arguments(estimator: SequenceEstimator) -> None:
     check_integer("n_persistent", estimator.n_persistent, 0)
     check_choice("variant", estimator.variant, VARIANTS)
     check_choice("rule", estimator.rule, ("bounded", "titans"))
+    check_memory(estimator)
     check_choice("precision", estimator.precision, ("32", "bf16"))
     check_device(estimator.device)
     check_seed(estimator.random_state)
@@ -66,7 +65,7 @@ def network_shape(estimator: SequenceEstimator, lengths: Int64Array, n_features:
     """Fill in what is left to the lengths of the sequences."""
     usual = int(np.median(lengths))
     pooling, stride = _strides(estimator.stride, usual)
-    backbone = {name: getattr(estimator, name) for name in _OF_BACKBONE}
+    backbone = {name: getattr(estimator, name) for name in OF_BACKBONE}
     backbone["dropout"] = estimator.dropout / 2
     return NetworkShape(
         n_features,

@@ -28,6 +28,14 @@ _AT_LEAST_ONE = (
 )  # fmt: skip
 
 
+OF_BACKBONE = (
+    "d_model", "n_layers", "n_heads", "variant", "memory_depth", "memory_expansion", "chunk_size", "window_size",
+    "n_persistent", "dropout", "rule", "surprise_threshold", "initial_theta", "initial_eta", "initial_alpha",
+    "hold_eta",
+)  # fmt: skip
+"""Arguments of estimators that are those of `Backbone`."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """What a fitted forecaster is made of, apart from numbers that were learned; JSON-able.
@@ -84,6 +92,7 @@ def check_arguments(forecaster: TitansForecaster) -> None:
     check_choice("variant", forecaster.variant, VARIANTS)
     check_choice("intervals", forecaster.intervals, INTERVALS)
     check_choice("rule", forecaster.rule, ("bounded", "titans"))
+    check_memory(forecaster)
     check_choice("on_gap", forecaster.on_gap, ("raise", "mask"))
     check_choice("precision", forecaster.precision, ("32", "bf16"))
     check_device(forecaster.device)
@@ -123,6 +132,16 @@ def check_processes(estimator: Any, strategies: tuple[str, ...]) -> None:
     check_integer("devices", estimator.devices, 1)
     check_integer("num_nodes", estimator.num_nodes, 1)
     check_choice("strategy", estimator.strategy, strategies)
+
+
+def check_memory(estimator: Any) -> None:
+    """Raise a TypeError or ValueError that names the first bad argument of the memories."""
+    check_real("surprise_threshold", estimator.surprise_threshold, -1e-9, np.inf)
+    for name in ("initial_theta", "initial_eta", "initial_alpha"):
+        if name != "initial_theta" or estimator.initial_theta is not None:
+            check_real(name, getattr(estimator, name), 0.0, 1.0)
+    if estimator.hold_eta is not None:
+        check_real("hold_eta", estimator.hold_eta, -1e-9, 1.0 + 1e-9)
 
 
 def check_levels(name: str, levels: Any) -> tuple[float, ...]:
@@ -171,11 +190,7 @@ def resolve(forecaster: TitansForecaster, panel: Panel, train_end: np.ndarray) -
     context = -(-context // patch) * patch
     sequence = forecaster.sequence_length or min(4 * context, max(rows, context))
     sequence = -(-sequence // patch) * patch if forecaster.carry_state else context
-    names = (
-        "d_model", "n_layers", "n_heads", "variant", "memory_depth", "memory_expansion", "chunk_size", "window_size",
-        "n_persistent", "dropout", "rule",
-    )  # fmt: skip
-    backbone = {name: getattr(forecaster, name) for name in names}
+    backbone = {name: getattr(forecaster, name) for name in OF_BACKBONE}
     return Settings(
         forecaster.horizon,
         context,

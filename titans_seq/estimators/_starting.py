@@ -15,7 +15,7 @@ from titans_seq.adapters.linear import LinearMap
 from titans_seq.adapters.online import with_mean_map
 from titans_seq.data import Covariates, Panel
 from titans_seq.estimators._combination import Combination
-from titans_seq.estimators._settings import Settings
+from titans_seq.estimators._settings import OF_BACKBONE, Settings
 
 if TYPE_CHECKING:
     from titans_seq.estimators.forecaster import TitansForecaster
@@ -65,9 +65,11 @@ class Start:
         _check_same("patch_length", forecaster.patch_length, patch)
         length = forecaster.context_length
         _check_same("context_length", length and -(-length // patch) * patch, earlier.context_length)
-        for name, value in earlier.backbone.items():
-            if name not in _OWN and _was_given(forecaster, name):
-                _check_same(name, getattr(forecaster, name), value)
+        for name in OF_BACKBONE:
+            if name not in _OWN and _was_given(
+                forecaster, name
+            ):  # models saved before an argument came had its default
+                _check_same(name, getattr(forecaster, name), earlier.backbone.get(name, _default(forecaster, name)))
         if earlier.periods and panel.frequency.kind == "integer":
             periods = ", ".join(earlier.periods)
             raise ValueError(
@@ -154,7 +156,11 @@ def _check_roles(given: dict[str, str], earlier: dict[str, str]) -> None:
 
 def _was_given(forecaster: TitansForecaster, name: str) -> bool:
     """Whether an argument differs from its default: scikit-learn's estimators keep no record of what was passed."""
-    return bool(getattr(forecaster, name) != inspect.signature(type(forecaster)).parameters[name].default)
+    return bool(getattr(forecaster, name) != _default(forecaster, name))
+
+
+def _default(forecaster: TitansForecaster, name: str) -> Any:
+    return inspect.signature(type(forecaster)).parameters[name].default
 
 
 def _check_same(name: str, given: Any, earlier: Any) -> None:

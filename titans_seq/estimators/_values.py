@@ -32,6 +32,11 @@ class ValueEstimator(SequenceEstimator):
         n_persistent: int = 4,
         dropout: float = 0.1,
         rule: str = "bounded",
+        surprise_threshold: float = 0.0,
+        initial_theta: float | None = None,
+        initial_eta: float = 0.5,
+        initial_alpha: float = 0.0025,
+        hold_eta: float | None = None,
         n_members: int | None = 1,
         max_epochs: int | None = None,
         max_minutes: float | None = None,
@@ -61,6 +66,11 @@ class ValueEstimator(SequenceEstimator):
         self.n_persistent = n_persistent
         self.dropout = dropout
         self.rule = rule
+        self.surprise_threshold = surprise_threshold
+        self.initial_theta = initial_theta
+        self.initial_eta = initial_eta
+        self.initial_alpha = initial_alpha
+        self.hold_eta = hold_eta
         self.n_members = n_members
         self.max_epochs = max_epochs
         self.max_minutes = max_minutes

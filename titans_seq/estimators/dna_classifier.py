@@ -43,6 +43,8 @@ class DNAClassifier(Classifying, DNAEstimator):
         Kernels of each convolution.
     d_model, n_layers, n_heads, memory_depth, memory_expansion, chunk_size, window_size, n_persistent, rule
         Of the backbone; see `titans_seq.nn.Backbone`.
+    surprise_threshold, initial_theta, initial_eta, initial_alpha, hold_eta
+        Of its memories; see `titans_seq.nn.NeuralMemory`.
     dropout : float, default 0.3
         In the heads; half of it in convolutions and backbone.
     n_members : int, optional
@@ -122,6 +124,11 @@ class DNAClassifier(Classifying, DNAEstimator):
         n_persistent: int = 4,
         dropout: float = 0.3,
         rule: str = "bounded",
+        surprise_threshold: float = 0.0,
+        initial_theta: float | None = None,
+        initial_eta: float = 0.5,
+        initial_alpha: float = 0.0025,
+        hold_eta: float | None = None,
         n_members: int | None = None,
         max_epochs: int | None = None,
         max_minutes: float | None = None,
@@ -145,6 +152,8 @@ class DNAClassifier(Classifying, DNAEstimator):
             reverse_complement=reverse_complement, variant=variant, stride=stride, channels=channels, d_model=d_model,
             n_layers=n_layers, n_heads=n_heads, memory_depth=memory_depth, memory_expansion=memory_expansion,
             chunk_size=chunk_size, window_size=window_size, n_persistent=n_persistent, dropout=dropout, rule=rule,
+            surprise_threshold=surprise_threshold, initial_theta=initial_theta, initial_eta=initial_eta,
+            initial_alpha=initial_alpha, hold_eta=hold_eta,
             n_members=n_members, max_epochs=max_epochs, max_minutes=max_minutes, learning_rate=learning_rate,
             weight_decay=weight_decay, batch_size=batch_size, validation_fraction=validation_fraction,
             early_stopping_patience=early_stopping_patience, sequence_col=sequence_col, id_col=id_col,

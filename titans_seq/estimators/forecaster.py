@@ -71,6 +71,13 @@ class TitansForecaster(Judging):
         How memory and attention work together; the last two have no memory.
     d_model, n_layers, n_heads, memory_depth, memory_expansion, chunk_size, window_size, n_persistent, dropout, rule
         Of the backbone; see `titans_seq.nn.Backbone`. Sizes in tokens.
+    surprise_threshold : float, default 0.0
+        Tokens that surprise a memory by no more than this are not written; 0: all are.
+    initial_theta, initial_eta, initial_alpha : float, default None, 0.5, 0.0025
+        Step, momentum and forgetting of an untrained memory, in (0, 1); None: by rule, see
+        `titans_seq.nn.NeuralMemory`.
+    hold_eta : float, optional
+        Holds the momentum at this value in [0, 1]; 0.0: a memory without momentum. Default: it is learned.
     quantile_levels : sequence of float, default 0.1, 0.2, …, 0.9
         Levels at which interval widths are trained, and that `backtest` returns.
     intervals : {"conformal", "adaptive", "empirical"}, default "conformal"
@@ -198,6 +205,11 @@ class TitansForecaster(Judging):
         n_persistent: int = 4,
         dropout: float = 0.0,
         rule: str = "bounded",
+        surprise_threshold: float = 0.0,
+        initial_theta: float | None = None,
+        initial_eta: float = 0.5,
+        initial_alpha: float = 0.0025,
+        hold_eta: float | None = None,
         quantile_levels: Sequence[float] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
         intervals: Literal["conformal", "adaptive", "empirical"] = "conformal",
         max_epochs: int = 20,
@@ -238,6 +250,11 @@ class TitansForecaster(Judging):
         self.n_persistent = n_persistent
         self.dropout = dropout
         self.rule = rule
+        self.surprise_threshold = surprise_threshold
+        self.initial_theta = initial_theta
+        self.initial_eta = initial_eta
+        self.initial_alpha = initial_alpha
+        self.hold_eta = hold_eta
         self.quantile_levels = quantile_levels
         self.intervals = intervals
         self.max_epochs = max_epochs

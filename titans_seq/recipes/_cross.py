@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from titans_seq.recipes._load_series import FORM_KEYS
 from titans_seq.recipes._score import level_fault
-from titans_seq.recipes.schema import Recipe
+from titans_seq.recipes.schema import BackboneArguments, Recipe, Tune
 
 if TYPE_CHECKING:
     from titans_seq.recipes.dna.schema import DNARecipe
@@ -22,7 +23,15 @@ Fault = tuple[tuple[str | int, ...], str]
 
 def cross_faults(recipe: Recipe) -> list[Fault]:
     """Return the path and description of each."""
-    return [*_data(recipe), *_model(recipe), *_levels(recipe), *_needs_state(recipe), *seed_faults(recipe)]
+    searched = tune_faults(recipe.tune, recipe.model)
+    return [
+        *_data(recipe),
+        *_model(recipe),
+        *_levels(recipe),
+        *_needs_state(recipe),
+        *seed_faults(recipe),
+        *searched,
+    ]
 
 
 def seed_faults(recipe: Recipe | DNARecipe) -> Iterator[Fault]:
@@ -70,3 +79,21 @@ def _needs_state(recipe: Recipe) -> Iterator[Fault]:
         yield ("model", "online_linear"), "true needs model.carry_state true; found false"
     if recipe.model.error_memory is True:
         yield ("model", "error_memory"), "true needs model.carry_state true; found false"
+
+
+def tune_faults(tune: Tune | None, model: BackboneArguments) -> Iterator[Fault]:
+    """Yield what is wrong between the keys of a search: widths that some number of heads does not divide."""
+    keys = ("model.d_model", "model.n_heads")
+    if tune is None or not set(keys) & set(tune.space):
+        return
+    own: tuple[Any, Any] = (model.d_model or D_MODEL, model.n_heads or N_HEADS)
+    axes = tune.searched().axes
+    values = [
+        [value or default for value in axes[key.partition(".")[2]].examples()] if key in tune.space else [stated]
+        for key, stated, default in zip(keys, own, (D_MODEL, N_HEADS), strict=True)
+    ]
+    for d_model, n_heads in product(*values):
+        if d_model % n_heads:
+            place = ("tune", "space", keys[0] if keys[0] in tune.space else keys[1])
+            yield place, f"n_heads must divide d_model, but {n_heads} does not divide {d_model}"
+            return

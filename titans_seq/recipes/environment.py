@@ -26,6 +26,7 @@ _PACKAGES = (
     "narwhals",
     "scikit-learn",
     "gluonts",
+    "optuna",
 )
 
 

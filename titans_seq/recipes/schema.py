@@ -6,19 +6,33 @@ Every key is checked; keys left out of `model` and `train` keep the defaults of 
 from __future__ import annotations
 
 import difflib
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from titans_seq.data.catalog import dataset_card
 from titans_seq.data.time_texts import check_time_format
+from titans_seq.estimators.searching.space import Space
+from titans_seq.recipes._tune_keys import axis_of, check_key, check_values
 
 Count = Annotated[int, Field(ge=1)]
 CountOrZero = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Level = Annotated[float, Field(gt=0, lt=100)]
+NotNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Probability = Annotated[float, Field(gt=0, lt=1)]
 Some = Field(min_length=1)
 
@@ -35,6 +49,7 @@ Seeds = Annotated[list[CountOrZero], Field(min_length=2), AfterValidator(_all_di
 Metric = Literal["mse", "mae", "rmse", "smape", "mase", "weighted_quantile_loss", "msis", "coverage"]
 Baseline = Literal["seasonal_naive", "naive", "drift", "ridge"]
 Variant = Literal["mag", "mal", "mac", "lmm", "swa", "attention"]
+Objective = Literal["validation_error", "predict_seconds", "n_parameters"]
 Role = Literal["past", "future", "static"]
 
 
@@ -127,6 +142,11 @@ class BackboneArguments(Section):
     n_persistent: CountOrZero | None = None
     dropout: Fraction | None = None
     rule: Literal["bounded", "titans"] | None = None
+    surprise_threshold: NotNegative | None = None
+    initial_theta: Probability | None = None
+    initial_eta: Probability | None = None
+    initial_alpha: Probability | None = None
+    hold_eta: Share | None = None
 
 
 class Model(BackboneArguments):
@@ -187,24 +207,54 @@ class Evaluate(Section):
     seeds: Seeds | None = None
 
 
-def _known_argument(key: str) -> str:
-    """Refuse what is no key of `model` or `train`."""
-    known = [f"model.{name}" for name in Model.model_fields] + [f"train.{name}" for name in Train.model_fields]
-    if key not in known:
-        near = difflib.get_close_matches(key, known, 1)
-        hint = f"did you mean {near[0]!r}?" if near else "write model.<key> or train.<key>"
-        raise ValueError(f"unknown key; {hint}")
-    return key
-
-
 class Tune(Section):
-    """A search over values of `model` and `train` keys, e.g. `space: {model.d_model: [16, 32]}`.
+    """A search over values of `model` and `train` keys: what `titans-seq tune` does; `titans-seq run` leaves it alone.
 
-    Checked here; `titans-seq run` does not use it.
+    `space` has for each key a list of values, `model.d_model: [16, 32]`, or a range, `train.learning_rate: {low: 1e-4,
+    high: 1e-2, log: true}`, also with `step`; both ends are included. `objectives` are to be small; the first one
+    decides. Trials end early by `pruner` (default median, but none with several objectives). `trials` counts completed
+    and pruned ones. After `minutes` no trial begins. `storage` is a journal file, or the URL of a database that several
+    machines can reach; default: a journal in the folder of the study.
     """
 
     trials: Count = 20
-    space: dict[Annotated[str, AfterValidator(_known_argument)], Annotated[list[Any], Some]]
+    space: Annotated[dict[str, Any], Some]
+    objectives: Annotated[list[Objective], Some] = ["validation_error"]
+    pruner: Literal["median", "halving", "none"] | None = None
+    storage: str | None = None
+    minutes: Positive | None = None
+
+    sections: ClassVar[dict[str, type[Section]]] = {"model": Model, "train": Train}
+
+    @field_validator("space", mode="wrap")
+    @classmethod
+    def _known_values(cls, given: Any, check: ValidatorFunctionWrapHandler) -> dict[str, Any]:
+        space: dict[str, Any] = check(given)
+        faults: list[InitErrorDetails] = []
+        for key, values in space.items():
+            try:
+                check_key(key, cls.sections)
+                check_values(key, values, cls.sections)
+            except ValueError as error:
+                fault = PydanticCustomError("value_error", "{error}", {"error": str(error)})
+                faults.append(InitErrorDetails(type=fault, loc=(key,), input=values))
+        if faults:
+            raise ValidationError.from_exception_data(cls.__name__, faults)
+        return space
+
+    @model_validator(mode="after")
+    def _one_number(self) -> Tune:
+        if len(set(self.objectives)) < len(self.objectives):
+            raise ValueError(f"objectives: each must stand once, found {self.objectives}")
+        if self.pruner not in (None, "none") and len(self.objectives) > 1:
+            raise ValueError(f"pruner: {self.pruner} compares one number; leave it out, or give one of the objectives")
+        return self
+
+    def searched(self) -> Space:
+        """Return the space, by argument of the estimator."""
+        parts = {key: key.partition(".") for key in self.space}
+        axes = {name: axis_of(self.space[key], self.sections[part], name) for key, (part, _, name) in parts.items()}
+        return Space(axes)
 
 
 class Output(Section):

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 from titans_seq.training.module import SeriesTraining
 from titans_seq.training.pieces import PieceSampler
 from titans_seq.training.sampling import StretchSampler
+from titans_seq.training.watching import report_epoch
 
 
 @dataclass
@@ -94,6 +95,7 @@ class _Selection(Callback):
         if loss < self.result.best_validation or not self.best_weights:
             self.result.best_validation, self.result.best_epoch = loss, epoch
             self.best_weights = copy.deepcopy(module.whole.state_dict())
+        report_epoch(epoch, loss)
 
 
 def train(

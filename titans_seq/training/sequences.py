@@ -20,6 +20,7 @@ from titans_seq.training.examples import ExampleLoader, LabelledBatch, Loading
 from titans_seq.training.fit import fit_or_interrupt, quiet_lightning
 from titans_seq.training.objectives import Objective
 from titans_seq.training.ranks import ALONE
+from titans_seq.training.watching import report_epoch
 
 AVERAGING = 0.99
 """Share of the averaged weights that a step leaves; fewer at first, so that the start is soon forgotten."""
@@ -275,3 +276,5 @@ class SequenceFit(Callback):
         if loss is not None and (self.epoch or self.keep_start) and loss < self.run.best_validation:
             self.run.best_validation, self.run.best_epoch = loss, self.epoch
             self.best_weights = copy.deepcopy(self.module.averaged.state_dict())
+        if loss is not None:
+            report_epoch(self.epoch, loss)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from titans_seq.data.catalog import dataset_card
 from titans_seq.data.sequences.labelled import TABLE_ENDINGS
-from titans_seq.recipes._cross import Fault, seed_faults
+from titans_seq.recipes._cross import Fault, seed_faults, tune_faults
 from titans_seq.recipes.dna.schema import ClassifyData, DNARecipe
 
 # Defaults of DNAClassifier, which cannot be imported here: validating a recipe does not load torch.
@@ -25,6 +25,7 @@ _ONLY_FOR = {
 
 def dna_faults(recipe: DNARecipe) -> list[Fault]:
     """Return the path and description of each."""
+    searched = tune_faults(recipe.tune, recipe.model)
     return [
         *_files(recipe),
         *_checksum(recipe),
@@ -32,6 +33,7 @@ def dna_faults(recipe: DNARecipe) -> list[Fault]:
         *_split(recipe),
         *_model(recipe),
         *seed_faults(recipe),
+        *searched,
     ]
 
 

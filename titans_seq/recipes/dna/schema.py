@@ -20,6 +20,7 @@ from titans_seq.recipes.schema import (
     Section,
     Seeds,
     Some,
+    Tune,
 )
 
 Names = Annotated[list[str], Some]
@@ -246,6 +247,18 @@ class RegressEvaluate(Evaluate):
     baselines: list[ValueBaseline] = ["mean", "kmer_ridge", "position_ridge"]
 
 
+class ClassifyTune(Tune):
+    """A search over values of `model` and `train` keys of classes."""
+
+    sections = {"model": ClassifyModel, "train": Train}
+
+
+class RegressTune(Tune):
+    """A search over values of `model` and `train` keys of numbers."""
+
+    sections = {"model": RegressModel, "train": Train}
+
+
 class DNARecipe(Section):
     """A whole recipe for labelled DNA; one class for each kind of task."""
 
@@ -256,6 +269,7 @@ class DNARecipe(Section):
     model: RegressModel
     train: Train = Train()
     evaluate: Evaluate
+    tune: Tune | None = None
     output: Output = Output()
 
     def estimator_arguments(self) -> dict[str, Any]:
@@ -272,6 +286,7 @@ class ClassifyRecipe(DNARecipe):
     data: ClassifyData
     model: ClassifyModel = ClassifyModel()
     evaluate: ClassifyEvaluate = ClassifyEvaluate()
+    tune: ClassifyTune | None = None
 
 
 class RegressRecipe(DNARecipe):
@@ -282,6 +297,7 @@ class RegressRecipe(DNARecipe):
     data: RegressData
     model: RegressModel = RegressModel()
     evaluate: RegressEvaluate = RegressEvaluate()
+    tune: RegressTune | None = None
 
 
 DNA_RECIPES: dict[str, type[DNARecipe]] = {"classify": ClassifyRecipe, "regress": RegressRecipe}

@@ -28,16 +28,16 @@ from titans_seq.recipes.schema import (
     BackboneArguments,
     Count,
     CountOrZero,
+    NotNegative,
     Output,
     Positive,
     Probability,
     Section,
+    Share,
     Some,
     Variant,
 )
 
-NotNegative = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
 Stage = Annotated[list[Count], Field(min_length=2, max_length=2)]
 
 ATTENTION_LIMIT = 4096
@@ -73,15 +73,10 @@ class BackboneModel(BackboneArguments):
 
     segment_length: Count | None = None
     loss: Literal["l2", "dot"] | None = None
-    surprise_threshold: NotNegative | None = None
     decay_before_error: bool | None = None
     gate: Literal["sigmoid", "hard"] | None = None
     association: bool | None = None
-    initial_theta: Probability | None = None
-    initial_eta: Probability | None = None
-    initial_alpha: Probability | None = None
     hold_theta: Share | None = None
-    hold_eta: Share | None = None
     hold_alpha: Share | None = None
     conv_width: Count | None = None
     stem_width: Count | None = None

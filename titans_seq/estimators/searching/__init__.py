@@ -1,0 +1,1 @@
+"""Search over arguments of estimators: what `TitansSearch` and `titans-seq tune` share."""
