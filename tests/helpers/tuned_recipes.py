@@ -50,6 +50,11 @@ def study_in(storage: str | Path) -> optuna.Study:
     return optuna.load_study(study_name=name, storage=opened)
 
 
+def close(study: optuna.Study) -> None:
+    """Let go of the database of a study."""
+    study._storage._backend.engine.dispose()
+
+
 def wait_until(condition: Callable[[], bool], seconds: float = 300) -> None:
     """Wait for something to become true."""
     end = time.monotonic() + seconds

@@ -142,6 +142,24 @@ def test_what_was_given_up_by_others_is_not_told_a_second_time(tmp_path: Path) -
     assert len(combinations(other)) == len(set(combinations(other))) == 6
 
 
+def test_nothing_else_takes_the_place_of_a_trial_that_is_about_to_be_queued_again(tmp_path: Path) -> None:
+    one, other = ledger(tmp_path / "journal", 2), ledger(tmp_path / "journal", 2)
+    trial = one.claim()
+    assert trial is not None
+    trial.set_user_attr("given_up", True)
+    one.study.tell(trial, state=TrialState.FAIL)  # and killed here, before it is queued
+    second = other.claim()
+    assert second is not None
+    other.finish(second, Outcome([1.0]))
+    assert other.claim() is None
+    assert not other.is_complete()
+    other.reclaim()
+    assert work(other) == [2]
+    assert other.study.trials[2].params == trial.params
+    assert other.is_complete()
+    assert [found.number for found in other.trials()] == [1, 2]
+
+
 def test_a_combination_that_kills_every_process_is_given_up() -> None:
     own = ledger(None, 3)
     for _ in range(MOST_ATTEMPTS):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tuned_recipes import check_complete, start_tune, study_in, wait_until, write_recipe
+from tuned_recipes import check_complete, close, start_tune, study_in, wait_until, write_recipe
 
 MISSING = [name for name in ("initdb", "postgres") if shutil.which(name) is None]
 if importlib.util.find_spec("psycopg") is None:
@@ -75,6 +75,7 @@ def test_four_workers_share_one_study_and_evaluate_each_trial_once(server: str, 
     study = study_in(server)
     check_complete(study, 14)
     assert len({trial.user_attrs["process"] for trial in study.trials}) == 2
+    close(study)
     folder = tmp_path / "runs/tune-r"
     assert len((folder / "study.csv").read_text().splitlines()) == 1 + 14
     assert not (folder / "study.journal").exists()

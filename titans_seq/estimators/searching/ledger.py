@@ -1,8 +1,7 @@
 """Which trials count, who takes the next one, and what becomes of those whose process was killed.
 
 A study has a place for each trial that was asked for. A trial takes one unless it failed: another combination then
-gets its place. A trial that was given up (its process is gone) frees its place, too, and its own combination is queued
-again.
+gets its place. A trial that was given up (its process is gone) keeps its place until its combination is queued again.
 Where two processes ask for the last place at the same moment, the trial of the higher number is surplus: it is never
 evaluated.
 """
@@ -46,21 +45,25 @@ class Ledger:
 
     def trials(self) -> list[FrozenTrial]:
         """Return the trials that are part of the study, failed ones among them, in the order of their numbers."""
-        return standing(self.study.get_trials(deepcopy=False))
+        return [trial for trial in standing(self._all()) if not is_pending(trial)]
 
     def is_complete(self) -> bool:
         """Whether there is nothing left to do, neither here nor in other processes."""
         placed, places, broken = self._places()
         if broken:
             return not any(trial.state == TrialState.RUNNING for trial in placed)
-        return len(placed) >= places and all(trial.state.is_finished() for trial in placed[:places])
+        return len(placed) >= places and not any(_is_open(trial) for trial in placed[:places])
+
+    def _all(self) -> list[FrozenTrial]:
+        return self.study.get_trials(deepcopy=False)
 
     def _places(self) -> tuple[list[FrozenTrial], int, bool]:
         """Return the trials that take places, how many places there are, and whether too many have failed."""
-        trials = self.trials()
-        failed = sum(trial.state == TrialState.FAIL for trial in trials)
+        trials = standing(self._all())
+        placed = [trial for trial in trials if trial.state != TrialState.FAIL or is_pending(trial)]
+        failed = len(trials) - len(placed)
         places = self.n_trials if self.space.size is None else min(self.n_trials, self.space.size - failed)
-        return [trial for trial in trials if trial.state != TrialState.FAIL], places, failed >= self.n_trials
+        return placed, places, failed >= self.n_trials
 
     def queue_first(self, values: dict[str, Any]) -> None:
         """Let the first trial be of these values, unless there was one."""
@@ -114,7 +117,7 @@ class Ledger:
             frozen = self.study.trials[trial.number]
             self.study._storage.set_trial_user_attr(frozen._trial_id, "given_up", True)
             if self._end(trial, TrialState.FAIL):
-                self._queue_again(frozen)
+                self.reclaim()
 
     def reclaim(self) -> None:
         """Give up the trials of processes that are gone, and queue what was given up without being queued again."""
@@ -126,15 +129,13 @@ class Ledger:
             trials = self.study.get_trials(deepcopy=False)
             queued = {trial.user_attrs.get("copy_of") for trial in trials}
             for trial in trials:
-                if trial.state == TrialState.FAIL and "given_up" in trial.user_attrs and trial.number not in queued:
+                if is_pending(trial) and trial.number not in queued:
                     self._queue_again(trial)
 
     def _queue_again(self, trial: FrozenTrial) -> None:
-        values, attempt = combination_of(trial), attempt_of(trial)
-        if not values or attempt >= MOST_ATTEMPTS or "surplus" in trial.user_attrs:
-            return
         first = {"first": True} if "first" in trial.user_attrs else {}
-        self.study.enqueue_trial(values, user_attrs={"copy_of": trial.number, "attempt": attempt + 1, **first})
+        about = {"copy_of": trial.number, "attempt": attempt_of(trial) + 1, **first}
+        self.study.enqueue_trial(combination_of(trial), user_attrs=about)
 
     def _end(self, trial: Trial | FrozenTrial, state: TrialState, values: Sequence[float] | None = None) -> bool:
         """Set the state of a trial; return False if it has ended already."""
@@ -148,19 +149,31 @@ class Ledger:
 
 
 def standing(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Return the trials that are neither surplus nor given up, in the order of their numbers."""
+    """Return the trials that count, in the order of their numbers: those neither surplus nor queued again."""
+    copied = {trial.user_attrs.get("copy_of") for trial in trials}
     found, copies = [], set()
     for trial in sorted(trials, key=lambda trial: trial.number):
         copy_of = trial.user_attrs.get("copy_of")
-        freed = "given_up" in trial.user_attrs and trial.state == TrialState.FAIL
-        freed = freed and attempt_of(trial) < MOST_ATTEMPTS
-        if copy_of in copies or "surplus" in trial.user_attrs:
+        if "surplus" in trial.user_attrs or (copy_of is not None and copy_of in copies):
             continue
-        if copy_of is not None:
-            copies.add(copy_of)
-        if not freed:
+        copies.add(copy_of)
+        if not (_is_freed(trial) and (trial.number in copied or not combination_of(trial))):
             found.append(trial)
     return found
+
+
+def is_pending(trial: FrozenTrial) -> bool:
+    """Whether a trial was given up and its combination is to be queued again."""
+    return _is_freed(trial) and "surplus" not in trial.user_attrs and bool(combination_of(trial))
+
+
+def _is_freed(trial: FrozenTrial) -> bool:
+    given_up = trial.state == TrialState.FAIL and "given_up" in trial.user_attrs
+    return given_up and attempt_of(trial) < MOST_ATTEMPTS
+
+
+def _is_open(trial: FrozenTrial) -> bool:
+    return trial.state in _OPEN or is_pending(trial)
 
 
 def attempt_of(trial: FrozenTrial) -> int:
