@@ -273,6 +273,23 @@ def test_a_cell_of_bits_per_base_runs_small_and_renders_with_gaps(cell: str, tmp
     assert "| 4,000 |" in table if cell.startswith("length") else "| 4,897,452 | not run | |" in table
 
 
+@needs_data
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["ecoli", "yeast"])
+def test_cells_of_few_labels_run_small_and_render_with_gaps(task: str, tmp_path: Path) -> None:
+    output = tmp_path / "genomics_transfer"
+    names = [f"{task}_pretrain", f"{task}_scratch_s0", f"{task}_language_s0"]
+    done = run("genomics_transfer.py", "--quick", "--only", *names, "--output", str(output), "--cache", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    found = [json.loads((output / f"{name}.json").read_text())["results"] for name in names]
+    assert found[0]["bases"] == 3000
+    assert found[1]["labels"] == found[2]["labels"] == 30
+    assert found[2]["n_parameters"] > found[1]["n_parameters"]
+    table = (tmp_path / "genomics_transfer.md").read_text()
+    assert table.count("not run") == 4
+    assert "seed by seed:" in table
+
+
 @pytest.fixture
 def genomics(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Modules of the benchmark by name."""
@@ -445,3 +462,14 @@ def test_the_look_back_is_the_best_one_over_all_horizons(forecasting: Any, tmp_p
             file.write_text(json.dumps({"validation": found if closed_form == "ours" else dict.fromkeys(found, 1.0)}))
     assert forecasting("look_back").look_back("national_illness", tmp_path, "ours") == 52
     assert forecasting("look_back").look_back("national_illness", tmp_path, "ridge") == 24
+
+
+@pytest.mark.slow
+def test_rows_gathered_by_two_processes_are_counted_and_gaps_shown(tmp_path: Path) -> None:
+    done = run("distributed.py", "--quick", "--only", "rows_arrays", "--output", str(tmp_path / "distributed"))
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "distributed" / "rows_arrays.json").read_text())["results"]
+    assert (results["rows_of_each_process"], results["gathered_by_each"]) == ([50, 51], [101, 101])
+    assert results["missing"] == results["twice"] == results["out_of_order"] == [0, 0]
+    table = (tmp_path / "distributed.md").read_text()
+    assert "| metrics_dna_ddp | `dna_quickstart` `model.dropout=0.0` | not run |" in table

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 import titans_seq
 from titans_seq import cli
+from titans_seq._cli import COMMANDS
 from titans_seq.data.catalog import list_datasets
 from titans_seq.recipes import list_recipes
 
@@ -42,7 +43,7 @@ def test_the_version_is_printed() -> None:
 
 def test_help_names_the_commands() -> None:
     text = call("--help").stdout
-    assert all(name in text for name in ("run", "classify", "validate", "ls", "analyze"))
+    assert all(name in text for name in ("run", "classify", "validate", "ls", "analyze", *COMMANDS))
 
 
 def test_ls_names_every_recipe_and_dataset() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import titans_seq
+from titans_seq._cli import COMMANDS
 
 HEAVY = {
     "torch",
@@ -52,16 +54,24 @@ def loaded_by_command(*arguments: str) -> set[str]:
     return loaded_after(f"from titans_seq.cli import app\ntry:\n    {run}\n{stop}")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["analyze", "--help"], ["classify", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in ("analyze", "classify", *COMMANDS))])
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert not loaded_by_command(*arguments) & HEAVY
 
 
 @pytest.mark.parametrize(
-    "arguments", [["ls"], ["validate", "quickstart"], ["validate", "recall_dna"], ["validate", "dna_splice"]]
+    "arguments",
+    [["ls"], ["schema"], ["validate", "quickstart"], ["validate", "recall_dna"], ["validate", "dna_splice"]],
 )
 def test_listing_and_validating_load_no_torch(arguments: list[str]) -> None:
     assert not loaded_by_command(*arguments) & (HEAVY - {"numpy"})
+
+
+def test_a_table_is_looked_at_without_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("my.csv").write_text("\n".join(["day,y", *(f"2024-01-{day:02d},{day % 7}" for day in range(1, 31))]))
+    assert not loaded_by_command("new", "--data", "my.csv") & {"torch", "lightning", "gluonts", "matplotlib", "optuna"}
+    assert Path("my.yaml").is_file()
 
 
 def test_an_unknown_attribute_is_an_attribute_error() -> None:

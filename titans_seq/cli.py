@@ -1,4 +1,4 @@
-"""The command line: `titans-seq run | tune | classify | variants | validate | ls | analyze`.
+"""The command line: `titans-seq run | tune | classify | variants | validate | ls | analyze`, and those of `_cli`.
 
 Heavy imports stand inside the commands.
 """
@@ -12,13 +12,15 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from titans_seq._cli import COMMANDS
 from titans_seq._version import __version__
 
 DEBUG_VARIABLE = "TITANS_SEQ_DEBUG"
@@ -56,11 +58,12 @@ def run(
     """Train, evaluate and write what a recipe describes."""
     with _reporting_errors():
         from titans_seq.recipes import default_folder, format_report, load_recipe, run_recipe
+        from titans_seq.training.launch import is_main
 
         loaded = load_recipe(recipe, assignments or ())
         folder = output_dir or default_folder(loaded, recipe)
         result = run_recipe(loaded, folder, overwrite=overwrite, quiet=quiet, command=_command())
-        if not quiet:
+        if not quiet and is_main():
             typer.echo(format_report(result))
 
 
@@ -237,22 +240,41 @@ def _reporting_errors(after_interrupt: str = "nothing was written") -> Iterator[
     try:
         with _terminable():
             yield
-    except (typer.Exit, typer.Abort):
+    except (typer.Exit, typer.Abort, BrokenPipeError):  # the last: `| head` has read enough
         raise
     except (KeyboardInterrupt, SystemExit) as stop:
-        typer.echo(f"interrupted: {after_interrupt}", err=True)
+        if _speaks(stop):
+            typer.echo(f"interrupted: {after_interrupt}", err=True)
         code = INTERRUPTED if isinstance(stop, KeyboardInterrupt) else stop.code
         raise typer.Exit(code if isinstance(code, int) and code else INTERNAL_ERROR) from None
     except Exception as error:
         if os.environ.get(DEBUG_VARIABLE):
             traceback.print_exc()
+        if not _speaks(error):
+            raise typer.Exit(INTERNAL_ERROR) from None
         if _is_users(error):
             for line in str(error).splitlines() or [type(error).__name__]:
                 typer.echo(f"error: {line}", err=True)
             raise typer.Exit(USER_ERROR) from None
+        if _is_lost(error):
+            typer.echo("error: another process of this run has ended without a word; nothing was written", err=True)
+            raise typer.Exit(INTERNAL_ERROR) from None
         text = f"{type(error).__name__}: {' '.join(str(error).split()):.300}"
         typer.echo(f"internal error: {text} (set {DEBUG_VARIABLE}=1 for the traceback)", err=True)
         raise typer.Exit(INTERNAL_ERROR) from None
+
+
+def _speaks(error: BaseException) -> bool:
+    """Whether this process is the one to report; of the processes of one run the first that fails is."""
+    from titans_seq.training.launch import may_report
+
+    return may_report(error)
+
+
+def _is_lost(error: BaseException) -> bool:
+    from titans_seq.training.launch import is_lost, launched
+
+    return launched() is not None and is_lost(error)
 
 
 @contextmanager
@@ -312,6 +334,21 @@ def _print_table(title: str, rows: dict[str, str]) -> None:
 
 def _command() -> str:
     return shlex.join(["titans-seq", *sys.argv[1:]])
+
+
+def _guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command that reports its errors like those above."""
+
+    @wraps(command)
+    def run_command(*arguments: object, **options: object) -> None:
+        with _reporting_errors():
+            command(*arguments, **options)
+
+    return run_command
+
+
+for _name, _function in COMMANDS.items():
+    app.command(_name)(_guarded(_function))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from titans_seq.data import Frequency, OffGridError
 ALIASES = [
     *("h", "15min", "6h", "7h", "D", "2D", "W-SAT", "W-MON", "2W-SUN", "s", "10ms", "90min"),
     *("MS", "ME", "2MS", "QS", "QE", "QE-NOV", "YS", "YE", "YE-FEB", "YS-APR", "6ME", "B"),
+    *("BME", "BMS", "BQE", "BQE-FEB", "BQS", "BYE", "2BME"),
 ]
 SEASONS = {
     "h": 24,
@@ -26,7 +27,19 @@ SEASONS = {
     "2D": 1,
     "W-SAT": 52,
 }
-SEASONS |= {"2W-SUN": 26, "MS": 12, "ME": 12, "2MS": 6, "5MS": 1, "QS": 4, "QE": 4, "YS": 1, "B": 5}
+SEASONS |= {
+    "2W-SUN": 26,
+    "MS": 12,
+    "ME": 12,
+    "2MS": 6,
+    "5MS": 1,
+    "QS": 4,
+    "QE": 4,
+    "YS": 1,
+    "B": 5,
+    "BME": 12,
+    "BQS": 4,
+}
 
 
 def infer(ds, ids=None):
@@ -161,6 +174,8 @@ def test_off_grid_names_the_first_position():
         (Frequency("month", 1, 31), np.datetime64("2024-01-31"), np.datetime64("2024-02-28")),
         (Frequency("month", 3, 1), np.datetime64("2024-01-01"), np.datetime64("2024-03-01")),
         (Frequency("month", 1, 1), np.datetime64("2024-01-01"), np.datetime64("2024-02-01T01")),
+        (Frequency("business_month", 1, 31), np.datetime64("2024-02-29"), np.datetime64("2024-03-31")),
+        (Frequency("business_month", 1, 1), np.datetime64("2024-06-03"), np.datetime64("2024-07-02")),
         (Frequency("business_day", 1), np.datetime64("2024-01-05"), np.datetime64("2024-01-06")),
         (Frequency("business_day", 1), np.datetime64("2024-01-05"), np.datetime64("2024-01-08T12")),
     ],

@@ -164,8 +164,6 @@ def test_a_forecast_without_its_covariates_is_refused(fitted: TitansForecaster, 
         plain.predict(future=after(history(), 200))
     with pytest.raises(ValueError, match="no column 'price'"):
         fitted.update(after(history(), 200).drop(columns="price"))
-    with pytest.raises(ValueError, match="reads covariates"):
-        fitted.to_gluonts()
     with pytest.raises(ValueError, match="'y' is the column of ids, times or targets"):
         make(roles={"y": "past"}).fit(history())
 

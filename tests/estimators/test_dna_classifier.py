@@ -13,7 +13,7 @@ import pytest
 import torch
 from Bio.Seq import Seq
 from Bio.SeqRecord import SeqRecord
-from planted_motifs import planted, ragged
+from planted_motifs import MOTIF, planted, ragged
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import NotFittedError
@@ -199,6 +199,18 @@ def test_several_labels_at_once_are_learned_each() -> None:
     assert found.shape == y.shape
     assert ((found == y).mean(0) > 0.9).all()
     assert model.predict_proba(strings).shape == (200, 2)
+
+
+@pytest.mark.slow
+def test_a_run_of_n_is_not_taken_for_what_may_stand_under_it() -> None:
+    model = make(max_epochs=20, reverse_complement=False).fit(*planted(500))
+    strings, holds = planted(200, seed=1)
+    assert model.score(strings, holds) > 0.93
+    hidden = [bases.replace(MOTIF, "N" * len(MOTIF)) for bases in strings]
+    run = [f"{bases[:16]}{'N' * len(MOTIF)}{bases[16 + len(MOTIF) :]}" for bases in np.array(strings)[~holds]]
+    # Half the sequences hold the motif; of these, few under a run of N: its width over the length, about.
+    assert model.predict_proba(hidden)[holds, 1].mean() < 0.35
+    assert model.predict_proba(run)[:, 1].mean() < 0.35
 
 
 def test_a_class_that_weighs_more_is_found_more_often() -> None:

@@ -199,7 +199,8 @@ def test_entries_are_read_and_forecast_a_batch_at_a_time(
 
 
 @pytest.mark.parametrize(
-    ("alias", "period"), [("W-SUN", "W-SUN"), ("ME", "M"), ("QE", "Q"), ("MS", "M"), ("B", "B"), ("2h", "2h")]
+    ("alias", "period"),
+    [("W-SUN", "W-SUN"), ("ME", "M"), ("BME", "M"), ("QE", "Q"), ("MS", "M"), ("B", "B"), ("2h", "2h")],
 )
 def test_a_dataset_made_of_the_frame_is_forecast_as_the_frame_is(
     loud_network: None, make: Make, alias: str, period: str

@@ -103,12 +103,16 @@ class TestPlaces:
 
     def test_a_file_that_is_no_text_is_named(self) -> None:
         Path("r.yaml").write_bytes(b"\xff\xfe")
-        with pytest.raises(RecipeError, match="r.yaml: not a text file in UTF-8"):
+        with pytest.raises(RecipeError, match="r.yaml:1:1: not a text file in UTF-8"):
             load_recipe("r.yaml")
 
 
 @pytest.mark.usefixtures("folder")
 class TestValues:
+    def test_a_byte_order_mark_and_lines_of_windows_are_read(self) -> None:
+        Path("r.yaml").write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
+        assert load_recipe("r.yaml").task.horizon == 12
+
     @pytest.mark.parametrize(
         ("text", "value"), [("1e-3", 1e-3), ("1E3", 1e3), (".5", 0.5), ("2", 2.0), ("+1.5e2", 150.0)]
     )

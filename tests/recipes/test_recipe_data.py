@@ -76,7 +76,7 @@ def test_a_wrong_data_section_is_one_line(changes: dict[str, object], message: s
 
 def test_a_dataset_without_usual_split_asks_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = pd.DataFrame({"unique_id": "H1", "ds": range(20), "y": np.arange(20.0)})
-    monkeypatch.setattr("titans_seq.recipes._data.load_dataset", lambda name: frame)
+    monkeypatch.setattr("titans_seq.recipes._load_series.load_dataset", lambda name: frame)
     with pytest.raises(ValueError, match="data.split: dataset 'm4_hourly_train' has no usual split"):
         read_series(Data(name="m4_hourly_train"))
     assert read_series(Data(name="m4_hourly_train", split=[10, 5, 5])).panel.ids == ("H1",)

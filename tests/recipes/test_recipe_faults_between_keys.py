@@ -51,6 +51,12 @@ def test_the_defaults_known_here_are_the_forecasters() -> None:
         ("model: {quantile_levels: [0.5, 0.1]}", "r.yaml:4:9: model.quantile_levels: must increase, found [0.5, 0.1]"),
         ("model: {quantile_levels: [0.5, 0.5]}", "r.yaml:4:9: model.quantile_levels: must increase, found [0.5, 0.5]"),
         ("train: {validation_fraction: 0}", "r.yaml:4:9: train.validation_fraction: must be greater than 0.0, found 0"),
+        ("evaluate: {seeds: [4, 4]}", "r.yaml:4:12: evaluate.seeds: must differ, found [4, 4]"),
+        ("evaluate: {seeds: [4]}", "r.yaml:4:12: evaluate.seeds: "),
+        (
+            "train: {random_state: 0}\nevaluate: {seeds: [4, 0]}",
+            "r.yaml:4:9: train.random_state: 0 is not the first of evaluate.seeds, 4; leave it out",
+        ),
         ("evaluate: {level: [80, 95]}", "r.yaml:4:12: evaluate.level: 95 needs the quantiles 0.025 and 0.975; model."),
         (
             "model: {quantile_levels: [0.5]}",

@@ -32,7 +32,15 @@ evaluate:
   season_length: 12
   level: [60, 80]
 """
-FILES = {"recipe.yaml", "metrics.json", "predictions.parquet", "forecast.png", "model", "environment.json"}
+FILES = {
+    "recipe.yaml",
+    "metrics.json",
+    "predictions.parquet",
+    "forecast.png",
+    "model",
+    "environment.json",
+    "report.html",
+}
 
 
 def write_data(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -30,6 +31,9 @@ test rows by 1.5 % on ETTh1 (horizon 96), 6 % (720) and 7 % on ETTh2 (336)."""
 LAG_SCALE = 24.0
 """Rows after which the prior begins to narrow; a quarter of the look-back if that is shorter."""
 
+MOST_KEPT = 1 << 29
+"""Bytes of the sums of all series up to which they are kept."""
+
 LIKE_OTHERS = 0.3
 """Windows that each series judges with as those of all series do on average."""
 
@@ -43,6 +47,8 @@ def choose_members(
     base: LinearMap,
     penalties: Sequence[float],
     priors: Sequence[tuple[float, float]] = PRIORS,
+    *,
+    apart: bool = True,
 ) -> tuple[tuple[Member, ...], float] | None:
     """Choose one map for each prior, and over which the average is taken: it has to judge better than ``base``.
 
@@ -62,6 +68,8 @@ def choose_members(
         Ridge without such a prior, fitted on the windows that fit.
     penalties : sequence of float
     priors : sequence of (decay, reach)
+    apart : bool, default True
+        Whether maps for each series may be chosen.
 
     Returns
     -------
@@ -70,7 +78,8 @@ def choose_members(
     fit, judge = judged
     if not len(fit) or not len(judge) or not len(priors):
         return None
-    sums, judges = (_Sums(reader, windows, base, _separate(reader)) for windows in (fit, judge))
+    separate = apart and _separate(reader)
+    sums, judges = (_Sums(reader, windows, base, separate) for windows in (fit, judge))
     each = [_choose(sums, judges, base, penalties, *prior) for prior in priors]
     found: tuple[tuple[Member, ...], float] | None = None
     before = least = judges.error(base)
@@ -92,6 +101,12 @@ def solve_windows(reader: WindowReader, windows: Windows, like: LinearMap, membe
     """Do what `solve_members` does for windows; forecasts of ``like`` stand in for missing targets."""
     sums = _Sums(reader, windows, like, bool(members[0].own))
     return solve_members(sums.total, sums.each(), like, members)
+
+
+def keeps_sums(reader: WindowReader) -> bool:
+    """Whether the sums of all series are small enough to be kept, and need not be computed again."""
+    width = reader.context_length + 2
+    return 8 * reader.panel.n_series * width * (width + reader.horizon) <= MOST_KEPT
 
 
 def _separate(reader: WindowReader) -> bool:
@@ -236,8 +251,15 @@ class _Sums:
         for moments in self.each():
             self.total.merge(moments)
 
-    def each(self) -> Iterator[Moments]:
-        """Yield those of each series, computed anew: all of them at once may be too many."""
+    def each(self) -> Iterable[Moments]:
+        """Return those of each series, computed anew where all of them at once would be too many to keep."""
+        return self._kept if keeps_sums(self.reader) else self._anew()
+
+    @cached_property
+    def _kept(self) -> list[Moments]:
+        return list(self._anew())
+
+    def _anew(self) -> Iterator[Moments]:
         for i in range(self.reader.panel.n_series):
             yield self._of(self.windows.of_series(i), i)
 

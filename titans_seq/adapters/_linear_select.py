@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from titans_seq.adapters._linear_fill import Centring, FloatArray, has_intercept
 from titans_seq.adapters._linear_moments import Moments, Solution, moments_of, path_errors, ridge_path
 from titans_seq.adapters._linear_targets import InterpolatedTargets
 from titans_seq.adapters._linear_windows import WindowReader, Windows
+from titans_seq.adapters.clock import NO_LIMIT, Clock
 
 MOST_WEIGHTS = 1 << 25
 """Weights (series * L * H) beyond which one map per series is not tried: 256 MiB."""
@@ -21,6 +23,9 @@ MOST_WORK = 2e10
 
 LITTLE_WORK = 1e9
 """The same beyond which it is not tried for series that have fewer windows than the map has inputs."""
+
+_FOR_EACH = 0.3
+"""Share of the time that is left that maps for each series may take."""
 
 MOST_GAPPY = 4_000
 """Validation windows judged at most where some targets are missing: no sums serve all penalties then."""
@@ -42,6 +47,7 @@ def select(
     validation: Windows,
     penalties: Sequence[float],
     centrings: Sequence[Centring],
+    clock: Clock = NO_LIMIT,
 ) -> list[Choice]:
     """Score every centring, sharing and penalty, and return each (centring, sharing) at its best, best first.
 
@@ -53,7 +59,7 @@ def select(
         return [Choice(centring, True, max(penalties), math.inf)]
     if not reader.complete(validation).all():
         validation = validation.thin(MOST_GAPPY)
-    totals = _Search(reader, penalties, centrings).run(train, validation)
+    totals = _Search(reader, penalties, centrings, clock).run(train, validation)
     count = reader.target_weight(validation)
     choices = []
     for (centring, shared), errors in totals.items():
@@ -80,6 +86,7 @@ class _Search:
     reader: WindowReader
     penalties: Sequence[float]
     centrings: Sequence[Centring]
+    clock: Clock = NO_LIMIT
 
     def run(self, train: Windows, validation: Windows) -> dict[tuple[Centring, bool], FloatArray]:
         """Return the summed squared errors (n_penalties,) of each (centring, shared)."""
@@ -87,17 +94,23 @@ class _Search:
         complete = self.reader.complete(validation)
         judged, gappy = validation.take(complete), validation.take(~complete)
         n_series, length, horizon = self.reader.panel.n_series, self.reader.context_length, self.reader.horizon
-        if not per_series_is_feasible(n_series, length, horizon, len(train)):
-            shared = self._errors(moments_of(self.reader, train, targets), moments_of(self.reader, judged), gappy)
-            return {(centring, True): errors for centring, errors in shared.items()}
-        return self._run_both(train, targets, judged, gappy)
+        feasible = per_series_is_feasible(n_series, length, horizon, len(train))
+        both = self._run_both(train, targets, judged, gappy) if feasible else None
+        if both is not None:
+            return both
+        shared = self._errors(moments_of(self.reader, train, targets), moments_of(self.reader, judged), gappy)
+        return {(centring, True): errors for centring, errors in shared.items()}
 
     def _run_both(
         self, train: Windows, targets: InterpolatedTargets, judged: Windows, gappy: Windows
-    ) -> dict[tuple[Centring, bool], FloatArray]:
+    ) -> dict[tuple[Centring, bool], FloatArray] | None:
+        """Return None where it would take too long."""
+        began, n_series = time.monotonic(), self.reader.panel.n_series
         fit_sums, judge_sums = (Moments(self.reader.context_length, self.reader.horizon) for _ in range(2))
         totals = {(centring, False): np.zeros(len(self.penalties)) for centring in self.centrings}
-        for i in range(self.reader.panel.n_series):
+        for i in range(n_series):
+            if i and not self.clock.allows((time.monotonic() - began) * (n_series - i) / i, _FOR_EACH):
+                return None
             fit = moments_of(self.reader, train.of_series(i), targets)
             judge = moments_of(self.reader, judged.of_series(i))
             fit_sums.merge(fit)

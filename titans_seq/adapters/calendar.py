@@ -31,7 +31,9 @@ def calendar_periods(frequency: Frequency, rows: int) -> tuple[str, ...]:
     """
     if frequency.kind == "integer":
         return ()
-    step = {"month": _YEAR / 12 * frequency.step, "business_day": 7 / 5 * _DAY}.get(frequency.kind, frequency.step)
+    month = _YEAR / 12 * frequency.step
+    steps = {"month": month, "business_month": month, "business_day": 7 / 5 * _DAY}
+    step = steps.get(frequency.kind, frequency.step)
     shortest = 1.9 * step
     return tuple(name for name, period in _NANOSECONDS.items() if shortest <= period <= rows * step / 2)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -26,8 +28,14 @@ class ValidBatchNorm(nn.Module):
     momentum : float, default 0.1
         Share of a new batch in the running statistics.
     eps : float, default 1e-5
+
+    Attributes
+    ----------
+    across : callable or None
+        Sums a tensor over the processes that train together, so that statistics are those of all their rows.
     """
 
+    across: Callable[[Tensor], Tensor] | None = None
     mean: Tensor
     variance: Tensor
 
@@ -40,6 +48,8 @@ class ValidBatchNorm(nn.Module):
 
     def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
         """Normalise x (batch, channels, time); what comes out in the padding is arbitrary."""
+        if self.training and self.across is not None:
+            valid = x.new_ones(len(x), x.shape[2], dtype=torch.bool) if valid is None else valid
         if valid is None or not self.training:
             own = (self.mean, self.variance, self.weight, self.bias)
             return F.batch_norm(x, *own, self.training, self.momentum, self.eps)
@@ -49,13 +59,25 @@ class ValidBatchNorm(nn.Module):
 
     def _statistics(self, x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         weight = valid[:, None].to(x.dtype)
-        n = weight.sum().clamp_min(1.0)
-        mean = (x * weight).sum((0, 2)) / n
-        variance = ((x - mean[:, None]).square() * weight).sum((0, 2)) / n
+        across = self.across or _as_it_is
+        n = across(weight.sum()).clamp_min(1.0)
+        mean = across((x * weight).sum((0, 2))) / n
+        variance = across(((x - mean[:, None]).square() * weight).sum((0, 2))) / n
         self.mean.lerp_(mean.detach(), self.momentum)
         unbiased = variance.detach() * n / (n - 1).clamp_min(1.0)
         self.variance.lerp_(unbiased, self.momentum)
         return mean, variance
+
+
+def set_across(model: nn.Module, across: Callable[[Tensor], Tensor] | None) -> None:
+    """Say over which processes batch statistics are taken; see `ValidBatchNorm`."""
+    for module in model.modules():
+        if isinstance(module, ValidBatchNorm):
+            module.across = across
+
+
+def _as_it_is(x: Tensor) -> Tensor:
+    return x
 
 
 def max_pool(x: Tensor, valid: Tensor, width: int) -> tuple[Tensor, Tensor]:
@@ -109,14 +131,20 @@ class ConvolutionTower(nn.Module):
     n_blocks : int
         Residual convolutions of width 5.
     dropout : float
+    n_context : int, default 0
+        Further features of each position; only its own are added to what the first convolution says.
     """
 
     def __init__(
-        self, n_features: int, channels: int, *, width: int, pooling: int, n_blocks: int, dropout: float
-    ) -> None:
+        self, n_features: int, channels: int, *, width: int, pooling: int, n_blocks: int, dropout: float,
+        n_context: int = 0,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.pooling = pooling
         self.first = nn.Conv1d(n_features, channels, width, padding=width // 2)
+        self.n_features = n_features
+        self.context = nn.Conv1d(n_context, channels, 1, bias=False) if n_context else None
+        self.context_dropout = nn.Dropout(dropout)
         blocks = [ResidualConvolution(channels, 5, 2**i, dropout) for i in range(n_blocks)]
         self.blocks = nn.ModuleList(blocks)
         self.norm = ValidBatchNorm(channels)
@@ -131,7 +159,7 @@ class ConvolutionTower(nn.Module):
         return self.pooling * (steps + 1) + self.first.kernel_size[0] // 2
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Read features (batch, time, n_features), zero in the padding.
+        """Read features (batch, time, n_features + n_context), zero in the padding.
 
         Returns
         -------
@@ -141,7 +169,10 @@ class ConvolutionTower(nn.Module):
             False in the padding.
         """
         valid = valid_tokens(lengths, features.shape[1])
-        x, valid = max_pool(self.first(features.transpose(1, 2)), valid, self.pooling)
+        x = self.first(features[..., : self.n_features].transpose(1, 2))
+        if self.context is not None:
+            x = x + self.context(self.context_dropout(features[..., self.n_features :].transpose(1, 2)))
+        x, valid = max_pool(x, valid, self.pooling)
         padding = None if bool(valid.all()) else valid
         x = zero_padding(x, padding)
         for block in self.blocks:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -32,14 +33,19 @@ class BaseBatch:
         As in `Sequences`; padding on the right.
     lengths : Tensor of int64, shape (batch,)
         Bases of each row.
+    context : Tensor, shape (batch, length, n), optional
+        What else is known of each base: of its strand in the first half, of the other one in the second. Zero in the
+        padding.
     """
 
     codes: Tensor
     lengths: Tensor
+    context: Tensor | None = None
 
     def to(self, device: torch.device | str) -> BaseBatch:
         """Move to a device; a base takes one byte."""
-        return BaseBatch(self.codes.to(device), self.lengths.to(device))
+        context = None if self.context is None else self.context.to(device)
+        return BaseBatch(self.codes.to(device), self.lengths.to(device), context)
 
     def reverse_complement(self) -> BaseBatch:
         """Return the opposite strand of every row, padding on the right again."""
@@ -48,7 +54,19 @@ class BaseBatch:
         back = self.lengths[:, None] - 1 - torch.arange(width, device=self.codes.device)
         table = torch.from_numpy(COMPLEMENT).to(self.codes.device)
         turned = table[take_rows(self.codes, back.clamp_min(0)).long()]
-        return BaseBatch(torch.where(inside, turned, _PADDING), self.lengths)
+        context = self.context
+        if context is not None:
+            other = _change_halves(take_rows(context, back.clamp_min(0)))
+            context = torch.where(inside[..., None], other, 0.0)
+        return BaseBatch(torch.where(inside, turned, _PADDING), self.lengths, context)
+
+    def either(self, turned: Tensor) -> BaseBatch:
+        """Return the opposite strand of the rows where ``turned`` (batch,) is True."""
+        other = self.reverse_complement()
+        context = self.context
+        if context is not None and other.context is not None:
+            context = torch.where(turned[:, None, None], other.context, context)
+        return BaseBatch(torch.where(turned[:, None], other.codes, self.codes), self.lengths, context)
 
 
 @dataclass(frozen=True)
@@ -57,8 +75,8 @@ class MixtureBatch:
 
     Attributes
     ----------
-    features : Tensor, shape (batch, length, N_FEATURES)
-        Zero in the padding, which stands on the right.
+    features : Tensor, shape (batch, length, N_FEATURES or more)
+        Zero in the padding, which stands on the right. What stands behind those of the base is as `BaseBatch.context`.
     lengths : Tensor of int64, shape (batch,)
         Bases of each row.
     """
@@ -75,8 +93,15 @@ class MixtureBatch:
         width = self.features.shape[1]
         inside = valid_tokens(self.lengths, width)
         back = self.lengths[:, None] - 1 - torch.arange(width, device=self.features.device)
-        turned = take_rows(self.features, back.clamp_min(0))[..., [3, 2, 1, 0, 4, 5]]
+        turned = take_rows(self.features, back.clamp_min(0))
+        turned = torch.cat((turned[..., [3, 2, 1, 0, 4, 5]], _change_halves(turned[..., N_FEATURES:])), 2)
         return MixtureBatch(torch.where(inside[..., None], turned, 0.0), self.lengths)
+
+
+def _change_halves(x: Tensor) -> Tensor:
+    """Let what is said of one strand and of the other change places."""
+    own, other = x.chunk(2, dim=-1) if x.shape[-1] else (x, x)
+    return torch.cat((other, own), -1)
 
 
 def pad_batch(sequences: Sequences, rows: Int64Array) -> BaseBatch:
@@ -128,18 +153,36 @@ class DNAExamples:
     Parameters
     ----------
     sequences : Sequences
+    context : float32 array (bases of all, n), optional
+        As of `BaseBatch`.
     """
 
     sequences: Sequences
+    context: NDArray[np.float32] | None = None
 
     @property
     def lengths(self) -> Int64Array:
         """Bases of each, shape (n,)."""
         return self.sequences.lengths
 
+    def take(self, rows: Int64Array) -> DNAExamples:
+        """Return some of them."""
+        sequences, context = self.sequences.take(rows), self.context
+        if context is not None:
+            places = [np.arange(*self.sequences.offsets[row : row + 2]) for row in rows]
+            context = context[np.concatenate([np.zeros(0, dtype=np.int64), *places])]
+        return DNAExamples(sequences, context)
+
     def batch(self, rows: Int64Array) -> BaseBatch:
         """Return some of them beside each other."""
-        return pad_batch(self.sequences, rows)
+        batch = pad_batch(self.sequences, rows)
+        if self.context is None:
+            return batch
+        context = np.zeros((*batch.codes.shape, self.context.shape[1]), dtype=np.float32)
+        for i, row in enumerate(rows):
+            begin, end = self.sequences.offsets[row : row + 2]
+            context[i, : end - begin] = self.context[begin:end]
+        return replace(batch, context=torch.from_numpy(context))
 
 
 class BaseFeatures(nn.Module):
@@ -154,6 +197,10 @@ class BaseFeatures(nn.Module):
     def forward(self, batch: BaseBatch | MixtureBatch) -> Tensor:
         """Return features (batch, length, N_FEATURES)."""
         return batch.features if isinstance(batch, MixtureBatch) else self.table[batch.codes.long()]
+
+    def stretch(self, batch: BaseBatch, begin: int, end: int) -> Tensor:
+        """Return features of bases ``begin`` to ``end - 1`` of a batch of one sequence."""
+        return self.table[batch.codes[:, begin:end].long()]
 
 
 class BaseTokens(nn.Module):

@@ -8,6 +8,7 @@ Orcutt (1949), for direct forecasts of many steps.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from titans_seq.adapters._linear_map import LinearMap
 from titans_seq.adapters._linear_windows import Block, WindowReader, Windows, windows_to_judge
+from titans_seq.adapters.clock import NO_LIMIT, Clock
 from titans_seq.data.panel import Panel
 
 __all__ = ["CovariateEffect", "fit_effect"]
@@ -31,6 +33,8 @@ MOST_WINDOWS = 8192
 ROUNDS = 3
 LEAST_GAIN = 1e-3
 """Share of the squared validation error that an effect has to save."""
+FOR_A_ROUND = 0.15
+"""Share of the time that is left that one more round may take."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,7 @@ def fit_effect(
     train_end: IntArray,
     best: CovariateEffect,
     fit_map: Callable[[Panel], LinearMap],
+    clock: Clock = NO_LIMIT,
 ) -> CovariateEffect:
     """Fit the effect of covariates; the map is fitted on what they leave, in turns.
 
@@ -138,6 +143,8 @@ def fit_effect(
         To start from; `CovariateEffect.none` where nothing is known.
     fit_map : callable
         Returns the linear map of a panel.
+    clock : Clock, default no limit
+        Where it runs short, there are fewer turns.
 
     Returns
     -------
@@ -146,6 +153,7 @@ def fit_effect(
     """
     places = np.arange(panel.n_series)
     for _ in range(ROUNDS):
+        began = time.monotonic()
         left = best.take_out(panel, scale, places)
         linear = fit_map(left)
         reader = WindowReader(left, center, scale, linear.context_length, linear.horizon)
@@ -158,6 +166,8 @@ def fit_effect(
         if weights is None:
             return best
         best = best.plus(weights)
+        if not clock.allows(time.monotonic() - began, FOR_A_ROUND):
+            return best
     return best
 
 

@@ -73,7 +73,15 @@ class LaggedMap:
         return self.weights.reshape(-1, self.weights.shape[2])
 
 
-def fit_lags(reader: WindowReader, linear: LinearMap, train_end: IntArray, features: BoolArray, rows: int) -> LaggedMap:
+def fit_lags(
+    reader: WindowReader,
+    linear: LinearMap,
+    train_end: IntArray,
+    features: BoolArray,
+    rows: int,
+    *,
+    most_windows: int = MOST_WINDOWS,
+) -> LaggedMap:
     """Fit the ridge on the errors of a linear map, its penalty and centring chosen on validation windows.
 
     Parameters
@@ -87,6 +95,8 @@ def fit_lags(reader: WindowReader, linear: LinearMap, train_end: IntArray, featu
         Which covariates count.
     rows : int
         Rows to look back on at most; fewer with many covariates.
+    most_windows : int, default `MOST_WINDOWS`
+        Windows that are read at most, to fit and to choose each.
 
     Returns
     -------
@@ -95,7 +105,7 @@ def fit_lags(reader: WindowReader, linear: LinearMap, train_end: IntArray, featu
     """
     some = int(features.sum())
     rows = min(rows, MOST_ROWS, MOST_INPUTS // max(some, 1), linear.context_length)
-    train, validation = windows_to_judge(reader, train_end, MOST_WINDOWS)
+    train, validation = windows_to_judge(reader, train_end, most_windows)
     if not some or not len(train) or not len(validation) or rows < 1:
         return LaggedMap()
     least, best = np.inf, LaggedMap()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -20,13 +21,15 @@ from titans_seq.adapters._linear_fill import (
     fill_window,
 )
 from titans_seq.adapters._linear_map import LinearMap
-from titans_seq.adapters._linear_pool import PRIORS, choose_members, solve_windows
+from titans_seq.adapters._linear_moments import moments_of
+from titans_seq.adapters._linear_pool import PRIORS, choose_members, keeps_sums, solve_windows
 from titans_seq.adapters._linear_select import Choice, select
 from titans_seq.adapters._linear_sliding import needs_reading
 from titans_seq.adapters._linear_targets import refined_ridge
 from titans_seq.adapters._linear_torch import fill_window_torch, linear_predict_torch
 from titans_seq.adapters._linear_toward import choose_toward
 from titans_seq.adapters._linear_windows import WindowReader, Windows
+from titans_seq.adapters.clock import NO_LIMIT, Clock
 from titans_seq.data.panel import Panel
 
 __all__ = [
@@ -56,6 +59,15 @@ HOLD_OUT = 0.2
 """Share of the training cut-offs that chooses when there are no later rows to choose on."""
 
 
+_PASSES = 20
+"""Times that a fit of several maps for each series reads its windows."""
+_TIMED_WINDOWS = 512
+_POOL_OF_EACH, _POOL_OF_EACH_ANEW, _POOL_OF_ONE = 4.0, 15.0, 3.0
+"""What further maps take, for each series or for all, in units of what the choice of the first took."""
+_FOR_READING, _FOR_LEVEL, _FOR_POOL = 0.3, 0.2, 0.5
+"""Shares of the time that is left."""
+
+
 def fit_linear(
     panel: Panel,
     scale: ArrayLike,
@@ -69,6 +81,7 @@ def fit_linear(
     max_windows: int = 200_000,
     weight: FloatArray | None = None,
     priors: Sequence[tuple[float, float]] = (),
+    clock: Clock = NO_LIMIT,
 ) -> LinearMap:
     """Fit the ridge from window to horizon, its variant chosen on validation windows.
 
@@ -104,6 +117,9 @@ def fit_linear(
     priors : sequence of (decay, reach), default none
         Priors of further maps, such as `PRIORS`, that trust older rows less. Their average is returned where it
         judges better (`titans_seq.adapters._linear_pool`).
+    clock : Clock, default no limit
+        Where it runs short, fewer windows are read, and these are left out: first further maps for each series, then
+        maps for each series, further maps at all, and maps without centring.
 
     Returns
     -------
@@ -136,20 +152,29 @@ def fit_linear(
     )
     end = _per_series("train_end", train_end, panel).astype(np.int64)
     max_windows = max_windows if needs_reading(reader) else max(max_windows, MOST_SLIDING)
+    max_windows = _affordable_windows(reader, end, max_windows, clock)
     train = reader.between(np.zeros_like(end), end - horizon, max_windows)
     validation = reader.between(end, panel.lengths, max_windows)
     judged = (train, validation) if len(validation) else _held_out(reader, end, HOLD_OUT, max_windows)
     # Matrices this small gain little from a second BLAS thread, and on a busy machine threads that wait for
     # each other made the eigendecompositions fifty times slower.
     with threadpool_limits(limits=1, user_api="blas"):
-        choices = select(reader, *judged, penalties, centrings)
+        began = time.monotonic()
+        choices = select(reader, *judged, penalties, centrings, clock)
+        seconds = time.monotonic() - began
         if choices[0].centring == "none" and len(centrings) > 1:
             stretches = len(judged[1]) / horizon / max(len(np.unique(judged[1].series)), 1)
-            if stretches < ENOUGH_STRETCHES or not _level_is_stable(reader, end, penalties, choices, max_windows):
+            given = (reader, end, penalties, choices, max_windows)
+            sure = stretches >= ENOUGH_STRETCHES and clock.allows(seconds, _FOR_LEVEL) and _level_is_stable(*given)
+            if not sure:
                 choices = [choice for choice in choices if choice.centring != "none"]
         base = _fit(reader, train, choices[0])
         tried = base if train is judged[0] or not len(priors) else _fit(reader, judged[0], choices[0])
-        members = choose_members(reader, judged, tried, penalties, priors)
+        if not clock.allows(_POOL_OF_ONE * seconds, _FOR_POOL):
+            return base
+        each = _POOL_OF_EACH if keeps_sums(reader) else _POOL_OF_EACH_ANEW
+        apart = clock.allows(each * seconds, _FOR_POOL)
+        members = choose_members(reader, judged, tried, penalties, priors, apart=apart)
         if members is None:
             return base
         return replace(solve_windows(reader, train, base, members[0]), validation_score=members[1])
@@ -163,6 +188,7 @@ def refit_linear(
     *,
     max_windows: int = 200_000,
     weight: FloatArray | None = None,
+    clock: Clock = NO_LIMIT,
 ) -> LinearMap:
     """Fit a map again on all rows of the same series, with the centring, sharing and penalties it has.
 
@@ -171,6 +197,7 @@ def refit_linear(
     centers, scales = _per_series("center", center, panel), _checked_scale(scale, panel)
     reader = WindowReader(panel, centers, scales, chosen.context_length, chosen.horizon, weight)
     max_windows = max_windows if needs_reading(reader) else max(max_windows, MOST_SLIDING)
+    max_windows = _affordable_windows(reader, panel.lengths, max_windows, clock)
     train = reader.between(np.zeros_like(panel.lengths), panel.lengths, max_windows)
     if not len(train):
         return chosen
@@ -217,6 +244,20 @@ def fit_linear_toward(
     judged = (train, validation) if len(validation) else _held_out(reader, end, HOLD_OUT, max_windows)
     with threadpool_limits(limits=1, user_api="blas"):
         return choose_toward(reader, train, judged, earlier, penalties)
+
+
+def _affordable_windows(reader: WindowReader, end: IntArray, most: int, clock: Clock) -> int:
+    """Windows that can be read some `_PASSES` times in the time that is left."""
+    if not clock.limited:
+        return most
+    windows = reader.between(np.zeros_like(end), end - reader.horizon, _TIMED_WINDOWS)
+    if not needs_reading(reader) and int(np.maximum(end - reader.context_length, 0).sum()) <= most:
+        return most  # sums over consecutive windows need no reading of each
+    with threadpool_limits(limits=1, user_api="blas"):
+        began = time.monotonic()
+        moments_of(reader, windows)
+        seconds = (time.monotonic() - began) / max(len(windows), 1)
+    return clock.most(most, seconds * _PASSES, _FOR_READING, least=_TIMED_WINDOWS)
 
 
 def _level_is_stable(

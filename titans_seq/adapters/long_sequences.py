@@ -106,9 +106,8 @@ def _tokens(model: SequenceModel, batch: BaseBatch, piece: Piece) -> tuple[Tenso
     beyond = width * -(-network.tower.reach // width)
     begin = max(0, piece.first * width - beyond)
     end = min(length, piece.last * width + beyond)
-    part = BaseBatch(batch.codes[:, begin:end], torch.full_like(batch.lengths, end - begin))
-    features = model.encoder(part).to(network.project.weight.dtype)
-    x, valid = network.tower(features, part.lengths)
+    features = model.stretch(batch, begin, end)
+    x, valid = network.tower(features, torch.full_like(batch.lengths, end - begin))
     skipped = (piece.first * width - begin) // pooling
     steps = -(-min(length - piece.first * width, (piece.last - piece.first) * width) // pooling)
     x, valid = x[:, :, skipped : skipped + steps], valid[:, skipped : skipped + steps]

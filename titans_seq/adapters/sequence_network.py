@@ -32,6 +32,7 @@ class Examples(Protocol):
     @property
     def lengths(self) -> Int64Array: ...  # noqa: D102
     def batch(self, rows: Int64Array) -> SequenceBatch: ...  # noqa: D102
+    def take(self, rows: Int64Array) -> Examples: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class NetworkShape:
     dropout : float
     backbone : dict
         Arguments of the backbone.
+    n_context : int
+        Further features of a position, of which only its own are seen.
     """
 
     n_features: int
@@ -71,6 +74,7 @@ class NetworkShape:
     rank: int = 8
     dropout: float = 0.3
     backbone: dict[str, Any] = field(default_factory=dict)
+    n_context: int = 0
 
     @property
     def n_heads(self) -> int:
@@ -99,7 +103,7 @@ class SequenceNetwork(nn.Module):
         self.shape = shape
         self.tower = ConvolutionTower(
             shape.n_features, shape.channels, width=shape.first_width, pooling=shape.pooling,
-            n_blocks=shape.n_blocks, dropout=shape.dropout / 2,
+            n_blocks=shape.n_blocks, dropout=shape.dropout / 2, n_context=shape.n_context,
         )  # fmt: skip
         self.backbone = Backbone(**shape.backbone)
         d_model = self.backbone.config.d_model
@@ -189,6 +193,11 @@ class SequenceModel(nn.Module):
     def represent(self, batch: SequenceBatch) -> Tensor:
         """Return the pooled representation (batch, width); see `SequenceNetwork.represent`."""
         return self.network.represent(self._features(batch), batch.lengths)
+
+    def stretch(self, batch: SequenceBatch, begin: int, end: int) -> Tensor:
+        """Return the features of some positions of a batch of one sequence, (1, end - begin, n_features)."""
+        features: Tensor = self.encoder.stretch(batch, begin, end)  # type: ignore[operator]
+        return features.to(self.network.project.weight.dtype)
 
     def _features(self, batch: SequenceBatch) -> Tensor:
         return self.encoder(batch).to(self.network.project.weight.dtype)

@@ -46,6 +46,10 @@ class ValueExamples:
         """Steps of each, shape (n,)."""
         return np.full(len(self.values), self.values.shape[1], dtype=np.int64)
 
+    def take(self, rows: Int64Array) -> ValueExamples:
+        """Return some of them."""
+        return ValueExamples(self.values[rows])
+
     def batch(self, rows: Int64Array) -> ValueBatch:
         """Return some of them beside each other."""
         lengths = torch.full((len(rows),), self.values.shape[1], dtype=torch.int64)

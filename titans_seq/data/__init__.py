@@ -3,10 +3,18 @@
 Importing this loads numpy; pandas, polars and narwhals are loaded when a frame is read, Biopython with GenBank.
 """
 
-from titans_seq.data._entries import read_entries
+from titans_seq.data._entries import hold_entries, read_entries, read_entries_ahead
 from titans_seq.data.catalog import dataset_card, list_datasets, load_dataset
 from titans_seq.data.covariates import Covariates
-from titans_seq.data.frames import FrameFormat, forecast_frame, path_frame, read_column, read_panel, row_frame
+from titans_seq.data.frames import (
+    FrameFormat,
+    cutoff_frame,
+    forecast_frame,
+    path_frame,
+    read_column,
+    read_panel,
+    row_frame,
+)
 from titans_seq.data.frequency import Frequency, OffGridError
 from titans_seq.data.future import future_frame, read_future
 from titans_seq.data.genomes import load_genome
@@ -51,10 +59,12 @@ __all__ = [
     "Sequences",
     "Variant",
     "check_reference",
+    "cutoff_frame",
     "cutoffs",
     "dataset_card",
     "forecast_frame",
     "future_frame",
+    "hold_entries",
     "homology_groups",
     "leak_report",
     "list_datasets",
@@ -66,6 +76,7 @@ __all__ = [
     "read_classes",
     "read_column",
     "read_entries",
+    "read_entries_ahead",
     "read_future",
     "read_labelled",
     "read_panel",

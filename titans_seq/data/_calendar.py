@@ -63,6 +63,15 @@ def days_in_month(months: Int64Array) -> Int64Array:
     return first_day(months + 1) - first_day(months)
 
 
+def business_edge(months: Int64Array, anchor: int) -> Int64Array:
+    """Return the last Monday to Friday of each calendar month, or with the anchor 1 the first one."""
+    if anchor == MONTH_END:
+        last = first_day(months + 1) - 1
+        return last - np.maximum(weekday(last) - 4, 0)
+    first = first_day(months)
+    return first + np.where(weekday(first) > 4, 7 - weekday(first), 0)
+
+
 def day_of_month(days: Int64Array) -> Int64Array:
     """Return 1 to 31 for each day."""
     return days - first_day(months_since_1970(days)) + 1

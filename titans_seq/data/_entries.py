@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from titans_seq.data._columns import IdFormat, objects_to_float, refuse_infinite
+from titans_seq.data._entry_fields import Fields
 from titans_seq.data._format import FrameFormat
 from titans_seq.data._periods import Origins, PeriodStep, first_instant, period_step, place
 from titans_seq.data._read import Reading, is_frame, refuse_all_missing
 from titans_seq.data._times import TimeFormat
+from titans_seq.data.covariates import Covariates, FloatArray
 from titans_seq.data.frequency import Frequency, OffGridError
 from titans_seq.data.panel import Panel
 
@@ -47,9 +49,15 @@ def as_entries(data: Any) -> Iterator[Any] | None:
     return chain([first], entries) if isinstance(first, Mapping) else None
 
 
+def hold_entries(data: Any) -> Any:
+    """Return a GluonTS dataset as a list, so that it can be read more than once; other data as they are."""
+    entries = as_entries(data)
+    return data if entries is None else list(entries)
+
+
 def read_dataset(entries: Iterable[Any], how: Reading) -> tuple[Panel, FrameFormat]:
     """Read a whole dataset, whose ids must differ; forecasts of it are long pandas frames."""
-    panel = read_entries(entries, frequency=how.frequency, origins=how.origins)
+    panel = read_entries(entries, frequency=how.frequency, origins=how.origins, covariates=how.covariates)
     first: dict[str | int, int] = {}
     for i, name in enumerate(panel.ids):
         if first.setdefault(name, i) != i:
@@ -63,7 +71,12 @@ def read_dataset(entries: Iterable[Any], how: Reading) -> tuple[Panel, FrameForm
 
 
 def read_entries(
-    entries: Iterable[Any], *, frequency: Frequency | None = None, origins: Origins | None = None, first: int = 0
+    entries: Iterable[Any],
+    *,
+    frequency: Frequency | None = None,
+    origins: Origins | None = None,
+    first: int = 0,
+    covariates: Covariates | None = None,
 ) -> Panel:
     """Read entries of a GluonTS dataset into a panel; unlike in `read_panel` several may have one id.
 
@@ -71,7 +84,9 @@ def read_entries(
     ----------
     entries : iterable of dict
         ``start``: pandas Period (or a timestamp, if `frequency` is given), ``target``: (time,) with NaN where a
-        value is missing, ``item_id``: str or int, default the entry's number. Other fields are not read.
+        value is missing, ``item_id``: str or int, default the entry's number. Other fields are read if they hold
+        covariates: ``feat_dynamic_real``, ``past_feat_dynamic_real`` (k, at least time), ``feat_static_real`` (k,),
+        and those of categories, ``…_cat``.
     frequency : Frequency, optional
         Step between rows. Default: that of the first start.
     origins : dict of id to timestamp, optional
@@ -80,6 +95,10 @@ def read_entries(
         the day that `frequency` names.
     first : int, default 0
         Number of the first entry.
+    covariates : Covariates, optional
+        To be read beside the target. Columns of one role are the rows of its field of numbers and of its field of
+        categories, in their order; where an entry lacks the latter, all are rows of the former. Categories are their
+        names or numbers: those of text and booleans count from 0 in sorted order, as pandas' codes do.
 
     Returns
     -------
@@ -91,13 +110,15 @@ def read_entries(
         One line that names the entry, what was found and what to do: no entry, no target, a target that is empty,
         of two dimensions or not numeric, a start that is no Period, frequencies that differ.
     """
-    read = [_read_entry(entry, number) for number, entry in enumerate(entries, first)]
+    raw = list(entries)
+    read = [_read_entry(entry, number) for number, entry in enumerate(raw, first)]
     if not read:
         raise ValueError("the dataset is empty; it needs at least one entry with 'start' and 'target'")
     frequency = _one_frequency(read, frequency)
     values = np.concatenate([entry.target for entry in read])
     observed = ~np.isnan(values)
     lengths = [len(entry.target) for entry in read]
+    fields = _fields(raw, read)
     return Panel(
         np.where(observed, values, 0.0),
         observed,
@@ -105,7 +126,46 @@ def read_entries(
         ids=tuple(entry.id for entry in read),
         origins=_origins(read, frequency, origins).astype("datetime64[ns]"),
         frequency=frequency,
+        covariates=fields.read(covariates) if covariates and covariates.columns else np.zeros((0, 0)),
     )
+
+
+def learn_from_entries(entries: Sequence[Any], roles: Mapping[str, str]) -> Covariates:
+    """Learn covariates from the fields of a dataset; ``roles`` has names of fields, each with its role in GluonTS.
+
+    Raises
+    ------
+    TypeError, ValueError
+        One line that names the entry and the field: a field that is not there, of another shape than that of the
+        first entry, or not numeric; other roles.
+    """
+    return _fields(entries, [_read_entry(entry, number) for number, entry in enumerate(entries)]).learn(roles)
+
+
+def read_entries_ahead(entries: Sequence[Any], covariates: Covariates, horizon: int, *, first: int = 0) -> FloatArray:
+    """Read the covariates of the rows after ``target``, which its fields ``feat_dynamic_…`` also hold.
+
+    Returns
+    -------
+    float64 array (n_entries, horizon, n_features)
+        Features of other roles than "future" are 0.
+
+    Raises
+    ------
+    ValueError
+        One line that names the entry and the field: too short, or with values that are missing.
+    """
+    read = [_read_entry(entry, number) for number, entry in enumerate(entries, first)]
+    fields = _fields(entries, read, horizon)
+    fields.refuse_missing(covariates, "future")
+    return fields.read(covariates, "future").reshape(len(read), horizon, -1)
+
+
+def _fields(entries: Sequence[Any], read: list[_Entry], ahead: int = 0) -> Fields:
+    """Fields of the steps of target, or of so many steps ahead of it."""
+    lengths = np.array([len(entry.target) for entry in read], dtype=np.int64)
+    begin = lengths if ahead else np.zeros_like(lengths)
+    return Fields(entries, [entry.name for entry in read], begin, lengths + ahead)
 
 
 def _read_entry(entry: Any, number: int) -> _Entry:

@@ -40,9 +40,9 @@ def _infer_from_dates(at: Int64Array, later: Int64Array) -> Frequency:
     days, _ = calendar.split_days(at)
     if step >= 28 * DAY:
         months = calendar.months_since_1970(days)
-        anchor = _month_anchor(days, months)
+        kind, anchor = _month_anchor(days, months)
         if anchor:
-            return Frequency("month", _pick_step(months[later] - months[later - 1]), anchor)
+            return Frequency(kind, _pick_step(months[later] - months[later - 1]), anchor)
     if step == DAY and _skips_weekends(days, later):
         return Frequency("business_day", 1)
     return Frequency("duration", step)
@@ -58,14 +58,17 @@ def _pick_step(differences: Int64Array) -> int:
     return smallest if plausible else commonest
 
 
-def _month_anchor(days: Int64Array, months: Int64Array) -> int:
-    """Return the day of the month nearly all rows stand on (31: month end), or 0 if there is none."""
+def _month_anchor(days: Int64Array, months: Int64Array) -> tuple[str, int]:
+    """Return kind and anchor of the day of the month nearly all rows stand on, anchor 0 if there is none."""
     day, lengths = calendar.day_of_month(days), calendar.days_in_month(months)
-    # Month end first: on a tie (every row on 28 February) it is the likelier meaning.
-    candidates = (MONTH_END, int(day.max()), int(np.argmax(np.bincount(day))))
-    shares = [float(np.mean(day == np.minimum(anchor, lengths))) for anchor in candidates]
+    # Month end first: on a tie (every row on 28 February) it is the likelier meaning. Business months last.
+    candidates = [("month", anchor) for anchor in (MONTH_END, int(day.max()), int(np.argmax(np.bincount(day))))]
+    shares = [float(np.mean(day == np.minimum(anchor, lengths))) for _, anchor in candidates]
+    for anchor in (MONTH_END, 1):
+        candidates.append(("business_month", anchor))
+        shares.append(float(np.mean(days == calendar.business_edge(months, anchor))))
     best = int(np.argmax(shares))
-    return candidates[best] if shares[best] >= _MONTHLY else 0
+    return candidates[best] if shares[best] >= _MONTHLY else ("month", 0)
 
 
 def _skips_weekends(days: Int64Array, later: Int64Array) -> bool:
@@ -109,7 +112,7 @@ def _refuse_mixed(
 
 def _in_units(frequency: Frequency, at: Int64Array, later: Int64Array) -> Int64Array:
     """Return neighbouring differences in what the frequency's step counts."""
-    if frequency.kind == "month":
+    if frequency.kind in ("month", "business_month"):
         at = calendar.months_since_1970(at // DAY)
     elif frequency.kind == "business_day":
         at = calendar.business_days_since(at // DAY)

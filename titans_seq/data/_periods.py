@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,8 @@ class PeriodStep:
 
     def fits(self, frequency: Frequency) -> bool:
         """Whether rows of `frequency` can be such periods, whatever day of the month they stand on."""
-        return (self.kind, self.unit * self.count) == (frequency.kind, frequency.step)
+        kind = "month" if frequency.kind == "business_month" else frequency.kind
+        return (self.kind, self.unit * self.count) == (kind, frequency.step)
 
 
 def period_step(offset: Any) -> PeriodStep:
@@ -88,13 +89,14 @@ def place(
     -------
     int64 array (n,)
     """
-    unit = Frequency(step.kind, step.unit, frequency.anchor)
+    unit = Frequency(frequency.kind, step.unit, frequency.anchor)
     if origins:
         first = next(iter(origins.values()))
         at = calendar.to_integers(np.array([origins.get(name, first) for name in ids]))
     elif step.kind == "month":
-        unit = Frequency("month", 1, frequency.anchor)
-        at = calendar.to_integers(np.datetime64("1970-01-01", "ns")) + (frequency.anchor - 1) * calendar.DAY
+        unit, one = replace(frequency, step=1), np.zeros(1, dtype=np.int64)
+        at = one + (frequency.anchor - 1) * calendar.DAY
+        at = at if frequency.kind == "month" else calendar.business_edge(one, frequency.anchor) * calendar.DAY
     else:
         return starts
     return calendar.to_integers(unit.first_from(at, starts.astype("datetime64[ns]")))

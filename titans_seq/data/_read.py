@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from titans_seq.data._calendar import Int64Array
 from titans_seq.data._columns import NotANumberError, objects_to_float, read_ids, read_values, refuse_infinite
 from titans_seq.data._format import FrameFormat
 from titans_seq.data._grid import Grid, RepeatedTimeError, Stamps, to_grid
@@ -22,7 +23,7 @@ from titans_seq.data.panel import Panel
 
 @dataclass(frozen=True)
 class Reading:
-    """The arguments of `read_panel` other than the data."""
+    """The arguments of `read_panel` other than the data; ``rows``: what messages call the rows of a frame."""
 
     id_col: str
     time_col: str
@@ -31,6 +32,11 @@ class Reading:
     frequency: Frequency | None
     origins: Origins | None = None
     covariates: Covariates = Covariates()
+    rows: Int64Array | None = None
+
+    def row(self, row: int) -> int:
+        """Return what messages call a row."""
+        return row if self.rows is None else int(self.rows[row])
 
 
 def read_frame(data: Any, how: Reading) -> tuple[Panel, FrameFormat]:
@@ -137,15 +143,16 @@ def _read_long(frame: Any, how: Reading) -> tuple[Panel, FrameFormat]:
     codes, ids, id_format = read_ids(frame.get_column(how.id_col))
 
     def place(row: int) -> str:
-        return f"series {ids[codes[row]]!r}, row {row}"
+        return f"series {ids[codes[row]]!r}, row {how.row(row)}"
 
     ds, time_format = read_times(frame.get_column(how.time_col), place)
     values = read_values(frame.get_column(how.target_col), place)
     rows = np.argsort(codes, kind="stable")
     offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(np.bincount(codes, minlength=len(ids)))])
-    stamps = Stamps(ds[rows], offsets, ids, rows, time_format, how.time_col)
+    named = rows if how.rows is None else how.rows[rows]
+    stamps = Stamps(ds[rows], offsets, ids, named, time_format, how.time_col)
     grid = to_grid(stamps, how.frequency, how.on_gap)
-    panel = _fill(grid, values[rows], ids, how.covariates.read(frame, codes, ids)[rows])
+    panel = _fill(grid, values[rows], ids, how.covariates.read(frame, codes, ids, rows=how.rows)[rows])
     refuse_all_missing(panel, how, f" of {how.target_col}")
     names = (how.id_col, how.time_col, how.target_col)
     backend = "polars" if frame.implementation.is_polars() else "pandas"
@@ -158,15 +165,18 @@ def _read_wide(frame: Any, times: Any, how: Reading) -> tuple[Panel, FrameFormat
     if not ids:
         raise ValueError(f"the frame has no column beside {how.time_col!r}; it needs one per series")
     values = np.stack([_wide_values(frame.get_column(name), name, how) for name in ids])
-    ds, time_format = read_times(times, lambda row: f"row {row}")
+    ds, time_format = read_times(times, lambda row: f"row {how.row(row)}")
     one = np.array([0, len(ds)], dtype=np.int64)
-    stamps = Stamps(ds, one, None, np.arange(len(ds)), time_format, str(times.name))
+    named = np.arange(len(ds)) if how.rows is None else how.rows
+    stamps = Stamps(ds, one, None, named, time_format, str(times.name))
     try:
         shared = to_grid(stamps, how.frequency, how.on_gap)
     except RepeatedTimeError as error:
         hint = f"for a long frame pass id_col= (there is no column {how.id_col!r})"
         raise ValueError(f"{error}; {hint}") from None
-    features = np.tile(how.covariates.read(frame, np.zeros(len(ds), dtype=np.int64), None), (len(ids), 1))
+    features = np.tile(
+        how.covariates.read(frame, np.zeros(len(ds), dtype=np.int64), None, rows=how.rows), (len(ids), 1)
+    )
     panel = _fill(_repeat(shared, len(ids)), values.ravel(), ids, features)
     refuse_all_missing(panel, how, "")
     backend = "polars" if frame.implementation.is_polars() else "pandas"

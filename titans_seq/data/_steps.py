@@ -32,6 +32,16 @@ def _count_months(step: int, anchor: int, start: Int64Array, at: Int64Array) -> 
     return distance // step, on_grid
 
 
+def _count_business_months(
+    step: int, anchor: int, start: Int64Array, at: Int64Array
+) -> tuple[Int64Array, NDArray[np.bool_]]:
+    (start_day, start_time), (day, time) = calendar.split_days(start), calendar.split_days(at)
+    months = calendar.months_since_1970(day)
+    distance = months - calendar.months_since_1970(start_day)
+    on_edge = day == calendar.business_edge(months, anchor)
+    return distance // step, (distance % step == 0) & on_edge & (time == start_time)
+
+
 def _count_business_days(
     step: int, anchor: int, start: Int64Array, at: Int64Array
 ) -> tuple[Int64Array, NDArray[np.bool_]]:
@@ -54,6 +64,12 @@ def _move_months(step: int, anchor: int, start: Int64Array, count: Int64Array) -
     return calendar.join_days(calendar.first_day(months) + into, time)
 
 
+def _move_business_months(step: int, anchor: int, start: Int64Array, count: Int64Array) -> Int64Array:
+    day, time = calendar.split_days(start)
+    months = calendar.months_since_1970(day) + count * step
+    return calendar.join_days(calendar.business_edge(months, anchor), time)
+
+
 def _move_business_days(step: int, anchor: int, start: Int64Array, count: Int64Array) -> Int64Array:
     day, time = calendar.split_days(start)
     return calendar.join_days(calendar.business_day(calendar.business_days_since(day) + count), time)
@@ -64,10 +80,12 @@ COUNTERS = {
     "duration": _count_multiples,
     "month": _count_months,
     "business_day": _count_business_days,
+    "business_month": _count_business_months,
 }
 MOVERS = {
     "integer": _move_multiples,
     "duration": _move_multiples,
     "month": _move_months,
     "business_day": _move_business_days,
+    "business_month": _move_business_months,
 }

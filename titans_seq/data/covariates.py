@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -19,6 +19,10 @@ BoolArray = NDArray[np.bool_]
 ROLES = ("past", "future", "static")
 MOST_CATEGORIES = 64
 """Categories of one column with a feature of their own: the most frequent ones."""
+LARGEST = 1e100
+"""Numbers beyond this are refused: their squares have to fit in a float."""
+FARTHEST = 1e6
+"""Standard deviations from what `fit` saw beyond which a number is refused: no forecast from it would mean anything."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class CovariateColumn:
         (value - center) / scale. Missing values, and categories not among these, give zeros. Empty for a column that
         was the same everywhere, and says nothing.
     center, scale : float
+    is_number : bool
+        Whether the column held numbers; also known where it was the same everywhere.
     """
 
     name: str
@@ -41,6 +47,7 @@ class CovariateColumn:
     categories: tuple[Any, ...] | None = None
     center: float = 0.0
     scale: float = 1.0
+    is_number: bool = True
 
     @property
     def n_features(self) -> int:
@@ -61,12 +68,12 @@ class Covariates:
 
     @classmethod
     def learn(cls, data: Any, roles: Mapping[str, str]) -> Covariates:
-        """Look at the columns of a frame.
+        """Look at the columns of a frame, or at the fields of GluonTS entries.
 
         Parameters
         ----------
-        data : pandas or polars DataFrame
-        roles : dict of column to {"past", "future", "static"}
+        data : pandas or polars DataFrame, or list of dict
+        roles : dict of column or field to {"past", "future", "static"}
 
         Raises
         ------
@@ -76,8 +83,12 @@ class Covariates:
         check_roles(roles)
         if not roles:
             return cls()
+        if isinstance(data, list):
+            from titans_seq.data._entries import learn_from_entries  # that module imports this one
+
+            return learn_from_entries(data, roles)
         frame = _open(data)
-        return cls(tuple(_learn_column(_column(frame, name), name, role) for name, role in roles.items()))
+        return cls(tuple(learn_column(_column(frame, name), name, role) for name, role in roles.items()))
 
     @property
     def n_features(self) -> int:
@@ -103,7 +114,14 @@ class Covariates:
         """Columns of these roles; of all without any."""
         return [column.name for column in self.columns if not roles or column.role in roles]
 
-    def read(self, frame: Any, codes: Int64Array, ids: Sequence[Any] | None, *roles: str) -> FloatArray:
+    def read(
+        self,
+        frame: Any,
+        codes: Int64Array,
+        ids: Sequence[Any] | None,
+        *roles: str,
+        rows: Int64Array | None = None,
+    ) -> FloatArray:
         """Read the columns of a frame as features.
 
         Parameters
@@ -115,6 +133,8 @@ class Covariates:
             Names of the series; None where the frame has one row per time.
         *roles
             Those that are read; the features of others are 0. Default: all.
+        rows : int array (rows,), optional
+            What messages call the rows. Default: 0, 1, ….
 
         Returns
         -------
@@ -123,7 +143,8 @@ class Covariates:
         """
 
         def place(row: int) -> str:
-            return f"row {row}" if ids is None else f"series {ids[codes[row]]!r}, row {row}"
+            shown = row if rows is None else int(rows[row])
+            return f"row {shown}" if ids is None else f"series {ids[codes[row]]!r}, row {shown}"
 
         parts = [np.zeros((len(codes), 0))]
         for column in self.columns:
@@ -133,7 +154,7 @@ class Covariates:
             native = _column(frame, column.name)
             if column.role == "static":
                 _refuse_changes(native, codes, place)
-            parts.append(_features(native, column, place))
+            parts.append(column_features(native, column, place))
         return np.concatenate(parts, axis=1)
 
     def to_dict(self) -> list[dict[str, Any]]:
@@ -145,7 +166,11 @@ class Covariates:
         """Rebuild what `to_dict` returned."""
         return cls(
             tuple(
-                CovariateColumn(**{**c, "categories": None if c["categories"] is None else tuple(c["categories"])})
+                # Models saved before GluonTS fields were read don't say what a constant column held.
+                CovariateColumn(
+                    **{"is_number": c["categories"] is None, **c}
+                    | {"categories": None if c["categories"] is None else tuple(c["categories"])}
+                )
                 for c in columns
             )
         )
@@ -154,8 +179,10 @@ class Covariates:
 def check_roles(roles: Any) -> None:
     """Raise a TypeError or ValueError for anything but a dict of columns and roles."""
     if not isinstance(roles, Mapping):
-        raise TypeError(f"roles must be a dict of column names and roles, found {roles!r}")
+        raise TypeError(f"roles must be a dict such as {{'price': 'future', 'footfall': 'past'}}, found {roles!r}")
     for name, role in roles.items():
+        if name in ROLES and not isinstance(role, str):
+            raise TypeError(f"roles names columns, each with its role: {{'price': {name!r}}}; found {roles!r}")
         if not isinstance(name, str):
             raise TypeError(f"roles: column names are text, found {name!r}")
         if role not in ROLES:
@@ -170,8 +197,8 @@ def _open(data: Any) -> Any:
 
     if not is_frame(data):
         raise TypeError(
-            f"covariates are columns of a pandas or polars DataFrame; the data are {type(data).__name__}: "
-            "pass a frame, or no roles="
+            "covariates are columns of a pandas or polars DataFrame, or fields of GluonTS entries; the data are "
+            f"{type(data).__name__}: pass a frame, or no roles="
         )
     return open_frame(data)
 
@@ -184,7 +211,8 @@ def _column(frame: Any, name: str) -> Any:
     raise ValueError(f"the frame has no column {name!r}, to which roles= gives a role{hint}")
 
 
-def _learn_column(column: Any, name: str, role: str) -> CovariateColumn:
+def learn_column(column: Any, name: str, role: str) -> CovariateColumn:
+    """Look at a column (a narwhals Series)."""
     if is_categorical(column):
         import pandas as pd
 
@@ -200,8 +228,10 @@ def _learn_column(column: Any, name: str, role: str) -> CovariateColumn:
                 ".astype(str) for one"
             )
         alike = len(frequent) == 1 and counts[0] == len(column)
-        return CovariateColumn(name, role, () if alike else tuple(sorted(frequent, key=str)))
+        return CovariateColumn(name, role, () if alike else tuple(sorted(frequent, key=str)), is_number=False)
+    _refuse_times(column, name)
     values = read_values(column, lambda row: f"row {row}")
+    _refuse_far(values, np.nan_to_num(values) / LARGEST, 1.0, name, lambda row: f"row {row}")
     values = values[~np.isnan(values)]
     if not len(values):
         raise ValueError(f"column {name!r} holds no value; leave it out of roles=")
@@ -210,16 +240,44 @@ def _learn_column(column: Any, name: str, role: str) -> CovariateColumn:
     return CovariateColumn(name, role, (), center) if constant else CovariateColumn(name, role, None, center, spread)
 
 
-def _features(column: Any, how: CovariateColumn, place: Any) -> FloatArray:
-    """Features (rows, n_features) of one column."""
+def column_features(column: Any, how: CovariateColumn, place: Callable[[int], str]) -> FloatArray:
+    """Features (rows, n_features) of one column (a narwhals Series); ``place(row)`` names a row in messages."""
     if how.categories is None:
         values = read_values(column, place)
-        return np.nan_to_num((values - how.center) / how.scale, nan=0.0)[:, None]
+        with np.errstate(over="ignore"):
+            scaled = np.nan_to_num((values - how.center) / how.scale, nan=0.0)
+        _refuse_far(values, scaled, FARTHEST, how.name, place)
+        return scaled[:, None]
     if not how.categories:
         return np.zeros((len(column), 0))
     _refuse_another_type(column, how, place)
     which = _objects(how.categories).reset_index().set_index(0)["index"].reindex(_objects(column), fill_value=-1)
     return np.asarray(which.to_numpy()[:, None] == np.arange(len(how.categories)), dtype=np.float64)
+
+
+def _refuse_far(values: FloatArray, scaled: FloatArray, most: float, name: str, place: Callable[[int], str]) -> None:
+    """Raise a ValueError at the first number whose scaled value is beyond ``most``."""
+    far = np.abs(scaled) > most
+    if far.any():
+        row = int(np.argmax(far))
+        why = f"beyond {LARGEST:g}" if most == 1.0 else f"more than {most:g} standard deviations from what fit saw"
+        raise ValueError(f"{place(row)}: {name} is {values[row]:g}, {why}; mark it as missing (NaN) or correct it")
+
+
+def _refuse_times(column: Any, name: str) -> None:
+    """Raise a TypeError for dates, times and durations, which are neither numbers nor categories."""
+    import datetime as dt
+
+    import narwhals as nw
+
+    known = (value for value in column.to_list() if value is not None) if column.dtype == nw.Object else iter(())
+    first = next(known, None)
+    period = "period" in str(column.to_native().dtype)  # of pandas, which narwhals does not know
+    if period or column.dtype.is_temporal() or isinstance(first, dt.date | dt.time | dt.timedelta):
+        raise TypeError(
+            f"column {name!r} holds dates or times; make of them what counts as a covariate, such as the day of "
+            "the week as text or the days since a date as a number (the calendar of the time column is known anyway)"
+        )
 
 
 def _refuse_another_type(column: Any, how: CovariateColumn, place: Any) -> None:

@@ -12,13 +12,13 @@ from titans_seq.data._columns import read_values
 from titans_seq.data._entries import as_entries, read_dataset
 from titans_seq.data._format import FrameFormat
 from titans_seq.data._periods import Origins
-from titans_seq.data._read import Reading, is_frame, open_frame, read_array, read_frame
+from titans_seq.data._read import Reading, open_frame, read_array, read_frame
 from titans_seq.data._write import write_array, write_long, write_row_array, write_rows, write_wide
 from titans_seq.data.covariates import Covariates
 from titans_seq.data.frequency import Frequency
 from titans_seq.data.panel import Panel
 
-__all__ = ["FrameFormat", "forecast_frame", "path_frame", "read_column", "read_panel", "row_frame"]
+__all__ = ["FrameFormat", "cutoff_frame", "forecast_frame", "path_frame", "read_column", "read_panel", "row_frame"]
 
 POINT_COLUMN = "TitansForecaster"
 
@@ -56,7 +56,8 @@ def read_panel(
     origins : dict of id to timestamp, optional
         A row of each earlier series, on whose grid GluonTS periods are read; see `read_entries`.
     covariates : Covariates, optional
-        Columns of a frame that are read beside the target. In a wide frame they belong to every series.
+        Columns of a frame, or fields of GluonTS entries (see `read_entries`), that are read beside the target. In a
+        wide frame they belong to every series.
 
     Returns
     -------
@@ -82,8 +83,8 @@ def read_panel(
     if on_gap not in ("raise", "mask"):
         raise ValueError(f"on_gap must be 'raise' or 'mask', got {on_gap!r}")
     how = Reading(id_col, time_col, target_col, on_gap, frequency, origins, covariates or Covariates())
-    if how.covariates.columns and not is_frame(data):
-        raise TypeError(f"covariates are columns of a frame; the data are {type(data).__name__}")
+    if how.covariates.columns and isinstance(data, np.ndarray):
+        raise TypeError("covariates are columns of a frame or fields of GluonTS entries; the data are ndarray")
     if isinstance(data, np.ndarray):
         return read_array(data, how)
     if type(data).__module__.startswith("pandas.") and type(data).__name__ == "Series":
@@ -170,6 +171,46 @@ def path_frame(
     sample = np.tile(np.repeat(np.arange(n_paths), horizon), n)
     columns = {"sample": sample, POINT_COLUMN: paths.reshape(-1)}
     return write_rows(form, panel_ids, np.full(n, n_paths * horizon), ds.reshape(-1), frequency, columns)
+
+
+def cutoff_frame(
+    form: FrameFormat,
+    panel: Panel,
+    series: NDArray[np.int64],
+    cutoff: NDArray[np.int64],
+    columns: Mapping[str, NDArray[Any]],
+) -> Any:
+    """Return forecasts from many cut-offs as one long frame in the library of the data they were made from.
+
+    Parameters
+    ----------
+    form : FrameFormat
+        From `read_panel`.
+    panel : Panel
+    series, cutoff : int array (n,)
+        Series, and its row at which each forecast begins.
+    columns : dict of name to array (n, horizon)
+
+    Returns
+    -------
+    DataFrame
+        `id_col`, `time_col`, "cutoff" (time of the last row before the forecast), then the columns.
+
+    Raises
+    ------
+    ValueError
+        If the data were an array, or columns would share a name.
+    """
+    if form.kind == "numpy":
+        raise ValueError("the data were an array, whose rows have no times; use the arrays of the result")
+    horizon = next(iter(columns.values())).shape[1]
+    origins = panel.origins[series]
+    ds = panel.frequency.advance(origins[:, None], cutoff[:, None] + np.arange(horizon))
+    last = np.repeat(panel.frequency.advance(origins, cutoff - 1), horizon)
+    named = {"cutoff": form.time.native(last, panel.frequency, form.backend)}
+    named |= {name: values.reshape(-1) for name, values in columns.items()}
+    ids, lengths = [panel.ids[i] for i in series], np.full(len(series), horizon)
+    return write_rows(form, ids, lengths, ds.reshape(-1), panel.frequency, named)
 
 
 def row_frame(form: FrameFormat, panel: Panel, columns: Mapping[str, NDArray[Any]]) -> Any:

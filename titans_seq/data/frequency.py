@@ -13,7 +13,7 @@ from titans_seq.data import _calendar as calendar
 from titans_seq.data._calendar import DAY, HOUR, MINUTE, MONTH_END, SECOND, WEEK, Int64Array
 from titans_seq.data._steps import COUNTERS, MOVERS
 
-KINDS = ("integer", "duration", "month", "business_day")
+KINDS = ("integer", "duration", "month", "business_day", "business_month")
 
 _WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
@@ -52,13 +52,14 @@ class Frequency:
 
     Parameters
     ----------
-    kind : {"integer", "duration", "month", "business_day"}
-        What is counted: integers, elapsed nanoseconds, calendar months, or Mondays to Fridays.
+    kind : {"integer", "duration", "month", "business_day", "business_month"}
+        What is counted: integers, elapsed nanoseconds, calendar months, Mondays to Fridays, or calendar
+        months by their first or last Monday to Friday.
     step : int
         Size of one step: integers, nanoseconds, months, or 1 for business days.
     anchor : int, default 0
         Months only: the day of the month, 1 to 31. In a shorter month it means the last day,
-        so 31 is "month end". 0 for the other kinds.
+        so 31 is "month end". Business months: 1 (the first) or 31 (the last). 0 for the other kinds.
 
     Raises
     ------
@@ -75,7 +76,8 @@ class Frequency:
             raise ValueError(f"frequency kind must be one of {', '.join(KINDS)}, got {self.kind!r}")
         if self.step < 1 or (self.kind == "business_day" and self.step != 1):
             raise ValueError(f"a {self.kind} frequency cannot step by {self.step}")
-        if not (1 <= self.anchor <= MONTH_END if self.kind == "month" else self.anchor == 0):
+        anchors = {"month": range(1, MONTH_END + 1), "business_month": (1, MONTH_END)}.get(self.kind, (0,))
+        if self.anchor not in anchors:
             raise ValueError(f"a {self.kind} frequency cannot have the anchor {self.anchor}")
 
     @staticmethod
@@ -192,7 +194,9 @@ class Frequency:
 
         With a time zone this decides what a day with 23 or 25 hours means.
         """
-        return self.kind in ("month", "business_day") or (self.kind == "duration" and self.step % DAY == 0)
+        return self.kind in ("month", "business_day", "business_month") or (
+            self.kind == "duration" and self.step % DAY == 0
+        )
 
     @property
     def season_length(self) -> int:
@@ -205,7 +209,7 @@ class Frequency:
             return 1
         if self.kind == "business_day":
             return 5
-        if self.kind == "month":
+        if self.kind in ("month", "business_month"):
             return _whole(12, self.step)
         if self.step % WEEK == 0:
             return _whole(52, self.step // WEEK)
@@ -227,14 +231,14 @@ class Frequency:
             return str(self.step)
         if self.kind == "business_day":
             return "B"
-        return self._month_alias() if self.kind == "month" else self._duration_alias()
+        return self._duration_alias() if self.kind == "duration" else self._month_alias()
 
     def alias_at(self, origin: Any) -> str:
         """Return the pandas alias with the weekday or month of `origin`, e.g. "W-SAT", "QE-DEC", "YS-APR"."""
         if self.kind == "duration" and self.step % WEEK == 0:
             day = calendar.to_integers(origin) // DAY
             return f"{self.alias}-{_WEEKDAYS[int(calendar.weekday(day))]}"
-        if self.kind == "month" and self.anchor in (1, MONTH_END) and self.step % 3 == 0:
+        if self.kind in ("month", "business_month") and self.anchor in (1, MONTH_END) and self.step % 3 == 0:
             month = int(calendar.months_since_1970(calendar.to_integers(origin) // DAY)) % 12
             if self.step % 12 == 0:
                 return f"{self.alias}-{_MONTHS[month]}"
@@ -262,7 +266,8 @@ class Frequency:
             if self.step % months == 0 and (months != 3 or self.step == 3):
                 count = self.step // months
                 day = "" if self.anchor in (1, MONTH_END) else f" on day {self.anchor}"
-                return f"{count if count > 1 else ''}{letter}{edge}{day}"
+                business = "B" if self.kind == "business_month" else ""
+                return f"{count if count > 1 else ''}{business}{letter}{edge}{day}"
         raise AssertionError("every step is a whole number of months")
 
     def _duration_alias(self) -> str:

@@ -17,7 +17,7 @@ from titans_seq.data.panel import Panel
 
 __all__ = ["future_frame", "read_future"]
 
-_EVERY = "every series"
+_EVERY, _ROW = "every series", "row of the frame"
 
 
 def future_frame(
@@ -113,6 +113,8 @@ def _read(
     if not is_frame(data):
         raise TypeError(f"future= must be a pandas or polars DataFrame, found {type(data).__name__}")
     frame = open_frame(data)
+    if not len(frame):
+        raise ValueError("future= is empty; see make_future_frame()")
     times = find_times(data, frame, form.time_col).alias(form.time_col)
     names = covariates.names("future")
     known = Covariates(tuple(column for column in covariates.columns if column.role == "future"))
@@ -121,19 +123,28 @@ def _read(
         if name not in frame.columns:
             raise ValueError(f"future= has no column {name!r}; see make_future_frame()")
     target = form.target_col if form.kind == "long" else _EVERY
-    part = frame.select(*keys, *names).with_columns(times, nw.lit(1.0).alias(target))
+    # The index of a pandas frame may bear the name of the time column.
+    part = nw.maybe_reset_index(frame.select(*keys, *names)).with_columns(
+        times.to_frame().pipe(nw.maybe_reset_index).get_column(form.time_col), nw.lit(1.0).alias(target)
+    )
+    part = part.with_row_index(_ROW)
     if keys:
         part = part.filter(nw.col(form.id_col).is_in(list(ids)))
     missing = np.stack([_missing(part.get_column(name)) for name in names])
     unfilled = ""
     if missing.any():
         row, column = (int(x[0]) for x in np.nonzero(missing.T))
+        row = part.get_column(_ROW)[row]
         unfilled = f"future=, row {row}: {names[column]!r} is missing; fill it in"
     if missing.any(0).all():
         raise ValueError(unfilled or "future= holds no row of the series to forecast; see make_future_frame()")
     part = part.filter((~missing.any(0)).tolist()).sort(*keys, form.time_col)
-    how = Reading(form.id_col, form.time_col, target, "mask", frequency, None, known)
-    panel, found = read_frame(part.to_native(), how)
+    rows = np.asarray(part.get_column(_ROW).to_numpy(), dtype=np.int64)
+    how = Reading(form.id_col, form.time_col, target, "mask", frequency, None, known, rows)
+    try:
+        panel, found = read_frame(part.drop(_ROW).to_native(), how)
+    except ValueError as error:
+        raise ValueError(f"future=, {error}") from None
     if found.time.timezone != form.time.timezone:
         zones = [zone or "no time zone" for zone in (found.time.timezone, form.time.timezone)]
         raise ValueError(f"future=: column {form.time_col!r} is in {zones[0]}, fit had {zones[1]}; convert it first")

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from titans_seq.adapters.dna import BaseFeatures, DNAExamples, MixtureBatch
+from titans_seq.adapters.dna import N_FEATURES, DNAExamples, MixtureBatch
+from titans_seq.data import read_sequences
 from titans_seq.data.sequences.alphabet import MIXTURE, SOFT_MASKED, UNKNOWN, CodeArray, to_codes, to_text
 from titans_seq.estimators._mutagenesis import read_one
 from titans_seq.estimators._sequence_scores import StrandReader, chosen_output, output_name, scores_of
@@ -33,6 +34,7 @@ _MOST_REFINED = 16
 """Steps after refinement, as a multiple of those asked for."""
 
 _LEAST_SHARE = 0.01
+_FIRST = np.zeros(1, dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +88,12 @@ def integrated_gradients(
     one = read_one(estimator, sequence)
     reader = StrandReader(estimator)
     output = chosen_output(reader.targets, target, reader.answers(one))
-    features = BaseFeatures()(DNAExamples(one).batch(np.zeros(1, dtype=np.int64)))[0].double()
-    path = _Path(_Score(reader, output), _baseline(baseline, one.codes, features), features)
+    encoder = reader.members[0].model.encoder
+    features = encoder(DNAExamples(one).batch(_FIRST))[0].double()
+    origin = _baseline(baseline, one.codes, features)
+    if features.shape[1] > N_FEATURES:
+        origin[:, N_FEATURES:] = _said_of_baseline(baseline, len(features), encoder)
+    path = _Path(_Score(reader, output), origin, features)
     panels, steps = path.integrate(n_steps, tolerance)
     attributions = np.sum([panel.attributions for panel in panels], axis=0)
     score, from_score = panels[-1].after, panels[0].before
@@ -234,8 +240,16 @@ def _poorest(panels: list[_Panel], allowed: float, most: int) -> list[int]:
     return [int(i) for i in order[:most] if gaps[i] > allowed / (2 * len(panels))]
 
 
+def _said_of_baseline(baseline: str | ArrayLike, length: int, encoder: nn.Module) -> Tensor:
+    """Return what a language model says of the baseline if that is a sequence, else of as many N."""
+    named = not isinstance(baseline, str) or baseline in ("uniform", "N")
+    text = "N" * length if named else str(baseline)
+    said: Tensor = encoder(DNAExamples(read_sequences([text])).batch(_FIRST))
+    return said[0, :, N_FEATURES:]
+
+
 def _baseline(baseline: str | ArrayLike, codes: CodeArray, features: Tensor) -> Tensor:
-    """Return the features (length, N_FEATURES) where the path begins; flags of bases are those of the sequence."""
+    """Return the features (length, n) where the path begins, in which flags of bases are those of the sequence."""
     origin = features.clone()
     if isinstance(baseline, str) and baseline == "uniform":
         origin[:, :4] = 0.25

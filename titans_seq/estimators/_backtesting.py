@@ -13,9 +13,11 @@ from titans_seq.adapters.scaled import IntArray, ScaledPanel
 from titans_seq.adapters.stream import StreamReader
 from titans_seq.estimators._combination import Combination
 from titans_seq.estimators._error_memory import WARM_UP, ErrorReader
+from titans_seq.estimators._processes import share_out, share_series
 from titans_seq.estimators._recent import Window, quantiles_along
 from titans_seq.estimators._settings import Settings
 from titans_seq.evaluation import naive
+from titans_seq.training.ranks import ALONE, Ranks
 
 
 def check_backtest(mode: str, first_cutoff: int, stride: int) -> None:
@@ -38,27 +40,37 @@ def forecast_at(
     zero_memory: bool = False,
     every_patch: bool = False,
     errors: ErrorReader | None = None,
+    ranks: Ranks = ALONE,
 ) -> Forecasts:
     """Forecast from every ``stride``-th row from ``first_cutoff`` on whose horizon lies within the data.
 
     ``online``, in streaming mode: a map that goes on learning, and the rows of each series that it knows already.
     ``every_patch``, in streaming mode: also from the ends of patches in between. ``errors``, likewise: a memory that
-    reads along, from some patches before the first cut-off on.
+    reads along, from some patches before the first cut-off on. ``ranks``: processes that share out the work.
     """
     last = data.panel.lengths - settings.horizon
     if mode == "windowed":
         ends = [np.arange(first_cutoff, n + 1, stride) for n in last]
         series = np.repeat(np.arange(len(ends)), [len(e) for e in ends])
         cutoff, rows = np.concatenate(ends), settings.context_length
-        return windowed_forecasts(reader, data, series, cutoff, rows=rows, zero_memory=zero_memory)
+
+        def of_some(some: IntArray) -> Forecasts:
+            return windowed_forecasts(reader, data, series[some], cutoff[some], rows=rows, zero_memory=zero_memory)
+
+        return share_out(ranks, len(series), settings.horizon, of_some)
     # Patches are laid so that the first cut-off is a patch boundary.
     start = np.full(data.panel.n_series, first_cutoff % settings.patch_length)
     first = np.full(data.panel.n_series, first_cutoff)
-    every = streaming_forecasts(
-        reader, data, start=start, first=first, until=last, stride=stride, zero_memory=zero_memory,
-        every_patch=every_patch or errors is not None,
-        earlier=None if errors is None else errors.first_warm(start, first, WARM_UP),
-    )  # fmt: skip
+    earlier = None if errors is None else errors.first_warm(start, first, WARM_UP)
+
+    def make(part: ScaledPanel, which: IntArray) -> Forecasts:
+        return streaming_forecasts(
+            reader, part, start=start[which], first=first[which], until=last[which], stride=stride,
+            zero_memory=zero_memory, every_patch=every_patch or errors is not None,
+            earlier=None if earlier is None else earlier[which],
+        )  # fmt: skip
+
+    every = share_series(ranks, data, settings.horizon, make)
     every = every if online is None else _with_online(reader, settings, data, every, online, start)
     if errors is None:
         return every

@@ -30,8 +30,10 @@ from titans_seq.estimators._combination import Combination
 from titans_seq.estimators._error_memory import ErrorReader
 from titans_seq.estimators._normal_scores import NORMAL
 from titans_seq.estimators._panels import continuing
+from titans_seq.estimators._processes import default_device, present, share_out, share_series
 from titans_seq.estimators._recent import RecentErrors, Window
 from titans_seq.estimators._settings import Settings
+from titans_seq.training.ranks import Ranks
 
 
 class Carrying(BaseEstimator):
@@ -41,6 +43,7 @@ class Carrying(BaseEstimator):
     """
 
     on_gap: str
+    device: str
     id_col: str
     time_col: str
     target_col: str
@@ -196,13 +199,26 @@ class Carrying(BaseEstimator):
         )
 
     def _forecast_now(self) -> Forecasts:
-        forecasts = self._forecast_stream(self._stream, self._origins, torch.from_numpy(self._group))
+        forecasts = self._share_stream()
         if self._error_stream is None:
             return forecasts
         kept = self._kept_rows(forecasts.series, self._settings.context_length)
         here = replace(forecasts, cutoff=kept.lengths)
         found = self._error_reader.recall(self._error_stream, self._known(kept), here, forecasts.cutoff - kept.lengths)
         return replace(forecasts, recalled=found.recalled)
+
+    def _share_stream(self) -> Forecasts:
+        """Forecast from where the streams of `fit` stand, each process its part of them."""
+        ranks, group = self._ranks(), torch.from_numpy(self._group)
+        if ranks.alone:
+            return self._forecast_stream(self._stream, self._origins, group)
+
+        def of_some(which: IntArray) -> Forecasts:
+            rows = torch.from_numpy(which)
+            own = self._forecast_stream(self._stream.select(rows), self._origins[which], group[rows])
+            return replace(own, series=which)
+
+        return share_out(ranks, self._stream.n_series, self._settings.horizon, of_some)
 
     def _forecast_stream(self, stream: SeriesStream, origins: NDArray[Any], group: Tensor) -> Forecasts:
         """Forecast from where streams stand; ``origins`` (n,) are the timestamps of their first rows."""
@@ -220,17 +236,27 @@ class Carrying(BaseEstimator):
         linear, correction = self._reader.forecast_now(stream, origins, group)
         return Forecasts.collect(np.arange(n), cutoff, linear, correction)
 
-    def _feed(self, stream: SeriesStream, rows: FloatArray, origins: NDArray[Any], group: Tensor) -> SeriesStream:
+    def _feed(
+        self, stream: SeriesStream, rows: FloatArray, origins: NDArray[Any], group: Tensor, features: FloatArray | None
+    ) -> SeriesStream:
         """Return streams that have read on; ``rows`` (n, length) in scaled units, all observed."""
+        beside = None if features is None else torch.from_numpy(features).float()
         values, patch = torch.from_numpy(rows), self._settings.patch_length
         observed, lengths = torch.ones_like(values, dtype=torch.bool), torch.full((len(rows),), rows.shape[1])
         if self._reads_on:
             with torch.no_grad():
-                return detach(self._reader.read(stream, values, observed, lengths, origins, group)[0])
+                read = self._reader.read(stream, values, observed, lengths, origins, group, covariates=beside)
+                return detach(read[0])
         kept = stream.values.shape[1]
-        return stream.push(values[:, -kept:], observed[:, -kept:], None, lengths.clamp(max=kept), lengths, patch)
+        beside = None if beside is None else beside[:, -kept:]
+        return stream.push(values[:, -kept:], observed[:, -kept:], beside, lengths.clamp(max=kept), lengths, patch)
 
     def _forecast_from(self, data: ScaledPanel) -> Forecasts:
+        ranks = self._ranks()
+        ranks.check_same("X", data.panel.values, data.panel.lengths)
+        return share_series(ranks, data, self._settings.horizon, lambda part, _: self._forecast_part(part))
+
+    def _forecast_part(self, data: ScaledPanel) -> Forecasts:
         forecasts = self._forecast_ends(data)
         if self._errors is None:
             return forecasts
@@ -244,6 +270,12 @@ class Carrying(BaseEstimator):
         stream = read_all(self._reader, data, self._reader.start(len(which)))
         linear, correction = self._reader.forecast_now(stream, data.panel.origins, torch.from_numpy(data.group))
         return Forecasts.collect(which, ends, linear, correction)
+
+    def _device(self) -> torch.device:
+        return default_device() if self.device == "auto" else torch.device(self.device)
+
+    def _ranks(self) -> Ranks:
+        return present(self, self._device())
 
     @property
     def _reader(self) -> StreamReader:

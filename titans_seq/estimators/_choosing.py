@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from titans_seq.adapters.clock import NO_LIMIT, Clock
 from titans_seq.adapters.forecasts import Forecasts
 from titans_seq.adapters.lags import LaggedMap
 from titans_seq.adapters.linear import LinearMap
 from titans_seq.adapters.online import OnlineLinear, online_forecasts
 from titans_seq.adapters.scaled import IntArray, ScaledPanel
+from titans_seq.estimators._budget import SLOW
 from titans_seq.estimators._combination import mean_of
 from titans_seq.estimators._settings import Settings
 
@@ -24,10 +26,17 @@ _SOLUTIONS = 20, 200
 """Solutions of the map in a validation, at least and at most: a map older than it will be errs on the safe side."""
 _WORK = 5e10
 """Operations of all of them together: some ten seconds."""
+_FOR_LEARNING_ON = 0.25
+"""Share of the time that is left that all this may take."""
 
 
 def goes_on_learning(
-    forecaster: TitansForecaster, settings: Settings, data: ScaledPanel, train_end: IntArray, linear: LinearMap
+    forecaster: TitansForecaster,
+    settings: Settings,
+    data: ScaledPanel,
+    train_end: IntArray,
+    linear: LinearMap,
+    clock: Clock = NO_LIMIT,
 ) -> bool:
     """Whether a map that goes on learning forecasts the validation rows better than one that does not.
 
@@ -48,7 +57,9 @@ def goes_on_learning(
     if forecaster.online_linear is False or not settings.carry_state or not feasible or windows > MOST_WINDOWS:
         return False
     series, cutoff = _ends_of_patches(settings, data, train_end)
-    if not len(series):
+    # Its windows are summed up here, in the choice of the combination, and when everything is read.
+    work = 3 * windows * 2.0 * settings.context_length * (settings.context_length + settings.horizon) + 2 * _WORK
+    if not len(series) or not clock.allows(work / SLOW, _FOR_LEARNING_ON):
         return False
     actual, observed, counts = outcomes(data, series, cutoff, settings.horizon)
     if not observed.any():

@@ -8,9 +8,12 @@ import numpy as np
 from torch import Tensor, nn
 
 from titans_seq.adapters.dna import N_FEATURES, BaseFeatures, DNAExamples
+from titans_seq.adapters.language_features import BaseLanguage, LanguageFeatures
 from titans_seq.data import read_sequences
 from titans_seq.estimators._interpreting import Interpreting
+from titans_seq.estimators._language_files import language_tensors, read_language
 from titans_seq.estimators._sequence_base import SequenceEstimator
+from titans_seq.estimators._sequence_starting import Start, starting_point
 from titans_seq.estimators._settings import check_choice
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ class DNAEstimator(Interpreting, SequenceEstimator):
     """Reads DNA, from one strand or from both."""
 
     n_features = N_FEATURES
+    _language: BaseLanguage | None = None
 
     def __init__(
         self,
@@ -57,6 +61,9 @@ class DNAEstimator(Interpreting, SequenceEstimator):
         soft_mask: Literal["keep", "fold", "mask"] = "fold",
         device: str = "auto",
         precision: str = "32",
+        devices: int = 1,
+        num_nodes: int = 1,
+        strategy: str = "auto",
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 1,
     ) -> None:
@@ -92,11 +99,21 @@ class DNAEstimator(Interpreting, SequenceEstimator):
         self.soft_mask = soft_mask
         self.device = device
         self.precision = precision
+        self.devices = devices
+        self.num_nodes = num_nodes
+        self.strategy = strategy
         self.random_state = random_state
         self.verbose = verbose
 
     def _read(self, X: Any) -> Sequences:
         return read_sequences(X, sequence_col=self.sequence_col, id_col=self.id_col, soft_mask=self.soft_mask)
+
+    def _begin(self, X: Any, init: Any) -> tuple[DNAExamples, Start]:
+        """Read what is to be learned from, and what learning starts from."""
+        start = starting_point(init)
+        examples = DNAExamples(self._read(X))
+        self._language = start.language
+        return (examples if start.language is None else start.language.prepare(examples)), start
 
     def _examples(self, X: Any) -> DNAExamples:
         return DNAExamples(self._read(X))
@@ -111,13 +128,17 @@ class DNAEstimator(Interpreting, SequenceEstimator):
         return None if isinstance(self.reverse_complement, str) else bool(self.reverse_complement)
 
     def _empty_encoder(self, tensors: dict[str, Tensor]) -> nn.Module:
-        return BaseFeatures()
+        return BaseFeatures() if self._language is None else LanguageFeatures(self._language)
 
     def _own_description(self) -> dict[str, Any]:
-        return {}
+        return {} if self._language is None else {"language": self._language.parameters}
 
-    def _restore_own(self, description: dict[str, Any]) -> None:
-        pass
+    def _own_tensors(self) -> dict[str, Tensor]:
+        return {} if self._language is None else language_tensors(self._language)
+
+    def _restore_own(self, description: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        if "language" in description:
+            self._language = read_language(description["language"], tensors)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

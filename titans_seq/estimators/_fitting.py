@@ -8,12 +8,13 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
 
 from titans_seq.adapters._linear_windows import WindowReader
+from titans_seq.adapters.clock import NO_LIMIT, Clock
 from titans_seq.adapters.effects import CovariateEffect, fit_effect
 from titans_seq.adapters.error_memory import ErrorMemory
 from titans_seq.adapters.forecasts import Forecasts, streaming_forecasts, windowed_forecasts
+from titans_seq.adapters.lags import MOST_WINDOWS as MOST_LAG_WINDOWS
 from titans_seq.adapters.lags import LaggedMap, fit_lags
 from titans_seq.adapters.linear import PRIORS, LinearMap, fit_linear, fit_linear_toward, refit_linear
 from titans_seq.adapters.scaled import FloatArray, IntArray, ScaledPanel, fit_scaling
@@ -21,11 +22,14 @@ from titans_seq.adapters.series import SeriesModel
 from titans_seq.adapters.stream import StreamReader
 from titans_seq.adapters.tokens import LinearForecast
 from titans_seq.data import Covariates, Panel
+from titans_seq.estimators._budget import SLOW, Budget
 from titans_seq.estimators._choosing import goes_on_learning, outcomes, with_online_map
 from titans_seq.estimators._combination import LEAST_SHARE, Combination, best_weight, calibrate, cautious_weight
 from titans_seq.estimators._error_memory import fit_error_memory
+from titans_seq.estimators._processes import share_out, share_series
 from titans_seq.estimators._settings import Settings, resolve
 from titans_seq.estimators._starting import Start
+from titans_seq.training.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
     from titans_seq.estimators.forecaster import TitansForecaster
@@ -41,8 +45,10 @@ MAX_VALIDATION_SERIES = 256
 MAX_EPOCH_BATCHES = 50
 """Batches of an epoch: beyond some 50,000 windows an epoch is a sample of them, 20 epochs are 1,000 steps."""
 _FEWEST_WINDOWS = 64
-_TIME_FOR_THE_NETWORK = 0.9
-"""Share of `max_minutes` after which the network is not trained on, and no memory of errors."""
+_REFIT = 0.3
+"""What fitting the linear map again takes, in units of what its choice took."""
+_FOR_LAGS = 0.1
+"""Share of the time that is left that the map of the last rows of covariates may take."""
 
 
 @dataclass
@@ -70,6 +76,8 @@ def fit(
     seed: int,
     weight: FloatArray | None = None,
     start: Start | None = None,
+    clock: Clock = NO_LIMIT,
+    ranks: Ranks = ALONE,
 ) -> Fitted:
     """Fit linear map, network and combination.
 
@@ -89,16 +97,21 @@ def fit(
         What each row of the panel counts as a target; see `titans_seq.estimators._weighting`.
     start : Start, optional
         Earlier forecaster to start from.
+    clock : Clock, default no limit
+        What gives way where it runs short is said in `TitansForecaster`.
+    ranks : Ranks, optional
+        Processes that fit together. What is not training is done by each of them.
     """
     from titans_seq.training.fit import seeded
 
-    began = time.monotonic()
     settings = resolve(forecaster, panel, train_end) if start is None else start.settings_for(forecaster, panel)
     center, scale = fit_scaling(panel, train_end)
-    effect = _effect(settings, panel, train_end, center, scale, covariates, start)
+    effect = _effect(settings, panel, train_end, center, scale, covariates, start, clock)
     panel = effect.take_out(panel, scale, np.arange(panel.n_series))
     given = (panel, scale, center, train_end)
-    linear = fit_linear(*given, settings.context_length, settings.horizon, weight=weight, priors=PRIORS)
+    began = time.monotonic()
+    linear = fit_linear(*given, settings.context_length, settings.horizon, weight=weight, priors=PRIORS, clock=clock)
+    seconds = time.monotonic() - began
     # A map that is drawn towards another one can't go on learning: its sums know nothing of the other.
     toward = None
     if start is not None and forecaster.online_linear is not True:
@@ -111,23 +124,25 @@ def fit(
         model = SeriesModel(settings.patching, settings.horizon, **settings.backbone)
         if start is not None:
             model.load_state_dict(start.weights)
-        online = toward is None and goes_on_learning(forecaster, settings, data, train_end, linear)
+        online = toward is None and goes_on_learning(forecaster, settings, data, train_end, linear, clock)
         settings = replace(settings, online_linear=online)
-        lags = _lags(settings, data, train_end, linear, covariates, start)
-        training = _train(forecaster, settings, data, train_end, linear, lags, model, seed, began)
+        lags = _lags(settings, data, train_end, linear, covariates, start, clock)
+        reader = StreamReader(model, LinearForecast(linear, lags), data.panel.frequency)
+        budget = Budget.plan(reader, settings, data, train_end, clock, refit=_REFIT * seconds if refit else 0.0)
+        training = _train(forecaster, settings, data, train_end, linear, lags, reader, seed, budget, ranks)
     model.to("cpu").eval()
     judged, errors = len(validation_cutoffs(panel, train_end, settings.horizon, 1)[0]), None
     if start is None or judged:
-        wanted = False if _out_of_time(forecaster, began) else forecaster.error_memory
-        combination, errors = _combine(settings, data, train_end, linear, lags, model, wanted, seed)
+        wanted = forecaster.error_memory if budget.allows_error_memory else False
+        combination, errors = _combine(settings, data, train_end, linear, lags, model, wanted, seed, budget, ranks)
     else:
         combination = start.combination_for()
-    if refit:
+    if refit and budget.allows_refit:
         given = (panel, scale, center, panel.lengths)
         if start is not None and toward is not None:
             linear = fit_linear_toward(start.linear, *given, penalties=(toward.penalty,), weight=weight)
         else:
-            linear = refit_linear(linear, panel, scale, center, weight=weight)
+            linear = refit_linear(linear, panel, scale, center, weight=weight, clock=clock)
         shared = np.zeros(panel.n_series, dtype=np.int64)
         data = data.with_groups(shared if linear.shared else np.arange(panel.n_series))
     return Fitted(settings, data, linear, model, combination, training, effect, lags, errors)
@@ -140,11 +155,15 @@ def _lags(
     linear: LinearMap,
     covariates: Covariates,
     start: Start | None,
+    clock: Clock,
 ) -> LaggedMap:
     """What the last rows of covariates add to the linear map."""
     features = covariates.features_of("past", "future")
     reader = WindowReader(data.panel, data.center, data.scale, settings.context_length, settings.horizon)
-    found = fit_lags(reader, linear, train_end, features, max(settings.horizon, settings.patch_length))
+    rows = max(settings.horizon, settings.patch_length)
+    work = 4.0 * (rows * features.sum()) ** 2 + 4.0 * settings.context_length * settings.horizon
+    most = clock.most(MOST_LAG_WINDOWS, work / SLOW, _FOR_LAGS, least=_FEWEST_WINDOWS)
+    found = fit_lags(reader, linear, train_end, features, rows, most_windows=most)
     return found if found.rows or start is None else start.lags
 
 
@@ -156,6 +175,7 @@ def _effect(
     scale: FloatArray,
     covariates: Covariates,
     start: Start | None,
+    clock: Clock,
 ) -> CovariateEffect:
     """Effect of the covariates that are known ahead."""
     features = covariates.features_of("future")
@@ -165,9 +185,10 @@ def _effect(
 
     def fit_map(left: Panel) -> LinearMap:
         lengths = (settings.context_length, settings.horizon)
-        return fit_linear(left, scale, center, train_end, *lengths, max_windows=MAX_EFFECT_WINDOWS)
+        most = clock.sooner(0.3)
+        return fit_linear(left, scale, center, train_end, *lengths, max_windows=MAX_EFFECT_WINDOWS, clock=most)
 
-    return fit_effect(panel, scale, center, train_end, none if start is None else start.effect, fit_map)
+    return fit_effect(panel, scale, center, train_end, none if start is None else start.effect, fit_map, clock)
 
 
 def split_off_validation(panel: Panel, horizon: int, fraction: float) -> IntArray:
@@ -184,56 +205,53 @@ def _train(
     train_end: IntArray,
     linear: LinearMap,
     lags: LaggedMap,
-    model: SeriesModel,
+    reader: StreamReader,
     seed: int,
-    began: float,
+    budget: Budget,
+    ranks: Ranks,
 ) -> TrainingResult | None:
-    """Train the network where there is enough to train and to choose on; None where there is not."""
+    """Train the network where there is enough to train and to choose on, and time; None where there is not."""
     counted = data.mean_weight(train_end) > 0
     windows = int(np.maximum(train_end - settings.horizon - settings.patch_length, 0)[counted].sum())
     series, _ = validation_cutoffs(data.panel, train_end, settings.horizon, MAX_EPOCH_WINDOWS)
-    if forecaster.max_epochs == 0 or windows < _FEWEST_WINDOWS or not len(series):
+    if forecaster.max_epochs == 0 or windows < _FEWEST_WINDOWS or not len(series) or not budget.allows_network:
         return None
     from titans_seq.training.fit import train
 
-    forecast = LinearForecast(linear, lags)
+    rows = budget.rows_to_validate
     tokens = settings.sequence_length // settings.patch_length
     n_batches = int(np.clip(windows / (forecaster.batch_size * tokens), 10, MAX_EPOCH_BATCHES))
     batches = {"tokens": tokens, "batch_size": forecaster.batch_size, "n_batches": n_batches, "seed": seed}
     sampler, kind = _how_to_train(settings, data, train_end, batches)
-    reader = StreamReader(model, forecast, data.panel.frequency)
 
     @cache
     def online() -> np.ndarray:
         """Linear forecasts of a map that goes on learning: the same in every epoch."""
-        forecasts = validation_forecasts(reader, settings, data, train_end, MAX_EPOCH_WINDOWS)
+        forecasts = validation_forecasts(reader, settings, data, train_end, MAX_EPOCH_WINDOWS, rows, ranks)
         return with_online_map(forecasts, settings, data, linear, lags).linear
 
     def validate() -> float:
-        forecasts = validation_forecasts(reader, settings, data, train_end, MAX_EPOCH_WINDOWS)
+        forecasts = validation_forecasts(reader, settings, data, train_end, MAX_EPOCH_WINDOWS, rows, ranks)
         if settings.online_linear:
             forecasts = replace(forecasts, linear=online())
         actual, observed, counts = outcomes(data, forecasts.series, forecasts.cutoff, settings.horizon)
         return best_weight(actual - forecasts.linear, forecasts.shift, observed, counts)[1]
 
-    # What is still to come: the linear map once more, the choice of the combination, and reading everything.
-    spent = time.monotonic() - began
-    share = 60 * _TIME_FOR_THE_NETWORK
-    limit = None if forecaster.max_minutes is None else max(0.0, share * forecaster.max_minutes - 3 * spent)
     module = kind(
-        model,
-        forecast,
+        reader.model,
+        reader.linear,
         quantile_levels=tuple(forecaster.quantile_levels),
         learning_rate=forecaster.learning_rate,
         total_steps=n_batches * forecaster.max_epochs,
         validate=validate,
     )
+    module.ranks = ranks
     accelerator = forecaster._accelerator()
     return train(
         module,
         sampler,
         max_epochs=forecaster.max_epochs,
-        max_seconds=limit,
+        max_seconds=budget.seconds_to_train,
         patience=forecaster.early_stopping_patience,
         accelerator=accelerator,
         precision="bf16-mixed" if forecaster.precision == "bf16" and accelerator == "gpu" else "32-true",
@@ -266,10 +284,13 @@ def _combine(
     model: SeriesModel,
     error_memory: bool | Literal["auto"],
     seed: int,
+    budget: Budget,
+    ranks: Ranks,
 ) -> tuple[Combination, ErrorMemory | None]:
     """Choose on validation what counts how much; without a memory of errors where it adds nothing."""
     reader = StreamReader(model, LinearForecast(linear, lags), data.panel.frequency)
-    forecasts = validation_forecasts(reader, settings, data, train_end, MAX_VALIDATION_WINDOWS)
+    rows = budget.rows_to_validate
+    forecasts = validation_forecasts(reader, settings, data, train_end, MAX_VALIDATION_WINDOWS, rows, ranks)
     later = bool(len(forecasts.series))
     if not later:  # nothing later to judge on: errors on the training rows are the best there is
         ends = np.maximum(data.panel.lengths - settings.horizon, 1)
@@ -299,19 +320,26 @@ def _combine(
     return chosen, errors if error_weight else None
 
 
-def _out_of_time(forecaster: TitansForecaster, began: float) -> bool:
-    """Whether the time that `fit` may take is nearly over."""
-    limit = forecaster.max_minutes
-    return limit is not None and time.monotonic() - began > _TIME_FOR_THE_NETWORK * 60 * limit
-
-
 def validation_forecasts(
-    reader: StreamReader, settings: Settings, data: ScaledPanel, train_end: IntArray, most: int
+    reader: StreamReader,
+    settings: Settings,
+    data: ScaledPanel,
+    train_end: IntArray,
+    most: int,
+    rows: int | None = None,
+    ranks: Ranks = ALONE,
 ) -> Forecasts:
-    """Forecasts of rows from ``train_end`` on, made the way the forecaster will make them."""
+    """Forecasts of rows from ``train_end`` on, made the way the forecaster will make them.
+
+    At most ``most`` windows, or with a state that is carried, of the first ``rows`` rows of each series; default all.
+    """
     if not settings.carry_state:
         series, cutoff = validation_cutoffs(data.panel, train_end, settings.horizon, most)
-        return windowed_forecasts(reader, data, series, cutoff, rows=settings.context_length)
+
+        def of_some(which: IntArray) -> Forecasts:
+            return windowed_forecasts(reader, data, series[which], cutoff[which], rows=settings.context_length)
+
+        return share_out(ranks, len(series), settings.horizon, of_some)
     p = settings.patch_length
     judged = (data.panel.lengths - settings.horizon >= train_end) & _has_targets(data, train_end)
     some = _evenly(np.flatnonzero(judged), MAX_VALIDATION_SERIES)
@@ -321,7 +349,13 @@ def validation_forecasts(
     if settings.training_mode == "sampled":
         history = np.minimum(settings.sequence_length, history)
     start = train_end[some] - p * (history // p)
-    forecasts = streaming_forecasts(reader, part, start=start, first=train_end[some])
+    until = None if rows is None else np.minimum(part.panel.lengths, train_end[some] + rows)
+
+    def make(own: ScaledPanel, which: IntArray) -> Forecasts:
+        end = None if until is None else until[which]
+        return streaming_forecasts(reader, own, start=start[which], first=train_end[some[which]], until=end)
+
+    forecasts = share_series(ranks, part, settings.horizon, make)
     inside = np.flatnonzero(forecasts.cutoff + settings.horizon <= part.panel.lengths[forecasts.series])
     kept = forecasts.take(inside)
     return replace(kept, series=some[kept.series])
@@ -351,8 +385,3 @@ def _evenly(items: IntArray, most: int) -> IntArray:
     if len(items) <= most:
         return items
     return items[np.linspace(0, len(items) - 1, most).round().astype(np.int64)]
-
-
-def default_device() -> torch.device:
-    """Return the GPU if torch sees one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

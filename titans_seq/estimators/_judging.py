@@ -79,7 +79,8 @@ class Judging(Predicting):
         Returns
         -------
         BacktestResult
-            Every cut-off from ``first_cutoff`` on whose ``horizon`` rows lie within ``X``.
+            Every cut-off from ``first_cutoff`` on whose ``horizon`` rows lie within ``X``, as arrays; `to_frame` gives
+            them the columns of neuralforecast's ``cross_validation``.
 
         Raises
         ------
@@ -89,7 +90,7 @@ class Judging(Predicting):
         self._check_fitted()
         mode = mode or ("streaming" if self._settings.carry_state else "windowed")
         check_backtest(mode, first_cutoff, stride)
-        panel, _ = self._read_later(X)
+        panel, fmt = self._read_later(X)
         data = self._scaled(panel, np.minimum(panel.lengths, first_cutoff))
         last = panel.lengths - self._settings.horizon
         if not (last >= first_cutoff).any():
@@ -100,7 +101,9 @@ class Judging(Predicting):
         where = (self._reader, self._settings, data, mode, first_cutoff, stride)
         follow = mode == "streaming" and self._recent is not None
         errors = self._error_reader if mode == "streaming" and self._errors is not None else None
-        forecasts, recent = forecast_at(*where, online=online, every_patch=follow, errors=errors), None
+        ranks = self._ranks()
+        ranks.check_same("X", panel.values, panel.lengths)
+        forecasts, recent = forecast_at(*where, online=online, every_patch=follow, errors=errors, ranks=ranks), None
         if follow:
             place = self._places(panel.ids)[forecasts.series]
             forecasts, recent = with_recent(
@@ -112,7 +115,7 @@ class Judging(Predicting):
         levels = tuple(self.quantile_levels)
         parts: dict[str, NDArray[np.float64]] = {}
         if components:
-            zeroed = replace(forecast_at(*where, zero_memory=True), linear=forecasts.linear)
+            zeroed = replace(forecast_at(*where, zero_memory=True, ranks=ranks), linear=forecasts.linear)
             parts = split_into_parts(self._combination, data, forecasts, zeroed)
             parts = {name: part + effect for name, part in parts.items()}
         place = self._places(panel.ids)[back]
@@ -127,6 +130,7 @@ class Judging(Predicting):
             quantiles=data.to_original(quantiles, back) + effect[..., None],
             quantile_levels=levels,
             components=parts,
+            form=fmt,
         )
 
     def surprise(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from titans_seq._version import __version__
 from titans_seq.adapters.base_counts import BaseCounts
+from titans_seq.adapters.language_features import BaseLanguage
 from titans_seq.estimators import _storage
 from titans_seq.estimators._next_base import Fitted, make_model
 from titans_seq.training.next_base import NextBaseResult
@@ -73,6 +74,22 @@ def _restore(kind: type[Model], tensors: dict[str, Tensor], description: dict[st
     estimator._set_fitted(Fitted(model.eval(), counts, training))
     estimator.n_bases_, estimator.fit_seconds_ = description["n_bases"], description["fit_seconds"]
     return estimator
+
+
+def language_tensors(language: BaseLanguage) -> dict[str, Tensor]:
+    """Return what a language model is made of that a classifier reads with, for the classifier's own file."""
+    tensors = {f"language.model.{name}": x for name, x in language.model.state_dict().items()}
+    for counts in language.counts:
+        tensors |= _storage.as_tensors(f"language.counts.{counts.order}.", _cells(counts))
+    return tensors
+
+
+def read_language(parameters: dict[str, Any], tensors: dict[str, Tensor]) -> BaseLanguage:
+    """Return the language model of `language_tensors`."""
+    model = make_model(parameters).double()
+    model.load_state_dict(_storage.part(tensors, "language.model."))
+    counts = [_filled(k, _storage.part(tensors, f"language.counts.{k}.")) for k in parameters["orders"]]
+    return BaseLanguage(model, counts, parameters)
 
 
 def _cells(counts: BaseCounts) -> dict[str, Any]:

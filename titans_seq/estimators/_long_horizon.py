@@ -2,13 +2,13 @@
 
 Point forecasts read their own point forecasts. How far they may be off is found by sample paths: each is drawn with
 the errors of validation, read as if it had been observed, and forecast from, so that later blocks know what earlier
-ones do not.
+ones do not. Covariates are read on, too, see `_covariates_ahead`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from titans_seq.adapters.forecasts import Forecasts, batches, read_all
 from titans_seq.adapters.scaled import LARGEST, IntArray, ScaledPanel
 from titans_seq.adapters.stream import SeriesStream
 from titans_seq.estimators._conformal import LEVELS
+from titans_seq.estimators._covariates_ahead import CovariatesAhead
 from titans_seq.estimators._normal_scores import at_levels
 from titans_seq.estimators._paths import draw_scores, in_order_of, stratified_levels
 
@@ -47,12 +48,15 @@ class Start:
         After the last row; None: read ``data`` from its first row on.
     origins : array (n_series,)
         Timestamp of the first row of each stream.
+    ahead : float array (n_series, horizon, n_features)
+        Features of the rows to forecast: those of the roles "future" and "static".
     """
 
     data: ScaledPanel
     forecasts: Forecasts
     stream: SeriesStream | None
     origins: NDArray[Any]
+    ahead: FloatArray = field(default_factory=lambda: np.zeros((0, 0, 0)))
 
 
 def in_units(forecaster: Predicting, start: Start, horizon: int, levels: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -104,9 +108,10 @@ def _stream_of(forecaster: Predicting, start: Start) -> SeriesStream:
 
 def _points(forecaster: Predicting, start: Start, stream: SeriesStream, horizon: int) -> FloatArray:
     """Point forecasts (n, horizon) of which each block has read the ones before it, scaled units."""
-    blocks = [forecaster._combination.point(start.forecasts)]
-    while sum(block.shape[1] for block in blocks) < horizon:
-        stream, forecasts = _read_and_forecast(forecaster, start, stream, start.forecasts.series, blocks[-1])
+    blocks, ahead = [forecaster._combination.point(start.forecasts)], _covariates(forecaster, start, stream)
+    while (at := sum(block.shape[1] for block in blocks)) < horizon:
+        beside = None if ahead is None else ahead.expected(at - blocks[-1].shape[1], at)
+        stream, forecasts = _read_and_forecast(forecaster, start, stream, start.forecasts.series, blocks[-1], beside)
         blocks.append(forecaster._combination.point(forecasts))
     return np.concatenate(blocks, axis=1)[:, :horizon]
 
@@ -147,24 +152,50 @@ def _simulate(
 ) -> Iterator[tuple[IntArray, list[_Block]]]:
     """Draw paths of some series after the other, block by block; what is drawn does not depend on how many at once."""
     steps, factor = forecaster._settings.horizon, forecaster._combination.dependence
-    shape = (-(-horizon // steps), n_paths, steps)
+    shape, ahead = (-(-horizon // steps), n_paths, steps), _covariates(forecaster, start, stream)
+    read = (shape[0] - 1) * steps
     for which in batches(start.forecasts.series, max(1, _ROWS_AT_ONCE // (n_paths * steps))):
-        drawn = [draw_scores(factor, shape[0] * n_paths, steps, random).reshape(shape) for _ in which]
-        yield which, _paths_of(forecaster, start, stream, which, np.stack(drawn, axis=1))
+        drawn, beside = [], []
+        for _ in which:
+            drawn.append(draw_scores(factor, shape[0] * n_paths, steps, random).reshape(shape))
+            beside.append(None if ahead is None else ahead.draw(random, n_paths, read))
+        features = None
+        if ahead is not None:
+            numbers = None if beside[0] is None else np.stack([x for x in beside if x is not None])
+            features = ahead.paths(which, numbers, read, n_paths)
+        yield which, _paths_of(forecaster, start, stream, which, np.stack(drawn, axis=1), features)
+
+
+def _covariates(forecaster: Predicting, start: Start, stream: SeriesStream) -> CovariatesAhead | None:
+    """Covariates of the rows that are read before the end is reached; None where there are none."""
+    covariates = forecaster._covariates
+    if not covariates.n_features:
+        return None
+    return CovariatesAhead.after(start.ahead, covariates.features_of("past"), stream)
 
 
 def _paths_of(
-    forecaster: Predicting, start: Start, stream: SeriesStream, which: IntArray, scores: FloatArray
+    forecaster: Predicting,
+    start: Start,
+    stream: SeriesStream,
+    which: IntArray,
+    scores: FloatArray,
+    features: FloatArray | None,
 ) -> list[_Block]:
-    """Follow paths of the series ``which`` with the given normal scores (n_blocks, m, n_paths, steps)."""
+    """Follow paths of the series ``which`` with the given normal scores (n_blocks, m, n_paths, steps).
+
+    ``features`` (m × n_paths, rows, n_features) are their covariates.
+    """
     shape, chosen = scores.shape[1:], forecaster._combination
     series = np.repeat(which, shape[1])
     place = forecaster._places(start.data.panel.ids)[series]
     stream, forecasts = stream.select(torch.from_numpy(series)), start.forecasts.take(series)
     blocks: list[_Block] = []
-    for z in scores:
+    for number, z in enumerate(scores):
         if blocks:
-            stream, forecasts = _read_and_forecast(forecaster, start, stream, series, blocks[-1].values)
+            read = slice((number - 1) * shape[2], number * shape[2])
+            beside = None if features is None else features[:, read]
+            stream, forecasts = _read_and_forecast(forecaster, start, stream, series, blocks[-1].values, beside)
         point, width = chosen.point(forecasts), chosen.width(forecasts, place)
         values = point + width * chosen.errors(z.reshape(point.shape), forecaster._recent_quantiles(place))
         blocks.append(_Block(*(x.reshape(shape) for x in (point, width, values))))
@@ -172,10 +203,15 @@ def _paths_of(
 
 
 def _read_and_forecast(
-    forecaster: Predicting, start: Start, stream: SeriesStream, series: IntArray, values: FloatArray
+    forecaster: Predicting,
+    start: Start,
+    stream: SeriesStream,
+    series: IntArray,
+    values: FloatArray,
+    features: FloatArray | None,
 ) -> tuple[SeriesStream, Forecasts]:
-    """Let streams of the named series read values as if they had been observed, and forecast from there."""
+    """Let streams of the named series read values and covariates as if observed, and forecast from there."""
     where = (start.origins[series], torch.from_numpy(start.data.group[series]))
     rows = np.clip(values.reshape(len(series), -1), -LARGEST, LARGEST)
-    stream = forecaster._feed(stream, rows, *where)
+    stream = forecaster._feed(stream, rows, *where, features)
     return stream, forecaster._forecast_stream(stream, *where)

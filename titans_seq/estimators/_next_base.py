@@ -35,6 +35,9 @@ _BACKBONE = (
     "n_persistent", "dropout", "rule",
 )  # fmt: skip
 
+OF_NETWORK = ("orders", "stem_width", *_BACKBONE)
+"""Arguments that shape the network."""
+
 
 class Fitted(NamedTuple):
     """A trained network, the counts of all that was given, and what training did."""

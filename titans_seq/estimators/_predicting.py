@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,18 @@ from numpy.typing import NDArray
 
 from titans_seq.adapters.forecasts import Forecasts
 from titans_seq.adapters.scaled import ScaledPanel
-from titans_seq.data import FrameFormat, forecast_frame, future_frame, path_frame, read_future
+from titans_seq.data import (
+    FrameFormat,
+    forecast_frame,
+    future_frame,
+    hold_entries,
+    path_frame,
+    read_entries_ahead,
+    read_future,
+)
 from titans_seq.estimators import _long_horizon
 from titans_seq.estimators._carrying import Carrying
+from titans_seq.estimators._covariates_ahead import with_static
 from titans_seq.estimators._settings import check_horizon, check_integer, output_columns
 
 
@@ -37,7 +47,8 @@ class Predicting(Carrying):
             and `update`. The estimator is not changed either way.
         future : frame, optional
             Covariates of the rows to forecast: `make_future_frame` with its columns filled in, or any frame with
-            these columns and rows; others are not read. Needed if a covariate has the role "future".
+            these columns and rows; others are not read. Needed if a covariate has the role "future", unless ``X`` are
+            GluonTS entries whose ``feat_dynamic_real`` (and ``…_cat``) go on as far as the forecast.
         level : iterable of float, optional
             Prediction intervals in percent, at most 99: 80 gives columns ``-lo-80`` and ``-hi-80``.
         quantiles : iterable of float, optional
@@ -45,7 +56,9 @@ class Predicting(Carrying):
         horizon : int, optional
             Rows to forecast. Default: those of the constructor. Beyond them a copy of the state reads its own point
             forecasts as if they had been observed; intervals there are those of 100 sample paths that are read the
-            same way, and never narrower than at the same row of the first horizon.
+            same way, and never narrower than at the same row of the first horizon. Covariates of role "future" are then
+            needed up to the last row; past ones are continued towards their mean, by an autoregression of order one
+            on their last rows whose errors the sample paths draw.
 
         Returns
         -------
@@ -64,9 +77,8 @@ class Predicting(Carrying):
         """
         self._check_fitted()
         columns = output_columns(level, quantiles)
-        rows = self._check_rows(horizon)
-        start, fmt, last = self._start(X)
-        effect = self._effect_ahead(future, fmt, start.data, last, rows)
+        rows = check_horizon(horizon, self._settings.horizon)
+        start, fmt, last, effect = self._start_with_covariates(X, future, rows)
         levels = tuple(sorted({q for q in columns.values() if q is not None}))
         point, spread = _long_horizon.in_units(self, start, rows, np.array(levels))
         point, spread = point + effect, spread + effect[..., None]
@@ -123,9 +135,8 @@ class Predicting(Carrying):
         """
         self._check_fitted()
         check_integer("n_paths", n_paths, 1)
-        rows = self._check_rows(horizon)
-        start, fmt, last = self._start(X)
-        effect = self._effect_ahead(future, fmt, start.data, last, rows)
+        rows = check_horizon(horizon, self._settings.horizon)
+        start, fmt, last, effect = self._start_with_covariates(X, future, rows)
         random = np.random.default_rng(random_state)
         paths = _long_horizon.paths_in_units(self, start, rows, n_paths, random) + effect[:, None]
         return path_frame(fmt, start.data.panel.ids, last, self.frequency_, paths)
@@ -139,6 +150,18 @@ class Predicting(Carrying):
         data = self._scaled(panel, panel.lengths)
         return _long_horizon.Start(data, self._forecast_from(data), None, panel.origins), fmt, panel.last_ds
 
+    def _start_with_covariates(
+        self, X: Any, future: Any, rows: int
+    ) -> tuple[_long_horizon.Start, FrameFormat, NDArray[Any], NDArray[np.float64]]:
+        """Do the same, and return the effect of the covariates of the rows to forecast, (n, rows), in units."""
+        X = hold_entries(X)
+        start, fmt, last = self._start(X)
+        if not self._covariates.columns and future is None:
+            return start, fmt, last, np.zeros((len(last), rows))
+        ahead = self._read_ahead(X, future, fmt, start.data, last, rows)
+        effect = self._effect_of(ahead, start.data)
+        return replace(start, ahead=with_static(ahead, self._covariates, start.data)), fmt, last, effect
+
     def _in_units(
         self, data: ScaledPanel, forecasts: Forecasts, levels: tuple[float, ...]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -148,13 +171,15 @@ class Predicting(Carrying):
             return point, np.zeros((*point.shape, 0))
         return point, data.to_original(self._quantiles(data, forecasts, levels), forecasts.series)
 
-    def make_future_frame(self, X: Any = None) -> Any:
+    def make_future_frame(self, X: Any = None, *, horizon: int | None = None) -> Any:
         """Return a frame of the rows that `predict` will forecast, to be filled in and given to it as ``future=``.
 
         Parameters
         ----------
         X : frame, optional
             The histories that ``predict(X)`` will be given. Default: those read in `fit` and `update`.
+        horizon : int, optional
+            As in ``predict(horizon=)``.
 
         Returns
         -------
@@ -176,32 +201,27 @@ class Predicting(Carrying):
             ids, last = list(panel.ids), panel.last_ds
         if fmt.kind == "numpy":
             raise ValueError("the history was an array, whose rows have no times; pass a frame to fit")
-        names = self._covariates.names("future")
-        return future_frame(fmt, ids, last, self.frequency_, self._settings.horizon, names)
+        rows, names = check_horizon(horizon, self._settings.horizon), self._covariates.names("future")
+        return future_frame(fmt, ids, last, self.frequency_, rows, names)
 
-    def _check_rows(self, horizon: int | None) -> int:
-        """Rows to forecast."""
-        rows, trained = check_horizon(horizon, self._settings.horizon), self._settings.horizon
-        if rows > trained and self._covariates.columns:
-            raise ValueError(
-                f"horizon is {rows}; with covariates, at most the {trained} rows of fit can be forecast: fit with "
-                "a longer horizon"
-            )
-        return rows
-
-    def _effect_ahead(
-        self, future: Any, fmt: FrameFormat, data: ScaledPanel, last: NDArray[Any], horizon: int
+    def _read_ahead(
+        self, X: Any, future: Any, fmt: FrameFormat, data: ScaledPanel, last: NDArray[Any], horizon: int
     ) -> NDArray[np.float64]:
-        """Effect of the covariates of the rows to forecast, (n, horizon), in units of the data."""
+        """Features of the covariates of the rows to forecast, (n, horizon, n_features); 0 but for the role "future"."""
         ids, names = data.panel.ids, self._covariates.names("future")
         if not names:
             if future is not None:
                 raise ValueError("future= is given, but no covariate has the role 'future'; see roles=")
-            return np.zeros((len(ids), horizon))
-        if future is None:
-            raise ValueError(
-                f"pass future= with {', '.join(map(repr, names))} of the {horizon} rows to forecast; "
-                "make_future_frame() returns a frame to fill in"
-            )
-        ahead = read_future(future, fmt, self._covariates, ids, last, self.frequency_, horizon)
+            return np.zeros((len(ids), horizon, self._covariates.n_features))
+        if future is not None:
+            return read_future(future, fmt, self._covariates, ids, last, self.frequency_, horizon)
+        if isinstance(X, list):  # GluonTS entries hold those of the rows to forecast themselves
+            return read_entries_ahead(X, self._covariates, horizon)
+        raise ValueError(
+            f"pass future= with {', '.join(map(repr, names))} of the {horizon} rows to forecast; "
+            "make_future_frame() returns a frame to fill in"
+        )
+
+    def _effect_of(self, ahead: NDArray[np.float64], data: ScaledPanel) -> NDArray[np.float64]:
+        """Effect of covariates (n, horizon, n_features) on each series, (n, horizon), in units of the data."""
         return self._effect.of(ahead, self._places(data.panel.ids)) * data.scale[:, None]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from titans_seq.data import Sequences
 from titans_seq.data._calendar import Int64Array
-from titans_seq.data.sequences import Genome
+from titans_seq.data.sequences import Genome, Interval
 from titans_seq.data.sequences._names import Names
 from titans_seq.data.sequences._ragged import offsets_of
 from titans_seq.data.sequences._writing import check_target, whole_file
@@ -68,9 +68,9 @@ def scan(
     write = None if output is None else _writer(output)
     reader = StrandReader(estimator)
     place = None if output is None else chosen_output(reader.targets, target, None)
-    sequences = (genome if isinstance(genome, Genome) else Genome(genome)).sequences
-    total = sum(len(window_starts(int(n), length, stride)) for n in sequences.lengths)
-    pieces = _pieces(estimator, reader, sequences, length, int(stride))
+    records = genome if isinstance(genome, Genome) else Genome(genome)
+    total = sum(len(window_starts(n, length, stride)) for n in records.lengths.values())
+    pieces = _pieces(estimator, reader, records, length, int(stride))
     read = with_progress(pieces, total, "windows", estimator._show_progress())
     if write is None or place is None:
         return _frame(reader.targets, list(read))
@@ -90,22 +90,21 @@ def window_starts(length: int, window: int, step: int) -> Int64Array:
     return starts if starts[-1] == last else np.append(starts, last)
 
 
-def _pieces(
-    estimator: DNAEstimator, reader: StrandReader, sequences: Sequences, window: int, step: int
-) -> Iterator[Windows]:
+def _pieces(estimator: DNAEstimator, reader: StrandReader, genome: Genome, window: int, step: int) -> Iterator[Windows]:
     """Read the windows of every record, one record after the other."""
     rows = max(1, _PIECE // window)
-    for i, (name, length) in enumerate(zip(sequences.ids, sequences.lengths.tolist(), strict=True)):
+    for name, length in genome.lengths.items():
         starts = window_starts(length, window, step)
         ends = np.minimum(starts + window, length)
         # Halfway between the middles of neighbours.
         borders = (starts[1:] + ends[1:] + starts[:-1] + ends[:-1]) // 4
         near_starts = np.maximum(starts, np.append(0, borders))
         near_ends = np.minimum(ends, np.append(borders, length))
-        codes = sequences.codes_of(i)
         for at in range(0, len(starts), rows):
             part = slice(at, at + rows)
-            bases = [codes[a:b] for a, b in zip(starts[part], ends[part], strict=True)]
+            first = int(starts[at])
+            codes = genome.codes(Interval(name, first, int(ends[part][-1])))
+            bases = [codes[a:b] for a, b in zip(starts[part] - first, ends[part] - first, strict=True)]
             offsets = offsets_of(np.array([len(piece) for piece in bases], dtype=np.int64))
             read = estimator._read(Sequences(np.concatenate(bases), offsets, Names.of([""] * len(bases))))
             shown = shown_scores(reader.targets, reader.answers(read))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import Any, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -13,14 +14,19 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
 from titans_seq.adapters.sequence_network import Examples, NetworkShape
 from titans_seq.estimators import _sequence_fitting, _sequence_persistence
-from titans_seq.estimators._fitting import default_device
+from titans_seq.estimators._processes import default_device, present, started
 from titans_seq.estimators._sequence_predicting import Member, announcement, answers
 from titans_seq.estimators._sequence_settings import check_arguments, network_shape
 from titans_seq.estimators._sequence_targets import ClassTargets, ValueTargets
 from titans_seq.training.examples import Labelled
+from titans_seq.training.launch import is_main
+
+if TYPE_CHECKING:
+    from titans_seq.estimators._sequence_starting import Start
 
 
 class SequenceEstimator(BaseEstimator):
@@ -44,6 +50,9 @@ class SequenceEstimator(BaseEstimator):
     early_stopping_patience: int
     device: str
     precision: str
+    devices: int
+    num_nodes: int
+    strategy: str
     random_state: int | np.random.RandomState | None
     verbose: int
 
@@ -54,14 +63,20 @@ class SequenceEstimator(BaseEstimator):
     def _fit(
         self, examples: Examples, encoder: Any, targets: ClassTargets | ValueTargets, y: NDArray[Any],
         weight: NDArray[np.float64], n_features: int, began: float, groups: NDArray[np.int64] | None = None,
+        start: Start | None = None,
     ) -> Self:  # fmt: skip
         """Train on what was read; ``y`` as it is to be encoded, ``weight`` of each row, ``groups`` kept together."""
         objective = targets.objective
+        ranks = started(self, self._device())
+        ranks.check_same("X", examples.lengths, weight)
         deadline = None if self.max_minutes is None else began + 60 * self.max_minutes
-        shape = network_shape(self, examples.lengths, n_features, objective.n_outputs)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        about = (self, examples.lengths, n_features, objective.n_outputs)
+        shape = network_shape(*about) if start is None else start.shape_for(*about)
+        seed = ranks.same(int(check_random_state(self.random_state).randint(2**31 - 1)))
         labelled = Labelled(examples, targets.encode(y), weight)
-        plan = _sequence_fitting.Plan(labelled, objective, shape, encoder, deadline, groups)
+        warm = None if start is None else partial(start.warm, targets=targets)
+        keep = start is not None and start.says_the_same(targets)
+        plan = _sequence_fitting.Plan(labelled, objective, shape, encoder, deadline, groups, warm, keep, ranks)
         fitted = _sequence_fitting.fit(self, plan, seed)
         self._members, self._shape, self._targets = fitted.members, shape, targets
         self.both_strands_, self.history_ = fitted.both_strands, fitted.history
@@ -86,7 +101,10 @@ class SequenceEstimator(BaseEstimator):
         examples = self._examples(X)
         if self._show_progress() and (said := announcement(self._members, examples.lengths, self.both_strands_)):
             print(said, file=sys.stderr)
-        return answers(self._members, examples, both_strands=self.both_strands_, device=self._device())
+        device = self._device()
+        ranks = present(self, device)
+        ranks.check_same("X", examples.lengths)
+        return answers(self._members, examples, both_strands=self.both_strands_, device=device, ranks=ranks)
 
     def _examples(self, X: Any) -> Examples:
         raise NotImplementedError
@@ -121,6 +139,10 @@ class SequenceEstimator(BaseEstimator):
         """
         return _sequence_persistence.load(cls, path)
 
+    def _own_tensors(self) -> dict[str, Tensor]:
+        """Return what is saved beside the members."""
+        return {}
+
     def _check_arguments(self) -> None:
         check_arguments(self)
 
@@ -128,4 +150,4 @@ class SequenceEstimator(BaseEstimator):
         return default_device() if self.device == "auto" else torch.device(self.device)
 
     def _show_progress(self) -> bool:
-        return bool(self.verbose) and sys.stdout.isatty() and sys.stderr.isatty()
+        return bool(self.verbose) and is_main() and sys.stdout.isatty() and sys.stderr.isatty()

@@ -71,21 +71,34 @@ def _judge(
     return Choice(share, float(np.exp(_LOG_TEMPERATURES[best])), float(relative + RANK_WEIGHT * rank))
 
 
-def _log_loss(logits: FloatArray, targets: NDArray[Any], weight: FloatArray, objective: Objective) -> float:
+def row_losses(answers: FloatArray, targets: NDArray[Any], objective: Objective) -> FloatArray:
+    """Return the loss of each row, (n,): log loss, or the squared error of standardised numbers."""
+    if objective.kind == "values":
+        return ((answers - targets) ** 2).mean(1)
     if objective.kind == "labels":
-        losses = (np.logaddexp(0, logits) - logits * targets).mean(1)
-    else:
-        losses = np.logaddexp.reduce(logits, 1) - logits[np.arange(len(logits)), targets]
-    return float(np.average(losses, weights=weight))
+        return (np.logaddexp(0, answers) - answers * targets).mean(1)
+    return np.logaddexp.reduce(answers, 1) - answers[np.arange(len(answers)), targets]
+
+
+def prior_losses(targets: NDArray[Any], weight: FloatArray, objective: Objective) -> FloatArray:
+    """Return the loss of each row to the weighted shares of the classes, or to the mean of the numbers, (n,)."""
+    if objective.kind == "values":
+        return row_losses(np.average(targets, axis=0, weights=weight)[None], targets, objective)
+    members = _memberships(targets, objective)
+    shares = np.average(members, axis=0, weights=weight).clip(1e-9, 1 - 1e-9)
+    each = members * np.log(shares)
+    if objective.kind == "labels":
+        return -(each + (1 - members) * np.log(1 - shares)).mean(1)
+    return -each.sum(1)
+
+
+def _log_loss(logits: FloatArray, targets: NDArray[Any], weight: FloatArray, objective: Objective) -> float:
+    return float(np.average(row_losses(logits, targets, objective), weights=weight))
 
 
 def _prior_loss(targets: NDArray[Any], weight: FloatArray, objective: Objective) -> float:
     """Log loss of the shares of the classes."""
-    members = _memberships(targets, objective)
-    shares = np.average(members, axis=0, weights=weight).clip(1e-9, 1 - 1e-9)
-    if objective.kind == "labels":
-        return float(-(shares * np.log(shares) + (1 - shares) * np.log(1 - shares)).mean())
-    return float(-(shares * np.log(shares)).sum())
+    return float(np.average(prior_losses(targets, weight, objective), weights=weight))
 
 
 def _memberships(targets: NDArray[Any], objective: Objective) -> NDArray[Any]:

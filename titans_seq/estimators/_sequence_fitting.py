@@ -17,7 +17,9 @@ from titans_seq.estimators import _sequence_settings as settings
 from titans_seq.estimators._sequence_choosing import Choice, choose
 from titans_seq.estimators._sequence_predicting import MAX_POSITIONS, Member, outputs
 from titans_seq.estimators._sequence_targets import normalised
+from titans_seq.estimators._strands import Evidence, compare_strands
 from titans_seq.training.objectives import Objective
+from titans_seq.training.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
     from titans_seq.estimators._sequence_base import SequenceEstimator
@@ -27,12 +29,13 @@ if TYPE_CHECKING:
 MAX_EPOCH_ROWS = 16_384
 MAX_VALIDATION_ROWS = 4096
 FEWEST_VALIDATION_ROWS = 12
-UNKNOWN_BASES = 0.05
-TRIAL_SHARE = 0.25
-"""Share of the epochs, and of the time, after which it is asked whether strands are alike."""
+UNKNOWN_BASES, UNKNOWN_RUNS = 0.05, 0.25
+"""Shares of bases, and of sequences with a run of bases, that training reads as N: a run of N that it had never seen
+might pass for a motif."""
 
-STRANDS_SLACK = 1.05
-"""How much worse than one strand both may be, to go on with both: training on both is worth a little."""
+TRIAL_SHARES = (0.25, 0.45, 0.65)
+"""Shares of the epochs, and of the time: between the first two it is asked whether strands are alike, and, where that
+does not become clear, up to the third it is tried both ways."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,15 @@ class FittedSequences:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is the same for every member."""
+    """What is the same for every member.
+
+    Attributes
+    ----------
+    warm : callable or None
+        Gives a new network, and the number of its member, what it is to begin with.
+    keep_start : bool
+        Whether what it begins with is an answer already, which may prove the best.
+    """
 
     labelled: Labelled
     objective: Objective
@@ -54,6 +65,9 @@ class Plan:
     encoder: Callable[[], torch.nn.Module]
     deadline: float | None
     groups: Int64Array | None = None
+    warm: Callable[[SequenceModel, int], None] | None = None
+    keep_start: bool = False
+    ranks: Ranks = ALONE
 
 
 def fit(estimator: SequenceEstimator, plan: Plan, seed: int) -> FittedSequences:
@@ -66,12 +80,13 @@ def fit(estimator: SequenceEstimator, plan: Plan, seed: int) -> FittedSequences:
     began = time.monotonic()
     for i, own_seed in enumerate(np.random.SeedSequence(seed).spawn(wanted)):
         now = time.monotonic()
-        if members and plan.deadline is not None and now + 0.1 * (now - began) > plan.deadline:
+        late = plan.deadline is not None and now + 0.1 * (now - began) > plan.deadline
+        if members and plan.ranks.same(late):
             break
         end = None if plan.deadline is None else now + (plan.deadline - now) / (wanted - i)
-        numbers = own_seed.generate_state(3)
-        rows, held = split(plan.labelled, plan.objective, estimator.validation_fraction, int(numbers[0]), plan.groups)
-        member = _Training(estimator, replace(plan, deadline=end), rows, held, int(numbers[1]), int(numbers[2]))
+        numbers = own_seed.generate_state(3).tolist()
+        rows, held = split(plan.labelled, plan.objective, estimator.validation_fraction, numbers[0], plan.groups)
+        member = _Training(estimator, replace(plan, deadline=end), rows, held, i, numbers[1], numbers[2])
         found, both_strands, run = member.fit(both_strands)
         members.append(found)
         history.append(run)
@@ -124,16 +139,19 @@ class _Training:
     """Training of one member."""
 
     def __init__(
-        self, estimator: SequenceEstimator, plan: Plan, rows: Int64Array, held: Int64Array, seed: int, batch_seed: int
-    ) -> None:
+        self, estimator: SequenceEstimator, plan: Plan, rows: Int64Array, held: Int64Array,
+        member: int, seed: int, batch_seed: int,
+    ) -> None:  # fmt: skip
         from titans_seq.training.examples import Loading
 
         self.estimator, self.plan, self.rows, self.held = estimator, plan, rows, held
-        self.seed, self.batch_seed = seed, batch_seed
+        self.member, self.seed, self.batch_seed = member, seed, batch_seed
         self.device = estimator._device()
         self.choices: dict[float, Choice] = {}
         size = min(estimator.batch_size, max(16, len(rows) // 4))
-        self.loading = Loading(size, MAX_POSITIONS, MAX_EPOCH_ROWS, unknown_bases=UNKNOWN_BASES)
+        self.loading = Loading(
+            size, MAX_POSITIONS, MAX_EPOCH_ROWS, unknown_bases=UNKNOWN_BASES, unknown_runs=UNKNOWN_RUNS
+        )
         batches = -(-min(len(rows), MAX_EPOCH_ROWS) // size)
         self.batches = batches
         self.epochs = settings.default_epochs(batches) if estimator.max_epochs is None else estimator.max_epochs
@@ -158,21 +176,57 @@ class _Training:
         return Member(model, choice), both_strands, training.run.history
 
     def _try_strands(self) -> tuple[bool, SequenceFit]:
-        """Train on one strand for a while; go on with both if the other one is as good to read.
+        """Train on one strand until it is clear whether the other one is as good to read; if so, go on with both.
 
         Where strands are alike, a network that has only seen one reads the other just as well, and the mean of both
-        is better than either; where they are not, the mean is worse.
+        is better than either; where they are not, it reads it worse the more it has learned. Where it does not become
+        clear, some epochs are trained both ways, and what has the better validation score goes on.
         """
-        trial = max(1, round(TRIAL_SHARE * self.epochs))
+        first, last, _ = (max(1, round(share * self.epochs)) for share in TRIAL_SHARES)
         now, deadline = time.monotonic(), self.plan.deadline
+        end = None if deadline is None else now + TRIAL_SHARES[1] * (deadline - now)
         training = self._start(False)
-        training.train_until(trial, None if deadline is None else now + TRIAL_SHARE * (deadline - now))
-        one, both = (self._choose(training.module.averaged, strands).score for strands in (False, True))
-        training.resume()
-        alike = both <= STRANDS_SLACK * one
-        if alike:
-            training.begin_anew(replace(self.loading, both_strands=True), self._validation(True))
-        return alike, training
+        twice = False
+        for epoch in range(first, last + 1):
+            training.train_until(epoch, end)
+            found = self._compare_strands(training.module.averaged)
+            at_end = epoch == last or training.run.stopped_by != "max_epochs"
+            alike = found.alike(last=True) if at_end else twice and found.alike()
+            if alike or found.unlike:
+                training.resume()
+                if alike:
+                    self._go_on_with_both(training)
+                return alike, training
+            if at_end:
+                break
+            twice = found.alike()
+        return self._train_both_ways(training)
+
+    def _train_both_ways(self, one: SequenceFit) -> tuple[bool, SequenceFit]:
+        """Train what has seen one strand on, and a copy of it on both; return the better one."""
+        now, deadline = time.monotonic(), self.plan.deadline
+        both, last = one.fork(), round(TRIAL_SHARES[2] * self.epochs)
+        self._go_on_with_both(both)
+        for i, training in enumerate((one, both), 1):
+            training.resume()
+            training.train_until(last, None if deadline is None else now + 0.2 * i * (deadline - now))
+        alike = both.run.best_validation < one.run.best_validation
+        chosen = both if alike else one
+        chosen.resume()
+        return alike, chosen
+
+    def _go_on_with_both(self, training: SequenceFit) -> None:
+        training.begin_anew(replace(self.loading, both_strands=True), self._validation(True))
+
+    def _compare_strands(self, model: SequenceModel) -> Evidence:
+        labelled, held = self.plan.labelled, self.held
+        own, mean = (
+            outputs(model, labelled.examples, held, both_strands=both, device=self.device, ranks=self.plan.ranks)
+            for both in (False, True)
+        )
+        targets, weight = labelled.targets[held], labelled.weight[held]
+        found = compare_strands(own, 2 * mean - own, targets, weight, self.plan.objective)
+        return Evidence(*map(self.plan.ranks.same, found))
 
     def _start(self, both_strands: bool) -> SequenceFit:
         from titans_seq.training.examples import ExampleLoader
@@ -180,10 +234,13 @@ class _Training:
 
         torch.manual_seed(self.seed)
         model = SequenceModel(self.plan.encoder(), SequenceNetwork(self.plan.shape))
+        if self.plan.warm is not None:
+            self.plan.warm(model, self.member)
         module = SequenceTraining(
             model, self.plan.objective, learning_rate=self.estimator.learning_rate,
             weight_decay=self.estimator.weight_decay, total_steps=self.epochs * self.batches,
         )  # fmt: skip
+        module.ranks = self.plan.ranks
         loading = replace(self.loading, both_strands=both_strands)
         loader = ExampleLoader(self.plan.labelled, self.rows, loading, self.batch_seed)
         return SequenceFit(
@@ -191,7 +248,7 @@ class _Training:
             patience=self.estimator.early_stopping_patience, min_epochs=self.epochs // 3,
             accelerator="gpu" if self.device.type == "cuda" else "cpu",
             precision={"32": "32-true", "bf16": "bf16-mixed"}[self.estimator.precision],
-            progress=self.estimator._show_progress(),
+            progress=self.estimator._show_progress(), keep_start=self.plan.keep_start,
         )  # fmt: skip
 
     def _validation(self, both_strands: bool) -> Callable[[SequenceModel], float] | None:
@@ -206,8 +263,10 @@ class _Training:
 
     def _choose(self, model: SequenceModel, both_strands: bool) -> Choice:
         labelled, held = self.plan.labelled, self.held
-        said = outputs(model, labelled.examples, held, both_strands=both_strands, device=self.device)
-        return choose(said, labelled.targets[held], labelled.weight[held], self.plan.objective)
+        ranks = self.plan.ranks
+        said = outputs(model, labelled.examples, held, both_strands=both_strands, device=self.device, ranks=ranks)
+        found = choose(said, labelled.targets[held], labelled.weight[held], self.plan.objective)
+        return Choice(*(ranks.same(value) for value in (found.placed_share, found.temperature, found.score)))
 
 
 def class_weights(class_weight: Any, y: NDArray[Any], weight: NDArray[np.float64]) -> NDArray[np.float64]:

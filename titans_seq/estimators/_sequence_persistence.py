@@ -29,7 +29,7 @@ def save(estimator: SequenceEstimator, path: str | os.PathLike[str]) -> None:
         for i, member in enumerate(estimator._members)
         for name, x in member.model.state_dict().items()
     }
-    _storage.write_model(path, tensors, _describe(estimator))
+    _storage.write_model(path, tensors | estimator._own_tensors(), _describe(estimator))
 
 
 def load(kind: type[Estimator], path: str | os.PathLike[str]) -> Estimator:
@@ -80,7 +80,7 @@ def _restore(kind: type[Estimator], tensors: dict[str, Tensor], description: dic
     if isinstance(parameters.get("class_weight"), list):
         parameters["class_weight"] = dict(parameters["class_weight"])
     estimator = kind(**parameters)
-    estimator._restore_own(description)
+    estimator._restore_own(description, tensors)
     estimator._shape = NetworkShape(**description["shape"])
     task = ClassTargets if "classes" in description["targets"] else ValueTargets
     estimator._targets = task.from_dict(description["targets"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,15 +14,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from titans_seq.adapters.dna import BaseBatch, length_batches
+from titans_seq.adapters.dna import BaseBatch, DNAExamples, length_batches
+from titans_seq.adapters.language_features import LanguageFeatures
 from titans_seq.adapters.long_sequences import bytes_of_a_piece, read_in_pieces, represent_in_pieces
 from titans_seq.adapters.sequence_network import Examples, SequenceModel
 from titans_seq.data._calendar import Int64Array
 from titans_seq.estimators._sequence_choosing import Choice
+from titans_seq.training.ranks import ALONE, Ranks
 
 MAX_POSITIONS = 2**17
 """Positions of a batch, padding counted; a longer sequence is read in pieces."""
 BATCH_SIZE = 256
+_PREPARED = 2**19
+"""Bases, about, of which is kept at a time what a language model says."""
 
 
 @dataclass(frozen=True)
@@ -43,43 +47,73 @@ def doubled(members: list[Member]) -> list[Member]:
 
 
 def answers(
-    members: list[Member], examples: Examples, *, both_strands: bool, device: torch.device
+    members: list[Member], examples: Examples, *, both_strands: bool, device: torch.device, ranks: Ranks = ALONE
 ) -> NDArray[np.float64]:
-    """Return the mean answer of the members, (n, n_outputs), in double precision."""
-    return read(doubled(members), examples, both_strands=both_strands, device=device)
+    """Return the mean answer of the members, (n, n_outputs), in double precision; each rank reads its part."""
+    if ranks.alone:
+        return read(doubled(members), examples, both_strands=both_strands, device=device)
+    n = len(examples.lengths)
+    found, own = np.zeros((0, members[0].model.network.shape.n_outputs)), examples.take(np.arange(n)[ranks.part(n)])
+    if len(own.lengths):
+        found = read(doubled(members), own, both_strands=both_strands, device=device)
+    return ranks.gather_all(found, n)
 
 
 def read(members: list[Member], examples: Examples, *, both_strands: bool, device: torch.device) -> NDArray[np.float64]:
     """Return the mean answer (n, n_outputs) of members as they are; they are moved to the device."""
-    rows = np.arange(len(examples.lengths))
-    found = [
-        member.choice.combine(outputs(member.model, examples, rows, both_strands=both_strands, device=device))
-        for member in members
-    ]
-    return np.mean(found, axis=0)
+
+    def say(member: Member, part: Examples) -> NDArray[np.float64]:
+        rows = np.arange(len(part.lengths))
+        return member.choice.combine(outputs(member.model, part, rows, both_strands=both_strands, device=device))
+
+    parts = prepared(members, examples)
+    return np.concatenate([np.mean([say(member, part) for member in members], axis=0) for part in parts])
+
+
+def prepared(members: list[Member], examples: Examples) -> Iterator[Examples]:
+    """Yield the examples, some at a time, with what a language model says of them read once for all members."""
+    encoder = members[0].model.encoder
+    if not isinstance(encoder, LanguageFeatures) or not isinstance(examples, DNAExamples):
+        yield examples
+        return
+    sequences, bases = examples.sequences, np.cumsum(examples.lengths)
+    for rows in np.split(np.arange(len(bases)), np.flatnonzero(np.diff(bases // _PREPARED)) + 1):
+        part = DNAExamples(sequences.take(rows))
+        yield encoder.language.prepare(part) if part.lengths.max() <= MAX_POSITIONS else part
 
 
 def outputs(
-    model: SequenceModel, examples: Examples, rows: Int64Array, *, both_strands: bool, device: torch.device
+    model: SequenceModel,
+    examples: Examples,
+    rows: Int64Array,
+    *,
+    both_strands: bool,
+    device: torch.device,
+    ranks: Ranks = ALONE,
 ) -> NDArray[np.float64]:
-    """Return what every head says of some rows, (n, heads, n_outputs); with both strands their mean."""
-    shape = model.network.shape
-    found = np.zeros((len(rows), shape.n_heads, shape.n_outputs))
+    """Return what every head says of some rows, (n, heads, n_outputs); with both strands their mean.
+
+    Each rank reads its part of the rows, and returns all.
+    """
+    shape, own = model.network.shape, rows[ranks.part(len(rows))]
+    found = np.zeros((len(own), shape.n_heads, shape.n_outputs))
     model = model.to(device).eval()
-    return _fill(found, (model, partial(read_in_pieces, model)), examples, rows, both_strands, device)
+    found = _fill(found, (model, partial(read_in_pieces, model)), examples, own, both_strands, device)
+    return ranks.gather_all(found, len(rows))
 
 
 def representations(
     members: list[Member], examples: Examples, *, both_strands: bool, device: torch.device
 ) -> NDArray[np.float64]:
     """Return the pooled representations of every row, those of the members beside each other, (n, width)."""
-    rows, found = np.arange(len(examples.lengths)), []
-    for member in members:
-        model = member.model.to(device).eval()
+
+    def say(member: Member, part: Examples) -> NDArray[np.float64]:
+        model, rows = member.model.to(device).eval(), np.arange(len(part.lengths))
         empty = np.zeros((len(rows), model.network.n_pooled))
-        say = model.represent, partial(represent_in_pieces, model)
-        found.append(_fill(empty, say, examples, rows, both_strands, device))
-    return np.concatenate(found, axis=1)
+        return _fill(empty, (model.represent, partial(represent_in_pieces, model)), part, rows, both_strands, device)
+
+    parts = prepared(members, examples)
+    return np.concatenate([np.concatenate([say(member, part) for member in members], axis=1) for part in parts])
 
 
 @torch.no_grad()

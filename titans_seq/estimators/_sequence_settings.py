@@ -16,6 +16,7 @@ from titans_seq.estimators._settings import (
     check_device,
     check_integer,
     check_memory,
+    check_processes,
     check_real,
     check_seed,
 )
@@ -49,6 +50,9 @@ def check_arguments(estimator: SequenceEstimator) -> None:
     check_choice("precision", estimator.precision, ("32", "bf16"))
     check_device(estimator.device)
     check_seed(estimator.random_state)
+    if estimator.strategy == "fsdp":
+        raise ValueError(f"{type(estimator).__name__} is too small to be spread over devices; use strategy='ddp'")
+    check_processes(estimator, ("auto", "ddp"))
     check_real("dropout", estimator.dropout, -1e-9, 1.0)
     check_real("learning_rate", estimator.learning_rate, 0.0, np.inf)
     check_real("weight_decay", estimator.weight_decay, -1e-9, np.inf)

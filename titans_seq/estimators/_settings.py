@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 NAME = "TitansForecaster"
 TRAINING_MODES = ("sampled", "contiguous")
+STRATEGIES = ("auto", "ddp", "fsdp")
 VARIANTS = ("mag", "mal", "mac", "lmm", "swa", "attention")
 _AT_LEAST_ONE = (
     "horizon", "d_model", "n_layers", "n_heads", "memory_depth", "memory_expansion", "chunk_size", "window_size",
@@ -96,6 +97,9 @@ def check_arguments(forecaster: TitansForecaster) -> None:
     check_choice("precision", forecaster.precision, ("32", "bf16"))
     check_device(forecaster.device)
     check_seed(forecaster.random_state)
+    check_processes(forecaster, STRATEGIES)
+    if forecaster.strategy == "fsdp" and forecaster.training_mode == "contiguous":
+        raise ValueError("strategy='fsdp' trains in 'sampled' mode only: a state that is carried needs whole weights")
     if not isinstance(forecaster.carry_state, (bool, np.bool_)):
         raise TypeError(f"carry_state must be True or False, found {forecaster.carry_state!r}")
     check_choice("training_mode", forecaster.training_mode, TRAINING_MODES)
@@ -121,6 +125,13 @@ def check_arguments(forecaster: TitansForecaster) -> None:
         taken = next((name for name in forecaster.roles if name in own), None)
         if taken is not None:
             raise ValueError(f"roles: {taken!r} is the column of ids, times or targets; it is no covariate")
+
+
+def check_processes(estimator: Any, strategies: tuple[str, ...]) -> None:
+    """Raise a TypeError or ValueError for processes that make no sense."""
+    check_integer("devices", estimator.devices, 1)
+    check_integer("num_nodes", estimator.num_nodes, 1)
+    check_choice("strategy", estimator.strategy, strategies)
 
 
 def check_memory(estimator: Any) -> None:

@@ -135,8 +135,23 @@ def covariates_of(forecaster: TitansForecaster, start: Start | None, X: Any) -> 
     if start is None:
         return Covariates.learn(X, forecaster.roles or {})
     earlier = {column.name: column.role for column in start.covariates.columns}
-    _check_same("roles", None if forecaster.roles is None else dict(forecaster.roles), earlier)
+    if forecaster.roles is not None:
+        _check_roles(dict(forecaster.roles), earlier)
     return start.covariates
+
+
+def _check_roles(given: dict[str, str], earlier: dict[str, str]) -> None:
+    """Raise a ValueError that names the columns whose roles differ; their order does not matter."""
+    wrong = [f"{name!r} is {given[name]!r}, there it is {earlier[name]!r}" for name in given
+             if name in earlier and given[name] != earlier[name]]  # fmt: skip
+    new, lacking = ([repr(name) for name in a if name not in b] for a, b in ((given, earlier), (earlier, given)))
+    parts = [*wrong, *(f"{name} is not among those of init" for name in new)]
+    parts += [f"{name} is missing" for name in lacking]
+    if parts:
+        raise ValueError(
+            f"roles differ from those of the forecaster of init: {'; '.join(parts)}; leave roles= out to take its "
+            "over, or fit without init="
+        )
 
 
 def _was_given(forecaster: TitansForecaster, name: str) -> bool:

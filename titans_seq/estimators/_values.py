@@ -47,6 +47,9 @@ class ValueEstimator(SequenceEstimator):
         early_stopping_patience: int = 6,
         device: str = "auto",
         precision: str = "32",
+        devices: int = 1,
+        num_nodes: int = 1,
+        strategy: str = "auto",
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 1,
     ) -> None:
@@ -78,6 +81,9 @@ class ValueEstimator(SequenceEstimator):
         self.early_stopping_patience = early_stopping_patience
         self.device = device
         self.precision = precision
+        self.devices = devices
+        self.num_nodes = num_nodes
+        self.strategy = strategy
         self.random_state = random_state
         self.verbose = verbose
 
@@ -112,7 +118,7 @@ class ValueEstimator(SequenceEstimator):
             "feature_names_in": None if names is None else list(names),
         }
 
-    def _restore_own(self, description: dict[str, Any]) -> None:
+    def _restore_own(self, description: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         steps, channels = description["series_shape"]
         self._series_shape, self._by_step = (int(steps), int(channels)), bool(description["by_step"])
         self.n_features_in_ = int(description["n_features_in"])

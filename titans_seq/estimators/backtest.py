@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from titans_seq.data import Panel
+from titans_seq.data import FrameFormat, Panel, cutoff_frame
+from titans_seq.data.frames import POINT_COLUMN
 from titans_seq.evaluation import metrics
 
 
@@ -31,6 +34,8 @@ class BacktestResult:
         if the forecaster's does), "network" (its correction, in full, on the last value instead of
         the linear forecast), "combined"
         and "memory_zeroed" (combined, with what the memories return replaced by zeros).
+    form : FrameFormat, optional
+        Of the data, for `to_frame`.
     """
 
     panel: Panel
@@ -42,6 +47,7 @@ class BacktestResult:
     quantiles: NDArray[np.float64]
     quantile_levels: tuple[float, ...]
     components: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    form: FrameFormat | None = None
 
     @property
     def n_windows(self) -> int:
@@ -61,6 +67,43 @@ class BacktestResult:
         ValueError
             If they are not.
         """
+        low, high = self._interval(level)
+        return float(metrics.coverage(self.actual, low, high, self.observed))
+
+    def to_frame(self, level: Iterable[float] | None = None) -> Any:
+        """Return every forecast beside what then happened, as neuralforecast's ``cross_validation`` does.
+
+        Parameters
+        ----------
+        level : iterable of float, optional
+            Prediction intervals in percent, as for `coverage`: 80 gives columns ``-lo-80`` and ``-hi-80``. Default: a
+            column for each of ``quantile_levels`` instead, such as ``-q-0.1``.
+
+        Returns
+        -------
+        frame
+            Of the library of the data, long: ``id_col``, ``time_col``, ``cutoff`` (time of the last row that the
+            forecast knew), ``target_col`` (missing where it was not observed), ``TitansForecaster``, ….
+
+        Raises
+        ------
+        ValueError
+            If the data were an array, or a level is not among the quantiles.
+        """
+        if self.form is None:
+            raise ValueError("this result does not know what its data looked like; TitansForecaster.backtest says so")
+        name, y = POINT_COLUMN, np.where(self.observed, self.actual, np.nan)
+        columns = {self.form.target_col: y, name: self.point}
+        if level is None:
+            for i, q in enumerate(self.quantile_levels):
+                columns[f"{name}-q-{q:g}"] = self.quantiles[..., i]
+        for percent in level or ():
+            ends = self._interval(percent)
+            columns |= {f"{name}-{side}-{percent:g}": x for side, x in zip(("lo", "hi"), ends, strict=True)}
+        return cutoff_frame(self.form, self.panel, self.series, self.cutoff, columns)
+
+    def _interval(self, level: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Ends of the ``level`` % interval, each (n, horizon)."""
         ends = (0.5 - level / 200, 0.5 + level / 200)
         at = [i for end in ends for i, x in enumerate(self.quantile_levels) if abs(x - end) < 1e-9]
         if len(at) != 2 or at[0] == at[1]:
@@ -68,5 +111,4 @@ class BacktestResult:
                 f"the {level:g} % interval needs quantiles at {ends[0]:g} and {ends[1]:g}; name them in the "
                 "forecaster's quantile_levels"
             )
-        low, high = self.quantiles[..., at[0]], self.quantiles[..., at[1]]
-        return float(metrics.coverage(self.actual, low, high, self.observed))
+        return self.quantiles[..., at[0]], self.quantiles[..., at[1]]

@@ -79,6 +79,9 @@ class TitansClassifier(Classifying, ValueEstimator):
         early_stopping_patience: int = 6,
         device: str = "auto",
         precision: str = "32",
+        devices: int = 1,
+        num_nodes: int = 1,
+        strategy: str = "auto",
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 1,
     ) -> None:
@@ -90,8 +93,8 @@ class TitansClassifier(Classifying, ValueEstimator):
             initial_alpha=initial_alpha, hold_eta=hold_eta, n_members=n_members,
             max_epochs=max_epochs, max_minutes=max_minutes, learning_rate=learning_rate, weight_decay=weight_decay,
             batch_size=batch_size, validation_fraction=validation_fraction,
-            early_stopping_patience=early_stopping_patience, device=device, precision=precision,
-            random_state=random_state, verbose=verbose,
+            early_stopping_patience=early_stopping_patience, device=device, precision=precision, devices=devices,
+            num_nodes=num_nodes, strategy=strategy, random_state=random_state, verbose=verbose,
         )  # fmt: skip
         self.class_weight = class_weight
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from titans_seq.adapters.dna import N_FEATURES, BaseFeatures, DNAExamples
+from titans_seq.adapters.dna import N_FEATURES
 from titans_seq.estimators._dna import DNAEstimator
 from titans_seq.estimators._sequence_answers import Classifying
 from titans_seq.estimators._sequence_fitting import class_weights
@@ -21,15 +21,18 @@ class DNAClassifier(Classifying, DNAEstimator):
     Two heads answer, one that pools over the sequence and, where all have one length, one that keeps what is where.
     Validation rows choose how much each counts, whether both strands are read, which epoch's weights are kept, and the
     temperature of the probabilities. Weights are averaged over the last steps. Letters other than A, C, G and T are
-    the mixtures they stand for.
+    the mixtures they stand for. In training some bases, and runs of up to a quarter of a sequence, are read as N, drawn
+    anew each time, so that N says that nothing is known there.
 
     Parameters
     ----------
     reverse_complement : {"auto", True, False}, default "auto"
         True: sequences are read from either strand in training, and from both when they are predicted, so that a
-        sequence and its reverse complement get the same answer. False: from the strand they are given in. "auto":
-        False for the first quarter of the epochs, then True if the validation score of the mean of both strands is at
-        most 5 % worse.
+        sequence and its reverse complement get the same answer. False: from the strand they are given in. "auto": the
+        first network is trained on one strand until it has clearly learned something, and it is clear whether it reads
+        the reverse complements of validation rows as well, by the standard error of what they lose to it. If that does
+        not become clear by 45 % of the epochs, a fifth of them is trained both ways, and the better validation score
+        counts.
     class_weight : {"balanced"}, dict or None, default None
         What the rows of a class count, as in scikit-learn. Probabilities are those of the weighted rows.
     variant : {"mag", "mal", "mac", "lmm", "swa", "attention"}, default "mag"
@@ -66,6 +69,13 @@ class DNAClassifier(Classifying, DNAEstimator):
         "auto" (a GPU if there is one), "cpu" or "cuda".
     precision : {"32", "bf16"}, default "32"
         Of training. Predictions are made in double precision.
+    devices, num_nodes : int, default 1
+        Processes on each machine (one for each GPU, or for some cores), and machines. With more than one process `fit`
+        starts the others, which run the same program up to there and on from there, unless torchrun or srun has
+        started them. Each takes its part of every batch; all have the same model in the end, and `predict` of all of
+        them, each of which reads its part of the sequences, returns all rows.
+    strategy : {"auto", "ddp"}, default "auto"
+        Both share out the rows.
     random_state : int, RandomState or None
         Owns every random number; global generators are left alone.
     verbose : int, default 1
@@ -132,6 +142,9 @@ class DNAClassifier(Classifying, DNAEstimator):
         soft_mask: Literal["keep", "fold", "mask"] = "fold",
         device: str = "auto",
         precision: str = "32",
+        devices: int = 1,
+        num_nodes: int = 1,
+        strategy: str = "auto",
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 1,
     ) -> None:
@@ -144,11 +157,12 @@ class DNAClassifier(Classifying, DNAEstimator):
             n_members=n_members, max_epochs=max_epochs, max_minutes=max_minutes, learning_rate=learning_rate,
             weight_decay=weight_decay, batch_size=batch_size, validation_fraction=validation_fraction,
             early_stopping_patience=early_stopping_patience, sequence_col=sequence_col, id_col=id_col,
-            soft_mask=soft_mask, device=device, precision=precision, random_state=random_state, verbose=verbose,
+            soft_mask=soft_mask, device=device, precision=precision, devices=devices, num_nodes=num_nodes,
+            strategy=strategy, random_state=random_state, verbose=verbose,
         )  # fmt: skip
         self.class_weight = class_weight
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, init: Any = None) -> Self:
         """Fit on sequences and their labels.
 
         Parameters
@@ -163,6 +177,12 @@ class DNAClassifier(Classifying, DNAEstimator):
         groups : array-like (n,), optional
             Rows of one group are all trained on or all validated on: homologues (`titans_seq.data.homology_groups`),
             donors, chromosomes. Default: every row is a group of its own.
+        init : DNAClassifier, DNARegressor, DNALanguageModel or path, optional
+            Fitted model to start from, or where one was saved. Of a classifier or regressor the networks go on
+            learning: their shape is taken over (arguments may not say otherwise), and the last layer is new where
+            classes or targets are others. Of a `DNALanguageModel` (`pretrain`), what it says of each base is read
+            beside the base: its hidden tokens and probabilities from both ends, up to 8,192 bases away. It stays as
+            it is, and is saved within this model.
 
         Raises
         ------
@@ -171,10 +191,10 @@ class DNAClassifier(Classifying, DNAEstimator):
         """
         began = time.monotonic()
         self._check_arguments()
-        examples = DNAExamples(self._read(X))
+        examples, start = self._begin(X, init)
         n = len(examples.sequences)
         labels = read_labels(y, n)
         targets = ClassTargets.of(labels)
         weight = class_weights(self.class_weight, labels, row_weights(sample_weight, n))
         together = read_groups(groups, n)
-        return self._fit(examples, BaseFeatures, targets, labels, weight, N_FEATURES, began, together)
+        return self._fit(examples, start.encoder, targets, labels, weight, N_FEATURES, began, together, start)

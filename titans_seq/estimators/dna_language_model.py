@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from titans_seq.data import Sequences, read_sequences
 from titans_seq.data.sequences.alphabet import CodeArray, to_text
 from titans_seq.estimators import _language_files, _language_settings, _next_base
+from titans_seq.estimators._sequence_settings import plain
 
 Memory = Literal["learning", "frozen", "off"]
 
@@ -341,6 +342,12 @@ class DNALanguageModel(BaseEstimator):
             If there is no saved model, or it is damaged or another estimator's.
         """
         return _language_files.load(cls, path)
+
+    def network_arguments(self) -> dict[str, Any]:
+        """Return what the network is built from, as plain values."""
+        return {name: plain(getattr(self, name)) for name in _next_base.OF_NETWORK} | {
+            "orders": [int(order) for order in self.orders]
+        }
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_model")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, Self
 
-from titans_seq.adapters.dna import N_FEATURES, BaseFeatures, DNAExamples
+from titans_seq.adapters.dna import N_FEATURES
 from titans_seq.estimators._dna import DNAEstimator
 from titans_seq.estimators._sequence_answers import Measuring
 from titans_seq.estimators._sequence_targets import ValueTargets, read_groups, read_numbers, row_weights
@@ -34,7 +34,7 @@ class DNARegressor(Measuring, DNAEstimator):
     (1,)
     """
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, init: Any = None) -> Self:
         """Fit on sequences and their numbers.
 
         Parameters
@@ -48,6 +48,12 @@ class DNARegressor(Measuring, DNAEstimator):
         groups : array-like (n,), optional
             Rows of one group are all trained on or all validated on: homologues (`titans_seq.data.homology_groups`),
             donors, chromosomes. Default: every row is a group of its own.
+        init : DNAClassifier, DNARegressor, DNALanguageModel or path, optional
+            Fitted model to start from, or where one was saved. Of a classifier or regressor the networks go on
+            learning: their shape is taken over (arguments may not say otherwise), and the last layer is new where
+            classes or targets are others. Of a `DNALanguageModel` (`pretrain`), what it says of each base is read
+            beside the base: its hidden tokens and probabilities from both ends, up to 8,192 bases away. It stays as
+            it is, and is saved within this model.
 
         Raises
         ------
@@ -56,9 +62,9 @@ class DNARegressor(Measuring, DNAEstimator):
         """
         began = time.monotonic()
         self._check_arguments()
-        examples = DNAExamples(self._read(X))
+        examples, start = self._begin(X, init)
         n = len(examples.sequences)
         numbers = read_numbers(y, n)
         weight = row_weights(sample_weight, n)
         targets, together = ValueTargets.of(numbers, weight), read_groups(groups, n)
-        return self._fit(examples, BaseFeatures, targets, numbers, weight, N_FEATURES, began, together)
+        return self._fit(examples, start.encoder, targets, numbers, weight, N_FEATURES, began, together, start)

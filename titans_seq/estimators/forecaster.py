@@ -9,20 +9,22 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
+from titans_seq.adapters.clock import Clock
 from titans_seq.adapters.scaled import fit_scaling
-from titans_seq.data import FrameFormat
+from titans_seq.data import FrameFormat, hold_entries
 from titans_seq.estimators import _fitting, _persistence
 from titans_seq.estimators._effects import named_effect
 from titans_seq.estimators._judging import Judging
 from titans_seq.estimators._ordering import order_of, restore_order, rows_in_order
 from titans_seq.estimators._panels import check_lengths, continuing
+from titans_seq.estimators._processes import started
 from titans_seq.estimators._settings import check_arguments
 from titans_seq.estimators._starting import covariates_of, starting_point
 from titans_seq.estimators._weighting import row_weights
+from titans_seq.training.launch import is_main
 
 if TYPE_CHECKING:
     from titans_seq.estimators.gluonts import TitansPredictor
@@ -85,7 +87,13 @@ class TitansForecaster(Judging):
     max_epochs : int, default 20
         0 leaves the linear map alone.
     max_minutes : float, optional
-        Time that `fit` may take; training stops in time for the rest.
+        Time that `fit` may take, on this machine and as busy as it is, reading ``X`` included: about so much, where
+        reading alone does not take longer. Where it would not be enough, this gives way, in this order: epochs of the
+        network; the memory of errors and a linear map that goes on learning, as far as they are "auto"; all of the
+        network, where reading every row with it would take half of what is left; maps for each series, and the
+        averages of several; windows, of which a sample is read; validation rows, of which the first are judged; and
+        that the linear map is fitted again on validation rows. Which of these depends on the time measured: results
+        differ from run to run then. Default: no limit, and none of this.
     learning_rate : float, default 1e-3
     batch_size : int, default 64
         Sequences per training step.
@@ -102,11 +110,21 @@ class TitansForecaster(Judging):
         (a measurement). "future": also for the rows to forecast (prices, promotions, weather forecasts, holidays);
         `predict` then needs ``future=``. "static": one value per series (a region, a kind of shop). Text, booleans and
         categorical columns are categories, everything else numbers; missing values count as the mean, or as no
-        category. In a frame without ``id_col`` they belong to every series. Default: no other column is read.
+        category. In a frame without ``id_col`` they belong to every series. Of GluonTS datasets the fields are named:
+        "feat_dynamic_real" and "feat_dynamic_cat" are "future", "past_feat_dynamic_real" is "past",
+        "feat_static_real" and "feat_static_cat" are "static". Default: no other column is read.
     device : str, default "auto"
         "auto" takes a GPU if there is one.
     precision : {"32", "bf16"}, default "32"
         Of training on a GPU; a CPU always trains in 32 bits.
+    devices, num_nodes : int, default 1
+        Processes on each machine (one for each GPU, or for some cores), and machines. With more than one process `fit`
+        starts the others, which run the same program up to there and on from there, unless torchrun or srun has
+        started them. Each takes its part of every batch; all have the same model in the end, and `predict` of all of
+        them, each of which forecasts its part of the series, returns all rows.
+    strategy : {"auto", "ddp", "fsdp"}, default "auto"
+        What they share out: "ddp" the rows, "fsdp" also the network's weights and what the optimizer keeps. "auto" is
+        "ddp".
     random_state : int, RandomState or None
         Owns every random number; global generators are left alone.
     verbose : int, default 1
@@ -207,6 +225,9 @@ class TitansForecaster(Judging):
         roles: Mapping[str, str] | None = None,
         device: str = "auto",
         precision: str = "32",
+        devices: int = 1,
+        num_nodes: int = 1,
+        strategy: str = "auto",
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 1,
     ) -> None:
@@ -249,6 +270,9 @@ class TitansForecaster(Judging):
         self.roles = roles
         self.device = device
         self.precision = precision
+        self.devices = devices
+        self.num_nodes = num_nodes
+        self.strategy = strategy
         self.random_state = random_state
         self.verbose = verbose
 
@@ -270,7 +294,8 @@ class TitansForecaster(Judging):
         X : frame, array or GluonTS dataset
             Long frame: columns ``id_col, time_col, target_col``. Wide: ``time_col`` and one column per series.
             GluonTS dataset: any iterable of dicts with ``start`` (a pandas Period), ``target`` (time,) and perhaps
-            ``item_id`` (default 0, 1, …); other fields are not read. Missing values are masked, never filled.
+            ``item_id`` (default 0, 1, …); other fields are read where ``roles`` names them. Missing values are masked,
+            never filled.
         y : None
             Ignored.
         validation : frame, array or GluonTS dataset, optional
@@ -297,8 +322,10 @@ class TitansForecaster(Judging):
             For arguments or data that can't be used; the message names the argument or series and row.
         """
         check_arguments(self)
+        ranks = started(self, self._device())
         began = time.monotonic()
         start = starting_point(self, init)
+        X = hold_entries(X)
         covariates = covariates_of(self, start, X)
         panel, fmt = self._read(X, covariates)
         _, spread = fit_scaling(panel, panel.lengths)
@@ -311,13 +338,15 @@ class TitansForecaster(Judging):
             panel = panel.concat(continuing(panel, later, fmt), on_gap=self.on_gap)
         if start is None:
             check_lengths(panel, train_end, self.horizon)
+        ranks.check_same("X", panel.values, panel.observed, train_end)
         weight = row_weights(self, sample_weight, X, validation, panel, train_end)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = ranks.same(int(check_random_state(self.random_state).randint(2**31 - 1)))
         order = order_of(panel.ids)
         weight = rows_in_order(panel, weight, order)
         fitted = _fitting.fit(
             self, panel.select(order), train_end[order],
             covariates=covariates, refit=validation is None, seed=seed, weight=weight, start=start,
+            clock=Clock.after(began, self.max_minutes, ranks.same), ranks=ranks,
         )  # fmt: skip
         self._set_fitted(fitted, fmt, spread[order])
         self._covariates, self._effect, self._lags = covariates, fitted.effect, fitted.lags
@@ -361,7 +390,8 @@ class TitansForecaster(Judging):
         """Return a GluonTS predictor that forecasts from the histories in a GluonTS dataset.
 
         For `gluonts.model.evaluate_model`, `gluonts.evaluation.make_evaluation_predictions` and whatever else
-        takes a GluonTS ``Predictor``. Later calls of `fit` and `update` do not change it.
+        takes a GluonTS ``Predictor``. Later calls of `fit` and `update` do not change it. Covariates are read from the
+        fields of the entries, whatever `fit` was given: see `titans_seq.data.read_entries`.
 
         Parameters
         ----------
@@ -446,8 +476,7 @@ class TitansForecaster(Judging):
     # --- helpers -------------------------------------------------------------------------------------------
 
     def _accelerator(self) -> str:
-        device = _fitting.default_device() if self.device == "auto" else torch.device(self.device)
-        return "gpu" if device.type == "cuda" else "cpu"
+        return "gpu" if self._device().type == "cuda" else "cpu"
 
     def _show_progress(self) -> bool:
-        return bool(self.verbose) and sys.stdout.isatty() and sys.stderr.isatty()
+        return bool(self.verbose) and is_main() and sys.stdout.isatty() and sys.stderr.isatty()

@@ -16,7 +16,7 @@ from gluonts.model.forecast import Forecast, Quantile, QuantileForecast, SampleF
 from gluonts.model.predictor import Predictor
 from numpy.typing import NDArray
 
-from titans_seq.data import Panel, read_entries
+from titans_seq.data import Panel, read_entries, read_entries_ahead
 from titans_seq.estimators._conformal import LEVELS
 from titans_seq.estimators._paths import draw_scores, in_order_of, stratified_levels
 from titans_seq.estimators._settings import check_integer
@@ -71,10 +71,6 @@ class TitansPredictor(Predictor):
             raise ValueError(
                 "fit read integer times, but GluonTS entries have dates; fit on a frame with dates or GluonTS entries"
             )
-        if forecaster._covariates.columns:
-            raise ValueError(
-                "the forecaster reads covariates (roles=), which a GluonTS predictor is not given; fit one without"
-            )
         super().__init__(prediction_length=forecaster._settings.horizon)
         # `fit` and `update` put new parts in place of old ones, so a shallow copy stays as it is.
         self.forecaster = copy.copy(forecaster)
@@ -93,7 +89,10 @@ class TitansPredictor(Predictor):
         ----------
         dataset : iterable of dict
             ``start``: pandas Period of the frequency of `fit`, ``target``: (time,), NaN where a value is missing.
-            Read once, `batch_size` entries at a time.
+            Read once, `batch_size` entries at a time. Where the forecaster has covariates, also ``feat_dynamic_real``
+            (k, time + prediction_length), ``past_feat_dynamic_real`` (k, time), ``feat_static_real`` (k,), and
+            ``feat_dynamic_cat`` and ``feat_static_cat`` of categories: the columns of ``roles`` in its order, see
+            `titans_seq.data.read_entries`.
         num_samples : int, optional
             Sample paths in place of the constructor's number. Without effect on quantile forecasts.
 
@@ -109,7 +108,7 @@ class TitansPredictor(Predictor):
         ------
         TypeError, ValueError
             One line that names the entry: as for `titans_seq.data.read_entries`, a step other than that of `fit`,
-            or a start that is no Period.
+            a start that is no Period, or covariates that do not reach as far as the forecast.
         """
         if num_samples is not None:
             check_integer("num_samples", num_samples, 1)
@@ -128,6 +127,11 @@ class TitansPredictor(Predictor):
         levels = LEVELS if paths is None else stratified_levels(paths)
         data = self.forecaster._scaled(panel, panel.lengths)
         point, quantiles = self.forecaster._in_units(data, self.forecaster._forecast_from(data), tuple(levels))
+        if self.forecaster._covariates.has("future"):
+            covariates = self.forecaster._covariates
+            ahead = read_entries_ahead(batch, covariates, self.prediction_length, first=first)
+            effect = self.forecaster._effect_of(ahead, data)
+            point, quantiles = point + effect, quantiles + effect[..., None]
         factor = self.forecaster._combination.dependence
         for i, entry in enumerate(batch):
             begin = entry["start"] + int(panel.lengths[i])
@@ -142,7 +146,10 @@ class TitansPredictor(Predictor):
     def _read(self, batch: list[dict[str, Any]], first: int) -> Panel:
         """Read entries numbered from ``first`` on; those without a name get one that no series of `fit` has."""
         origins = dict(zip(self.forecaster.ids_, self.forecaster._origins, strict=True))
-        panel = read_entries(batch, frequency=self.forecaster.frequency_, origins=origins, first=first)
+        covariates = self.forecaster._covariates
+        panel = read_entries(
+            batch, frequency=self.forecaster.frequency_, origins=origins, first=first, covariates=covariates
+        )
         ids = list(panel.ids)
         for i, entry in enumerate(batch):
             if not isinstance(entry["start"], pd.Period):

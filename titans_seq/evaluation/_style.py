@@ -16,7 +16,7 @@ INK, GREY = "#1f2328", "#8c959f"
 
 def dress(ax: Axes, name: str, x: NDArray[Any]) -> None:
     """Give a panel its name, a light grid, and readable dates where its ``x`` are dates."""
-    ax.set_title(name, loc="left", fontsize=10, color=INK)
+    ax.set_title(name, loc="left", fontsize=10, color=INK, parse_math=False)  # a dollar sign is one
     ax.margins(x=0.01)
     ax.grid(axis="y", color="#d8dee4", lw=0.6)
     ax.set_axisbelow(True)

@@ -23,6 +23,7 @@ _MODEL, _OTHERS = "#0072B2", ("#D55E00", "#009E73", "#CC79A7")
 _STYLES = ((0, (5, 2)), (0, (2, 1.5)), (0, (5, 1.5, 1, 1.5)))
 _BINS = 10
 _MOST_CLASSES_WITH_NUMBERS = 12
+_NAMED = ("Probability of the class named", "Share of them right")
 
 
 def plot_two_classes(
@@ -55,14 +56,22 @@ def plot_two_classes(
     Path
         The file written.
     """
+    curves = {label: probability, **(others or {})}
+    return _save(draw_two_classes(positive, curves, positive_name, title), path)
+
+
+def draw_two_classes(
+    positive: ArrayLike, curves: Mapping[str, ArrayLike], positive_name: str, title: str | None
+) -> Figure:
+    """Return the figure that `plot_two_classes` saves; the first of the curves is the model's."""
     y = np.asarray(positive, dtype=np.bool_)
-    curves = {label: np.asarray(probability, dtype=np.float64)}
-    curves |= {name: np.asarray(p, dtype=np.float64) for name, p in (others or {}).items()}
+    known = {name: np.asarray(p, dtype=np.float64) for name, p in curves.items()}
     figure, (roc, precision, calibration) = _panels(3)
-    _draw_roc(roc, y, curves)
-    _draw_precision(precision, y, curves, positive_name)
-    _draw_calibration(calibration, y, curves[label], f"Predicted probability of {positive_name}", "Share observed")
-    return _save(figure, path, roc, title)
+    _draw_roc(roc, y, known)
+    _draw_precision(precision, y, known, positive_name)
+    own = next(iter(known.values()))
+    _draw_calibration(calibration, y, own, f"Predicted probability of {positive_name}", "Share observed")
+    return _finish(figure, roc, title)
 
 
 def plot_several_classes(
@@ -96,8 +105,21 @@ def plot_several_classes(
     figure, (confusion, calibration) = _panels(2)
     _draw_confusion(confusion, counts, [str(name) for name in names])
     right = names[said] == y
-    _draw_calibration(calibration, right, p.max(1), "Probability of the class named", "Share of them right")
-    return _save(figure, path, None, title)
+    _draw_calibration(calibration, right, p.max(1), *_NAMED)
+    return _save(_finish(figure, None, title), path)
+
+
+def draw_reliability(right: ArrayLike, probability: ArrayLike) -> Figure:
+    """Return a figure of how often the class named is right (n,), at each probability that it was given (n,)."""
+    y, p = np.asarray(right, dtype=np.bool_), np.asarray(probability, dtype=np.float64)
+    figure, (ax,) = _panels(1)
+    _draw_calibration(ax, y, p, *_NAMED)
+    # Models that are sure would have all points in a corner.
+    bars = np.concatenate([bar for drawn in ax.collections for bar in drawn.get_segments()])  # type: ignore[attr-defined]
+    low = float(np.clip(np.floor(10 * min(p.min(), bars[:, 1].min())) / 10, 0.0, 0.9))
+    ax.set_xlim(low, 1.0)
+    ax.set_ylim(low, 1.0 + 0.02 * (1.0 - low))
+    return figure
 
 
 def plot_values(
@@ -118,6 +140,11 @@ def plot_values(
     Path
         The file written.
     """
+    return _save(draw_values(actual, predicted, name, title), path)
+
+
+def draw_values(actual: ArrayLike, predicted: ArrayLike, name: str, title: str | None) -> Figure:
+    """Return the figure that `plot_values` saves."""
     y, f = np.asarray(actual, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
     figure, (ax,) = _panels(1)
     low, high = min(y.min(), f.min()), max(y.max(), f.max())
@@ -125,7 +152,7 @@ def plot_values(
     size = float(np.clip(2000 / max(len(y), 1), 4, 24))
     ax.scatter(y, f, s=size, color=_MODEL, alpha=0.45, lw=0, label="tested", zorder=2)
     _dress(ax, f"Measured {name}", f"Predicted {name}")
-    return _save(figure, path, ax, title)
+    return _finish(figure, ax, title)
 
 
 def _panels(n: int) -> tuple[Figure, list[Axes]]:
@@ -204,7 +231,7 @@ def _dress(ax: Axes, x_label: str, y_label: str) -> None:
     ax.tick_params(labelsize=8.5, colors=INK, length=3, color=GREY)
 
 
-def _save(figure: Figure, path: str | Path, legend_of: Axes | None, title: str | None) -> Path:
+def _finish(figure: Figure, legend_of: Axes | None, title: str | None) -> Figure:
     if legend_of is not None:
         handles, labels = legend_of.get_legend_handles_labels()
         figure.legend(
@@ -213,6 +240,10 @@ def _save(figure: Figure, path: str | Path, legend_of: Axes | None, title: str |
     if title:
         most = int(9 * figure.get_figwidth())  # characters that fit
         add_title(figure, title if len(title) <= most else f"{title[: most - 1]}…")
+    return figure
+
+
+def _save(figure: Figure, path: str | Path) -> Path:
     target = Path(path)
     figure.savefig(target, dpi=150, format="png")
     return target

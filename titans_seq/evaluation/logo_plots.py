@@ -142,6 +142,24 @@ def _draw_letters(ax: Axes, sequence: str, heights: FloatArray, start: int) -> N
     ax.update_datalim([(start - 0.5, heights.min(initial=0.0)), (start + len(sequence), heights.max(initial=0.0))])
 
 
+def draw_stack(ax: Axes, heights: FloatArray) -> None:
+    """Draw A, C, G and T in each place (width, 4), the smallest at the bottom; places count from 1."""
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path as Outline
+
+    order = np.argsort(heights, axis=1, kind="stable")
+    tops = np.take_along_axis(heights, order, 1).cumsum(1)
+    bottoms = np.zeros_like(heights)
+    np.put_along_axis(bottoms, order, tops - np.take_along_axis(heights, order, 1), 1)
+    for k, letter in enumerate("ACGT"):
+        places = np.flatnonzero(heights[:, k] > 0)
+        if len(places):
+            outline = _letters(letter, places + 1, heights[places, k])
+            vertices = np.array(outline.vertices)
+            vertices[:, 1] += np.repeat(bottoms[places, k], len(vertices) // len(places))
+            ax.add_patch(PathPatch(Outline(vertices, outline.codes), facecolor=_COLOURS[letter], lw=0, label=letter))
+
+
 def _letters(letter: str, places: NDArray[np.int64], heights: FloatArray) -> Outline:
     """Return the outlines of one letter at many places, one unit wide and as tall as the numbers."""
     from matplotlib.font_manager import FontProperties

@@ -106,6 +106,14 @@ def plot_forecast(
     ValueError
         No panel.
     """
+    figure = draw_forecast(panels, title, y_label)
+    target = Path(path)
+    figure.savefig(target, dpi=dpi, format="png")
+    return target
+
+
+def draw_forecast(panels: Sequence[ForecastPanel], title: str | None, y_label: str | None = None) -> Figure:
+    """Return the figure that `plot_forecast` saves."""
     if not panels:
         raise ValueError("a forecast figure needs at least one series")
     shown = panels[:MOST_PANELS]
@@ -118,9 +126,7 @@ def plot_forecast(
     if len(shown) < len(panels):
         title = f"{title or 'Forecasts'} ({len(shown)} of {len(panels)} series)"
     _add_heading(figure, axes, title)
-    target = Path(path)
-    figure.savefig(target, dpi=dpi, format="png")
-    return target
+    return figure
 
 
 def _grid(n: int, columns: int) -> tuple[Figure, list[Axes]]:

@@ -85,14 +85,17 @@ def plot_surprise(
     ValueError
         If a column is missing, there are several series and none is chosen, or no series of that id.
     """
-    if isinstance(data, np.ndarray):
-        chosen = _from_array(data, series, target_col)
-    else:
-        chosen = _from_frame(data, series, id_col, time_col, target_col)
-    figure = draw_surprise(chosen, title)
+    figure = draw_surprise(judged_series(data, series, id_col, time_col, target_col), title)
     target = Path(path)
     figure.savefig(target, dpi=dpi, format="png")
     return target
+
+
+def judged_series(data: Any, series: str | int | None, id_col: str, time_col: str, target_col: str) -> JudgedSeries:
+    """Return a series of what `TitansForecaster.surprise` returned; arguments as in `plot_surprise`."""
+    if isinstance(data, np.ndarray):
+        return _from_array(data, series, target_col)
+    return _from_frame(data, series, id_col, time_col, target_col)
 
 
 def draw_surprise(series: JudgedSeries, title: str | None) -> Figure:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from titans_seq.recipes._load_series import FORM_KEYS
 from titans_seq.recipes._score import level_fault
 from titans_seq.recipes.schema import BackboneArguments, Recipe, Tune
+
+if TYPE_CHECKING:
+    from titans_seq.recipes.dna.schema import DNARecipe
 
 # Defaults of TitansForecaster, which cannot be imported here: validating a recipe does not load torch.
 D_MODEL, N_HEADS = 32, 2
@@ -20,13 +24,35 @@ Fault = tuple[tuple[str | int, ...], str]
 def cross_faults(recipe: Recipe) -> list[Fault]:
     """Return the path and description of each."""
     searched = tune_faults(recipe.tune, recipe.model)
-    return [*_data(recipe), *_model(recipe), *_levels(recipe), *_needs_state(recipe), *searched]
+    return [
+        *_data(recipe),
+        *_model(recipe),
+        *_levels(recipe),
+        *_needs_state(recipe),
+        *seed_faults(recipe),
+        *searched,
+    ]
+
+
+def seed_faults(recipe: Recipe | DNARecipe) -> Iterator[Fault]:
+    """Yield the fault of a seed that is not the first of several."""
+    seeds, stated = recipe.evaluate.seeds, recipe.train.random_state
+    if seeds is not None and stated is not None and stated != seeds[0]:
+        yield ("train", "random_state"), f"{stated} is not the first of evaluate.seeds, {seeds[0]}; leave it out"
 
 
 def _data(recipe: Recipe) -> Iterator[Fault]:
-    path = recipe.data.path
-    if path is not None and not Path(path).is_file():
-        yield ("data", "path"), f"{path}: there is no such data file"
+    data = recipe.data
+    if data.path is not None and not Path(data.path).is_file():
+        yield ("data", "path"), f"{data.path}: there is no such data file"
+    for key in FORM_KEYS:
+        if data.name is not None and getattr(data, key) is not None:
+            yield ("data", key), "says how a file is written; a dataset's card knows that: leave it out"
+    delimiter, decimal = data.delimiter or ",", data.decimal or "."
+    if data.path is not None and decimal == delimiter and not data.path.lower().endswith((".tsv", ".tab")):
+        yield ("data", "decimal"), f"{decimal!r} is also what stands between the columns; give delimiter"
+    if data.thousands is not None and data.thousands == decimal:
+        yield ("data", "thousands"), f"{data.thousands!r} is also the decimal mark"
 
 
 def _model(recipe: Recipe) -> Iterator[Fault]:

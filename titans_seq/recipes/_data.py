@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from titans_seq.data import Panel, read_panel, split_rows
-from titans_seq.data.catalog import Card, dataset_card, load_dataset
+from titans_seq.data._align import ALIGN
+from titans_seq.data.catalog import Card, dataset_card
+from titans_seq.recipes._load_series import load_table
 from titans_seq.recipes.schema import Data
 
 if TYPE_CHECKING:
@@ -78,26 +80,58 @@ def read_series(data: Data, season_length: int | None = None) -> Series:
     Raises
     ------
     FileNotFoundError, ValueError, TypeError
-        See `load_dataset` and `read_panel`; unknown columns; series shorter than the split.
+        See `load_table` and `read_panel`; unknown columns; series shorter than the split.
     """
+    whole = read_whole(data)
+    panel, columns = whole.panel, whole.columns
+    train, validation, test = split = _split(data, whole.card)
+    split_rows(panel, split)  # refuses series that are too short
+    season = season_length or (whole.card and whole.card.season_length) or panel.frequency.season_length
+    used, beside = panel.slice_rows(0, train + validation + test), whole.beside
+    has_covariates = len(beside.columns) > 0
+    times = panel.ds_of(0).dtype
+    covariates = _by_row(whole.frame, beside, whole.wide, columns, times) if has_covariates else None
+    return Series(used, split, whole.wide, columns, int(season), covariates)
+
+
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """What a data section names, read and selected, before it is split.
+
+    Attributes
+    ----------
+    panel : Panel
+        All rows.
+    wide : bool
+    columns : Columns
+    frame, beside : DataFrame
+        Series and covariates, as selected.
+    card : Card, optional
+    """
+
+    panel: Panel
+    wide: bool
+    columns: Columns
+    frame: pd.DataFrame
+    beside: pd.DataFrame
+    card: Card | None
+
+
+def read_whole(data: Data) -> Whole:
+    """Read and select what the data section names; raises what `read_series` raises."""
     card = dataset_card(data.name) if data.name is not None else None
-    columns = _column_names(data, card)
-    source = data.name if data.name is not None else str(data.path)
-    frame, beside = _apart(load_dataset(source), list(data.roles or {}))
-    frame = _select(frame, data, card, columns)
+    columns = column_names(data, card)
+    frame, beside = _apart(load_table(data, columns.time_col, columns.id_col), list(data.roles or {}))
+    frame = select(frame, data, card, columns)
     panel, form = read_panel(
-        _with_numbers(frame, (columns.id_col, columns.time_col)),
+        with_numbers(frame, (columns.id_col, columns.time_col)),
         id_col=columns.id_col,
         time_col=columns.time_col,
         target_col=columns.target_col,
         on_gap=data.on_gap,
     )
-    train, validation, test = split = _split(data, card)
-    split_rows(panel, split)  # refuses series that are too short
-    season = season_length or (card and card.season_length) or panel.frequency.season_length
-    wide, used = form.kind == "wide", panel.slice_rows(0, train + validation + test)
-    covariates = _by_row(frame, beside, wide, columns, panel.ds_of(0).dtype) if len(beside.columns) else None
-    return Series(used, split, wide, columns, int(season), covariates)
+    panel = ALIGN[data.align](panel) if data.align else panel
+    return Whole(panel, form.kind == "wide", columns, frame, beside, card)
 
 
 def _apart(frame: pd.DataFrame, roles: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -117,14 +151,14 @@ def _by_row(
     if times.kind == "M":
         keys[names.time_col] = pd.to_datetime(keys[names.time_col]).to_numpy(times)
     found = covariates.loc[frame.index].set_axis(pd.MultiIndex.from_frame(keys) if not wide else keys[names.time_col])
-    return _with_numbers(found, ())
+    return with_numbers(found, ())
 
 
 def _keys(wide: bool, names: Columns) -> list[str]:
     return [names.time_col] if wide else [names.id_col, names.time_col]
 
 
-def _column_names(data: Data, card: Card | None) -> Columns:
+def column_names(data: Data, card: Card | None) -> Columns:
     usual = Columns()
     return Columns(
         data.id or (card and card.id) or usual.id_col,
@@ -141,7 +175,7 @@ def _split(data: Data, card: Card | None) -> tuple[int, int, int]:
     return train, validation, test
 
 
-def _select(frame: pd.DataFrame, data: Data, card: Card | None, names: Columns) -> pd.DataFrame:
+def select(frame: pd.DataFrame, data: Data, card: Card | None, names: Columns) -> pd.DataFrame:
     if _form(frame, data, card, names) == "long":
         _known(names.id_col, list(frame.columns), "data.format: long" if data.format else "data.id")
         return frame if data.columns is None else _select_series(frame, names.id_col, data.columns)
@@ -160,7 +194,7 @@ def _form(frame: pd.DataFrame, data: Data, card: Card | None, names: Columns) ->
     return known or ("long" if has_ids or data.id else "wide")
 
 
-def _with_numbers(frame: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
+def with_numbers(frame: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
     """Turn the numbers of value columns that a stray word made text back into numbers.
 
     The word itself stays, so that the reader can name it.

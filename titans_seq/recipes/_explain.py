@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
@@ -59,7 +60,13 @@ def _message(error: ErrorDetails, path: Sequence[str | int], root: type[BaseMode
     if kind in _BOUNDS:
         name, words = _BOUNDS[kind]
         return f"must be {words} {context[name]}, found {found!r}"
-    return f"{_EXPECTED.get(kind, error['msg'])}, found {_shown(found)}"
+    return f"{_EXPECTED.get(kind, error['msg'])}, found {_shown(found)}{_spaced(kind, found)}"
+
+
+def _spaced(kind: str, found: Any) -> str:
+    """Return a hint where a section is text because the colons of its keys have no space behind them."""
+    squeezed = kind.startswith(("model", "dict")) and isinstance(found, str) and re.match(r"\w+:\S", found)
+    return "; write a space after the colon" if squeezed else ""
 
 
 def _message_of_choice(path: Sequence[str | int], root: type[BaseModel], found: Any, context: Mapping[str, Any]) -> str:

@@ -29,12 +29,17 @@ def draw_last_forecasts(
     from titans_seq.evaluation import plot_forecast
 
     last = [np.flatnonzero(result.series == i)[-1] for i in np.unique(result.series)]
-    plot_forecast(path, [_panel(result, int(w), intervals, baselines) for w in last], title=title)
+    plot_forecast(path, [forecast_panel(result, int(w), intervals, baselines) for w in last], title=title)
 
 
-def _panel(
-    result: BacktestResult, window: int, intervals: Intervals, baselines: Mapping[str, FloatArray]
+def forecast_panel(
+    result: BacktestResult,
+    window: int,
+    intervals: Mapping[float, tuple[int, int]],
+    baselines: Mapping[str, FloatArray],
+    name: str | None = None,
 ) -> ForecastPanel:
+    """Return a forecast of a backtest for a figure; its name is that of the series unless given."""
     from titans_seq.evaluation import ForecastPanel
 
     i, cutoff = int(result.series[window]), int(result.cutoff[window])
@@ -45,7 +50,7 @@ def _panel(
     naive = {"Seasonal naive": baselines["seasonal_naive"][window]} if "seasonal_naive" in baselines else {}
     quantiles = result.quantiles[window]
     return ForecastPanel(
-        name=str(result.panel.ids[i]),
+        name=str(result.panel.ids[i]) if name is None else name,
         history_ds=times[before],
         history=np.where(observed, values, np.nan)[before],
         forecast_ds=times[cutoff : cutoff + horizon],

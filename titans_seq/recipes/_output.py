@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from titans_seq.training.launch import is_main, wait_for_others
+
 _MARKS = ("recipe.yaml", "metrics.json")  # an earlier run's folder holds these
 _MODEL = ("model", "model/model.safetensors", "model/model.json")
 _FORECAST, _RECALL = ("predictions.parquet", "forecast.png"), ("history.parquet", "recall.png")
 _DNA = ("predictions.parquet", "scores.png")
-WRITTEN = frozenset({*_MARKS, *_MODEL, *_FORECAST, *_RECALL, *_DNA, "environment.json"})
+WRITTEN = frozenset({*_MARKS, *_MODEL, *_FORECAST, *_RECALL, *_DNA, "environment.json", "report.html"})
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,12 @@ def run_folder(folder: Path, overwrite: bool, check: Callable[[Path, bool], None
     ValueError
         The folder cannot be made or written; the message says why.
     """
+    if not is_main():  # of a run in several processes one writes
+        (check or check_free)(folder, overwrite)  # where that one fails, this one need not begin
+        with tempfile.TemporaryDirectory() as scratch:
+            yield Path(scratch)
+            wait_for_others()
+        return
     target, check = _target(folder), check or check_free
     check(folder, overwrite)
     made = [parent for parent in target.parents if not parent.exists()]
@@ -75,6 +83,7 @@ def run_folder(folder: Path, overwrite: bool, check: Callable[[Path, bool], None
     partial = _make_partial(folder, target, made)
     try:
         yield partial
+        wait_for_others()
         check(folder, overwrite)
         _replace(target, partial)
         finished = True

@@ -135,9 +135,16 @@ def _compose(text: str, name: str) -> yaml.Node | None:
     try:
         return yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        mark, words = error.problem_mark or error.context_mark, error.problem or error.context
+        if "end of stream" in str(words) and error.context_mark:  # where it began says more
+            mark, words = error.context_mark, f"{words} {error.context}"
         at = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark and not name.startswith("--set") else name
-        raise RecipeError(f"{at}: not YAML: {error.problem or error.context}") from None
+        raise RecipeError(f"{at}: not YAML: {words}") from None
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position]
+        at = f"{name}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+        at = name if name.startswith("--set") else at
+        raise RecipeError(f"{at}: not YAML: the character {chr(error.character)!r} is not allowed") from None
     except yaml.YAMLError as error:
         raise RecipeError(f"{name}: not YAML: {str(error).splitlines()[0]}") from None
 
@@ -192,6 +199,8 @@ def read_text(path: Path) -> str:
         The file is not UTF-8 text.
     """
     try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise RecipeError(f"{path}: not a text file in UTF-8") from None
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start]
+        at = f"{path}:{before.count(10) + 1}:{len(before) - before.rfind(10)}"
+        raise RecipeError(f"{at}: not a text file in UTF-8; save it as UTF-8") from None

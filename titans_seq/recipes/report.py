@@ -5,6 +5,7 @@ from __future__ import annotations
 from titans_seq.recipes._output import Run
 from titans_seq.recipes._table import score_table
 from titans_seq.recipes.dna.report import format_dna_report
+from titans_seq.recipes.html import REPORT
 from titans_seq.recipes.recall.report import format_recall_report
 
 
@@ -24,6 +25,6 @@ def format_report(run: Run) -> str:
         f"{metrics['n_windows']:,} test windows x {metrics['n_series']} series, unit: {metrics['unit']}",
         f"{metrics['n_parameters']:,} parameters; fit {seconds['fit']:.0f} s, evaluation {seconds['evaluate']:.0f} s",
         f"zeroing the memory's output changed forecasts by up to {change:.3g}",
-        f"written to {run.folder}",
+        f"written to {run.folder}; report: {run.folder / REPORT}",
     ]
     return "\n".join(lines)

@@ -13,13 +13,17 @@ from titans_seq.recipes._data import Series, read_series
 from titans_seq.recipes._output import Run, run_folder, write_json, write_yaml
 from titans_seq.recipes._ruler import UNITS, FloatArray
 from titans_seq.recipes._score import Intervals, Scores, baseline_forecasts, interval_positions, score
+from titans_seq.recipes._seeds import spread_over_seeds
 from titans_seq.recipes.dna.run import run_dna
 from titans_seq.recipes.dna.schema import DNARecipe
 from titans_seq.recipes.environment import describe_run
+from titans_seq.recipes.html import REPORT
+from titans_seq.recipes.html.forecast_report import ForecastRun, write_forecast_report
 from titans_seq.recipes.load import AnyRecipe
 from titans_seq.recipes.recall.run import run_recall
 from titans_seq.recipes.recall.schema import RecallRecipe
 from titans_seq.recipes.schema import Model, Recipe, Train
+from titans_seq.training.launch import take_part
 
 if TYPE_CHECKING:
     from titans_seq.estimators import BacktestResult, TitansForecaster
@@ -45,14 +49,18 @@ def run_recipe(
     recipe : Recipe, RecallRecipe, ClassifyRecipe or RegressRecipe
     folder : Path
         Appears complete when the run has ended, or not at all. It holds recipe.yaml (every key filled in),
-        metrics.json, model/ and environment.json; then predictions.parquet and forecast.png, of a recall recipe
-        history.parquet and recall.png, or of one for DNA predictions.parquet and scores.png.
+        metrics.json, model/, environment.json and report.html; then predictions.parquet and forecast.png, of a recall
+        recipe history.parquet and recall.png, or of one for DNA predictions.parquet and scores.png.
     overwrite : bool, default False
         Replace the folder of an earlier run.
     quiet : bool, default False
         No progress bar.
     command : str, optional
         Recorded in environment.json.
+
+    Notes
+    -----
+    Of the processes of a recipe with `train.devices` or `train.num_nodes` the first one writes the folder.
 
     Raises
     ------
@@ -61,6 +69,7 @@ def run_recipe(
     ValueError, TypeError, FileNotFoundError
         A folder that cannot be made; data or settings that cannot be used.
     """
+    take_part(getattr(recipe.train, "devices", None) or 1, getattr(recipe.train, "num_nodes", None) or 1)
     if isinstance(recipe, RecallRecipe):
         return run_recall(recipe, folder, overwrite=overwrite, quiet=quiet, command=command)
     if isinstance(recipe, DNARecipe):
@@ -84,13 +93,44 @@ def _run_forecast(recipe: Recipe, folder: Path, overwrite: bool, quiet: bool, co
         baselines = baseline_forecasts(result, recipe.evaluate.baselines, series.season_length)
         scores = score(result, baselines, intervals, series, recipe.evaluate)
         seconds = {"fit": fitted - started, "evaluate": time.perf_counter() - fitted}
-        metrics = {**_scores(scores, recipe), **_facts(forecaster, series, n_windows, seconds)}
+        spread = spread_over_seeds(
+            recipe.evaluate.seeds, scores.model, lambda seed: _score_again(recipe, series, seed, intervals, quiet)
+        )
+        if spread:
+            seconds["other_seeds"] = time.perf_counter() - started - sum(seconds.values())
+        metrics = {**_scores(scores, recipe), **spread, **_facts(forecaster, series, n_windows, seconds)}
         write_json(partial / "metrics.json", metrics)
         _write_forecasts(partial, result, intervals, baselines, f"{_name(recipe)}: last test forecasts")
         write_yaml(partial / "recipe.yaml", resolved(recipe, forecaster, series, folder))
         forecaster.save(partial / "model")
-        write_json(partial / "environment.json", describe_run(command, forecaster.random_state, started))
+        environment = describe_run(command, forecaster.random_state, started)
+        write_json(partial / "environment.json", environment)
+        text = (partial / "recipe.yaml").read_text(encoding="utf-8")
+        write_forecast_report(
+            partial / REPORT,
+            ForecastRun(
+                _name(recipe),
+                recipe,
+                text,
+                folder,
+                series,
+                forecaster,
+                result,
+                intervals,
+                baselines,
+                metrics,
+                environment,
+            ),
+        )
     return Run(folder, metrics)
+
+
+def _score_again(recipe: Recipe, series: Series, seed: int, intervals: Intervals, quiet: bool) -> dict[str, float]:
+    """Return the scores of a forecaster with another seed."""
+    forecaster = _make_forecaster(recipe, series, quiet).set_params(random_state=seed)
+    _fit(forecaster, series)
+    result = _backtest(forecaster, series, recipe, _stride(recipe, forecaster.patch_length_))
+    return score(result, {}, intervals, series, recipe.evaluate).model
 
 
 def check_test_rows(recipe: Recipe, series: Series) -> None:

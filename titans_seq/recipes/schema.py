@@ -5,9 +5,12 @@ Every key is checked; keys left out of `model` and `train` keep the defaults of 
 
 from __future__ import annotations
 
+import difflib
 from typing import Annotated, Any, ClassVar, Literal
+from zoneinfo import available_timezones
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -19,6 +22,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from titans_seq.data.catalog import dataset_card
+from titans_seq.data.time_texts import check_time_format
 from titans_seq.estimators.searching.space import Space
 from titans_seq.recipes._tune_keys import axis_of, check_key, check_values
 
@@ -31,6 +35,16 @@ NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Probability = Annotated[float, Field(gt=0, lt=1)]
 Some = Field(min_length=1)
+
+
+def _all_different(seeds: list[int]) -> list[int]:
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"must differ, found {seeds}")
+    return seeds
+
+
+Seeds = Annotated[list[CountOrZero], Field(min_length=2), AfterValidator(_all_different)]
+"""Seeds of a model that is trained with each; the first is the one that is saved."""
 
 Metric = Literal["mse", "mae", "rmse", "smape", "mase", "weighted_quantile_loss", "msis", "coverage"]
 Baseline = Literal["seasonal_naive", "naive", "drift", "ridge"]
@@ -57,7 +71,8 @@ class Data(Section):
 
     What a dataset's card says (`format`, column names, `split`) is taken from it unless given here.
     `split` counts the rows of train, validation and test; rows after them are not used. `roles` names the columns that
-    are covariates, and says of each whether it is known up to the present, also ahead, or constant.
+    are covariates, and says of each whether it is known up to the present, also ahead, or constant. `delimiter` to
+    `timezone` say how a text file is written, see `titans_seq.data.text_tables`.
     """
 
     name: str | None = None
@@ -69,6 +84,15 @@ class Data(Section):
     columns: Annotated[list[str], Some] | None = None
     split: Annotated[list[CountOrZero], Field(min_length=3, max_length=3)] | None = None
     on_gap: Literal["raise", "mask"] = "raise"
+    delimiter: Literal[",", ";", "tab", "|"] | None = None
+    decimal: Literal[".", ","] | None = None
+    thousands: Literal[",", ".", " ", "'"] | None = None
+    encoding: Literal["utf-8", "utf-16", "windows-1252"] | None = None
+    missing: Annotated[list[str], Some] | None = None
+    time_format: str | None = None
+    timezone: str | None = None
+    sort: bool = False
+    align: Literal["time", "end"] | None = None
     roles: Annotated[dict[str, Role], Some] | None = None
 
     @field_validator("name")
@@ -78,6 +102,22 @@ class Data(Section):
         if card is not None and card.format not in ("wide", "long"):
             raise ValueError(f"dataset {name!r} is {card.kind}; a forecast needs a table of series")
         return name
+
+    @field_validator("time_format")
+    @classmethod
+    def _known_form(cls, form: str | None) -> str | None:
+        if form is not None:
+            check_time_format(form)
+        return form
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, zone: str | None) -> str | None:
+        if zone is not None and zone not in available_timezones():
+            near = difflib.get_close_matches(zone, available_timezones(), 1)
+            hint = f"did you mean {near[0]!r}?" if near else "write it like Europe/Berlin"
+            raise ValueError(f"there is no time zone {zone!r}; {hint}")
+        return zone
 
     @model_validator(mode="after")
     def _one_source(self) -> Data:
@@ -141,6 +181,9 @@ class Train(Section):
     device: str | None = None
     precision: Literal["32", "bf16"] | None = None
     training_mode: Literal["sampled", "contiguous"] | None = None
+    devices: Count | None = None
+    num_nodes: Count | None = None
+    strategy: Literal["auto", "ddp", "fsdp"] | None = None
     random_state: CountOrZero | None = None
 
 
@@ -150,7 +193,8 @@ class Evaluate(Section):
     `windowed` resets the state before every window; `streaming` carries it. A window begins every `stride`
     rows; default 1, in streaming mode the patch length. `scale: train_zscore` measures errors after
     subtracting each series' mean over the train rows and dividing by its standard deviation there (ddof 0);
-    forecasts are made in the data's own units either way.
+    forecasts are made in the data's own units either way. `seeds` trains a forecaster with each, and reports mean and
+    spread of their scores; the first is the one that is saved, and takes the place of `train.random_state`.
     """
 
     mode: Literal["windowed", "streaming"] = "windowed"
@@ -160,6 +204,7 @@ class Evaluate(Section):
     baselines: list[Baseline] = ["seasonal_naive", "ridge"]
     season_length: Count | None = None
     level: list[Level] = [80]
+    seeds: Seeds | None = None
 
 
 class Tune(Section):
@@ -235,4 +280,6 @@ class Recipe(Section):
         given = self.model.model_dump(exclude_none=True) | self.train.model_dump(exclude_none=True)
         if "quantile_levels" in given:
             given["quantile_levels"] = tuple(given["quantile_levels"])
+        if self.evaluate.seeds is not None:
+            given["random_state"] = self.evaluate.seeds[0]
         return {"horizon": self.task.horizon, "on_gap": self.data.on_gap, **given}

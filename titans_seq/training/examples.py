@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,7 @@ from titans_seq.adapters.dna import BaseBatch, length_batches
 from titans_seq.adapters.sequence_network import Examples, SequenceBatch
 from titans_seq.data._calendar import Int64Array
 from titans_seq.data.sequences.alphabet import LETTERS, UNKNOWN
+from titans_seq.training.ranks import Ranks
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,19 @@ class LabelledBatch:
     def to(self, device: torch.device | str) -> LabelledBatch:
         """Move to a device."""
         return LabelledBatch(self.batch.to(device), self.targets.to(device), self.weight.to(device))
+
+    def part(self, ranks: Ranks) -> LabelledBatch:
+        """Return the rows of this rank; where there are none, one without a position, that counts nothing."""
+        rows = ranks.part(len(self.targets))
+        if rows.start < rows.stop:
+            return LabelledBatch(_rows(self.batch, rows), self.targets[rows], self.weight[rows])
+        one = slice(0, 1)
+        empty = replace(_rows(self.batch, one), lengths=torch.zeros_like(self.batch.lengths[one]))
+        return LabelledBatch(empty, self.targets[one], torch.zeros_like(self.weight[one]))
+
+
+def _rows(batch: Any, rows: slice) -> Any:
+    return replace(batch, **{name: x if x is None else x[rows] for name, x in vars(batch).items()})
 
 
 @dataclass(frozen=True)
@@ -75,6 +90,8 @@ class Loading:
         Whether half of the DNA sequences, drawn anew each time, are read from the opposite strand.
     unknown_bases : float
         Share of the bases of DNA that are read as N, drawn anew each time.
+    unknown_runs : float
+        Share of the DNA sequences in which a run of up to a quarter of the bases is read as N, drawn anew each time.
     """
 
     batch_size: int
@@ -82,6 +99,7 @@ class Loading:
     max_rows: int
     both_strands: bool = False
     unknown_bases: float = 0.0
+    unknown_runs: float = 0.0
 
 
 class ExampleLoader(IterableDataset[LabelledBatch]):
@@ -105,6 +123,12 @@ class ExampleLoader(IterableDataset[LabelledBatch]):
         """Batches of an epoch, about."""
         return -(-min(len(self.rows), self.loading.max_rows) // self.loading.batch_size)
 
+    def fork(self) -> ExampleLoader:
+        """Return a loader of the same rows that draws the same from here on."""
+        other = ExampleLoader(self.labelled, self.rows, self.loading, 0)
+        other.random = copy.deepcopy(self.random)
+        return other
+
     def __iter__(self) -> Iterator[LabelledBatch]:
         rows = self.rows
         if len(rows) > self.loading.max_rows:
@@ -118,10 +142,21 @@ class ExampleLoader(IterableDataset[LabelledBatch]):
         if not isinstance(batch, BaseBatch):
             return labelled
         if self.loading.both_strands:
-            turned = torch.from_numpy(self.random.random(len(batch.codes)) < 0.5)
-            batch = replace(batch, codes=torch.where(turned[:, None], batch.reverse_complement().codes, batch.codes))
+            batch = batch.either(torch.from_numpy(self.random.random(len(batch.codes)) < 0.5))
         if self.loading.unknown_bases:
             drawn = self.random.random(batch.codes.shape, dtype=np.float32) < self.loading.unknown_bases
             unknown = torch.from_numpy(drawn) & (batch.codes != len(LETTERS))
             batch = replace(batch, codes=torch.where(unknown, UNKNOWN, batch.codes))
+        if self.loading.unknown_runs:
+            batch = replace(batch, codes=torch.where(self._runs(batch), UNKNOWN, batch.codes))
         return replace(labelled, batch=batch)
+
+    def _runs(self, batch: BaseBatch) -> Tensor:
+        """Draw where runs of N stand, (batch, length); every base is as likely to be in one."""
+        lengths = batch.lengths.numpy()
+        widths = 1 + (self.random.random(len(lengths)) * (lengths // 4)).astype(np.int64)
+        starts = (self.random.random(len(lengths)) * (lengths + widths - 1)).astype(np.int64) - widths + 1
+        widths[self.random.random(len(lengths)) >= self.loading.unknown_runs] = 0
+        at = np.arange(batch.codes.shape[1])
+        inside = (at >= starts[:, None]) & (at < np.minimum(starts + widths, lengths)[:, None])
+        return torch.from_numpy(inside)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import copy
 import logging
+import signal
+import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -64,8 +66,11 @@ class _Selection(Callback):
         if epoch - self.result.best_epoch >= self.patience:
             self._stop(trainer, "early_stopping")
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        if self.deadline is not None and time.monotonic() + self.validation_seconds > self.deadline:
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        assert isinstance(pl_module, SeriesTraining)
+        if self.deadline is None:
+            return
+        if pl_module.ranks.same(time.monotonic() + self.validation_seconds > self.deadline):
             self._stop(trainer, "max_minutes")
 
     def _stop(self, trainer: pl.Trainer, reason: str) -> None:
@@ -75,7 +80,8 @@ class _Selection(Callback):
         assert isinstance(module, SeriesTraining)
         began = time.monotonic()
         module.eval()
-        loss = module.validate()
+        module.collect()
+        loss = module.ranks.same(module.validate())
         module.train()
         now = time.monotonic()
         self.validation_seconds = now - began
@@ -88,7 +94,7 @@ class _Selection(Callback):
         self.result.history.append(entry)
         if loss < self.result.best_validation or not self.best_weights:
             self.result.best_validation, self.result.best_epoch = loss, epoch
-            self.best_weights = copy.deepcopy(module.model.state_dict())
+            self.best_weights = copy.deepcopy(module.whole.state_dict())
         report_epoch(epoch, loss)
 
 
@@ -108,6 +114,7 @@ def train(
     Parameters
     ----------
     module : SeriesTraining
+        Its ``ranks`` are the processes that train together.
     sampler : StretchSampler or PieceSampler
     max_epochs : int
     max_seconds : float or None
@@ -127,24 +134,38 @@ def train(
         callbacks.append(TQDMProgressBar())
     with quiet_lightning():
         trainer = pl.Trainer(
-            max_epochs=max_epochs, accelerator=accelerator, devices=1, precision=precision,  # type: ignore[arg-type]
+            max_epochs=max_epochs, accelerator=accelerator, precision=precision,  # type: ignore[arg-type]
             callbacks=callbacks, logger=False, enable_checkpointing=False, enable_model_summary=False,
             enable_progress_bar=progress, gradient_clip_val=1.0, num_sanity_val_steps=0,
+            **module.ranks.trainer_options(),
         )  # fmt: skip
         fit_or_interrupt(trainer, module, DataLoader(sampler, batch_size=None))
-    module.model.load_state_dict(selection.best_weights)
-    module.model.eval()
+    module.whole.load_state_dict(selection.best_weights)
+    module.whole.eval()
     return selection.result
 
 
 def fit_or_interrupt(trainer: pl.Trainer, module: pl.LightningModule, batches: DataLoader[Any]) -> None:
     """Train; an interrupted training ends as an interrupt, where Lightning would exit quietly."""
+    if trainer.world_size > 1:
+        trainer.callbacks.append(_OwnSignals())  # type: ignore[attr-defined]
     try:
         trainer.fit(module, batches)
     except SIGTERMException:
         raise SystemExit(143) from None
     except SystemExit:
         raise KeyboardInterrupt from None
+
+
+class _OwnSignals(Callback):
+    """Leaves SIGTERM as it was: Lightning's handler would speak with other ranks in the middle of what they do."""
+
+    def __init__(self) -> None:
+        self.handler = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, *_: Any) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self.handler)
 
 
 @contextlib.contextmanager
@@ -160,6 +181,8 @@ def quiet_lightning() -> Iterator[None]:
             warnings.filterwarnings("ignore", module=r"lightning\..*")
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             warnings.filterwarnings("ignore", message=".*`__len__`.*")
+            warnings.filterwarnings("ignore", message="Grad strides do not match")
+            warnings.filterwarnings("ignore", message="FSDP2-wrapped module")  # nothing of it is changed in place
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

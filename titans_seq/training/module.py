@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,9 @@ from torch import Tensor
 
 from titans_seq.adapters.series import SeriesModel
 from titans_seq.adapters.tokens import LinearForecast, Tokens, make_tokens
+from titans_seq.training.ranks import ALONE
 from titans_seq.training.sampling import Stretch
+from titans_seq.training.sharded import collect_weights, spread_weights
 
 SPREAD_WEIGHT = 0.1
 
@@ -46,6 +49,8 @@ class SeriesTraining(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.model, self.linear = model, linear
+        self.ranks = ALONE
+        self._whole: list[SeriesModel] = []
         self.learning_rate, self.validate = learning_rate, validate
         self.total_steps = total_steps
         normal = torch.distributions.Normal(0.0, 1.0)
@@ -61,11 +66,31 @@ class SeriesTraining(pl.LightningModule):
         targets, weight = _targets(batch, self.model.horizon)
         weight = weight * counted.unsqueeze(-1)
         error = targets - tokens.linear - correction.shift
-        loss = _mean(error.square(), weight)
+        loss = self._mean(error.square(), weight)
         spread = correction.log_spread.exp() * tokens.scale.unsqueeze(-1)
         loss = loss + SPREAD_WEIGHT * self._pinball(error.detach(), spread, weight)
-        self.log("train_loss", loss, prog_bar=True, batch_size=len(targets))
-        return loss
+        self.log("train_loss", self.ranks.mean(loss), prog_bar=True, batch_size=len(targets))
+        return self.ranks.reach(loss, self.model.parameters())
+
+    @property
+    def whole(self) -> SeriesModel:
+        """The model whose weights are not spread over ranks; those of training, once they are collected."""
+        return self._whole[0] if self._whole else self.model
+
+    def collect(self) -> None:
+        """Bring the weights of training into `whole`."""
+        if self._whole:
+            collect_weights(self.model, self.whole.to(self.device))
+
+    def configure_model(self) -> None:
+        """Spread the weights over the ranks, if that is the strategy."""
+        if self.ranks.strategy == "fsdp" and not self._whole:
+            self._whole = [self.model]
+            self.model = spread_weights(copy.deepcopy(self.model), self.device_mesh, ("read", "correct"))
+
+    def on_train_start(self) -> None:
+        """Draw other random numbers on every rank."""
+        self.ranks.reseed()
 
     def read(self, batch: Stretch) -> tuple[Tokens, Tensor, Tensor]:
         """Read a batch with the network.
@@ -98,11 +123,15 @@ class SeriesTraining(pl.LightningModule):
         """Pinball loss of normal quantiles of width ``spread`` around the forecast."""
         beyond = error.unsqueeze(-1) - spread.unsqueeze(-1) * self.offsets
         loss = torch.maximum(self.levels * beyond, (self.levels - 1) * beyond).mean(-1)
-        return _mean(loss, weight)
+        return self._mean(loss, weight)
+
+    def _mean(self, x: Tensor, weight: Tensor) -> Tensor:
+        """Weighted mean where weights are 1 on average: a batch of rows that count little weighs little."""
+        return (x * weight).sum() / self.ranks.rows_each((weight > 0).to(x.dtype).sum())
 
     def transfer_batch_to_device(self, batch: Stretch, device: torch.device, dataloader_idx: int) -> Stretch:
-        """Move a batch."""
-        return batch.to(device)
+        """Move the rows of this rank."""
+        return (batch if self.ranks.alone else batch.part(self.ranks)).to(device)
 
     def configure_optimizers(self) -> Any:
         """AdamW under the schedule described above."""
@@ -126,8 +155,3 @@ def _targets(batch: Stretch, horizon: int) -> tuple[Tensor, Tensor]:
     seen = batch.observed.gather(1, flat).view(columns.shape)
     usable = seen & (columns < batch.target_end[:, None, None]) & (columns < batch.values.shape[1])
     return targets, usable.float() * batch.weight.gather(1, flat).view(columns.shape)
-
-
-def _mean(x: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean where weights are 1 on average: a batch of rows that count little weighs little."""
-    return (x * weight).sum() / (weight > 0).to(x.dtype).sum().clamp(min=1.0)

@@ -16,6 +16,7 @@ from titans_seq.adapters.calendar import calendar_features
 from titans_seq.adapters.scaled import IntArray, ScaledPanel
 from titans_seq.adapters.tokens import Patching
 from titans_seq.training._stream_checks import refuse_workers
+from titans_seq.training.ranks import Ranks
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,14 @@ class Stretch:
     def to(self, device: torch.device) -> Self:
         """Move to a device."""
         return type(self)(**{name: x.to(device) for name, x in vars(self).items()})
+
+    def part(self, ranks: Ranks) -> Self:
+        """Return the rows of this rank; where there are none, one that counts nothing."""
+        rows = ranks.part(len(self.values))
+        if rows.start < rows.stop:
+            return type(self)(**{name: x[rows] for name, x in vars(self).items()})
+        one = {name: x[:1] for name, x in vars(self).items()}
+        return type(self)(**one | {"weight": torch.zeros_like(self.weight[:1])})
 
 
 class StretchSampler(IterableDataset[Stretch]):

@@ -14,10 +14,12 @@ from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from titans_seq.adapters.convolutions import set_across
 from titans_seq.adapters.sequence_network import SequenceModel
 from titans_seq.training.examples import ExampleLoader, LabelledBatch, Loading
 from titans_seq.training.fit import fit_or_interrupt, quiet_lightning
 from titans_seq.training.objectives import Objective
+from titans_seq.training.ranks import ALONE
 from titans_seq.training.watching import report_epoch
 
 AVERAGING = 0.99
@@ -50,9 +52,10 @@ class SequenceTraining(pl.LightningModule):
         total_steps: int,
     ) -> None:
         super().__init__()
-        self.model, self.objective = model, objective
+        self.model, self.objective, self.ranks = model, objective, ALONE
         self.averaged = copy.deepcopy(model).eval().requires_grad_(False)
-        self.total_steps, self.steps = total_steps, 0
+        self.total_steps, self.steps, self.batch_rows = total_steps, 0, 1
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
         matrices = [p for p in model.parameters() if p.dim() > 1]
         others = [p for p in model.parameters() if p.dim() <= 1]
         groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
@@ -64,9 +67,19 @@ class SequenceTraining(pl.LightningModule):
         outputs = self.model(labelled.batch)
         targets = self.objective.as_targets(labelled.targets)
         losses = torch.stack([self.objective.loss(head, targets) for head in outputs.unbind(1)]).sum(0)
-        loss = (losses * labelled.weight).sum() / (labelled.weight > 0).sum().clamp(min=1)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(losses))
-        return loss
+        loss = (losses * labelled.weight).sum() / self.ranks.rows_each((labelled.weight > 0).sum())
+        mean, rows = self.ranks.mean(loss), self.batch_rows
+        self.log("train_loss", mean, on_step=False, on_epoch=True, prog_bar=True, batch_size=rows)
+        return self.ranks.reach(loss, self.model.parameters())
+
+    def on_train_start(self) -> None:
+        """Take batch statistics over the rows of all ranks, and draw other random numbers on each."""
+        self.ranks.reseed()
+        set_across(self.model, None if self.ranks.alone else self.ranks.sum_with_gradient)
+
+    def on_train_end(self) -> None:
+        """Let the model go on without the others."""
+        set_across(self.model, None)
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Move the averaged weights towards the new ones."""
@@ -77,12 +90,25 @@ class SequenceTraining(pl.LightningModule):
     def transfer_batch_to_device(
         self, batch: LabelledBatch, device: torch.device, dataloader_idx: int
     ) -> LabelledBatch:
-        """Move a batch."""
-        return batch.to(device)
+        """Move the rows of this rank."""
+        self.batch_rows = len(batch.targets)
+        return (batch if self.ranks.alone else batch.part(self.ranks)).to(device)
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer of this module's life."""
         return {"optimizer": self.optimizer, "lr_scheduler": {"scheduler": self.schedule, "interval": "step"}}
+
+    def fork(self) -> SequenceTraining:
+        """Return another training that goes on from here by itself."""
+        other = SequenceTraining(
+            copy.deepcopy(self.model), self.objective, learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay, total_steps=self.total_steps,
+        )  # fmt: skip
+        other.averaged.load_state_dict(self.averaged.state_dict())
+        other.optimizer.load_state_dict(copy.deepcopy(self.optimizer.state_dict()))
+        other.schedule.load_state_dict(self.schedule.state_dict())
+        other.steps, other.ranks = self.steps, self.ranks
+        return other
 
     def _rate(self, step: int) -> float:
         progress = torch.tensor(min(1.0, step / max(1, self.total_steps)) * torch.pi)
@@ -137,6 +163,8 @@ class SequenceFit(Callback):
         As Lightning names it.
     progress : bool
         Whether to show a progress bar.
+    keep_start : bool, default False
+        Whether the weights that training begins with are kept where no epoch is better.
     """
 
     def __init__(
@@ -150,9 +178,10 @@ class SequenceFit(Callback):
         accelerator: str,
         precision: str,
         progress: bool,
+        keep_start: bool = False,
     ) -> None:
         self.module, self.loader, self.validate = module, loader, validate
-        self.patience, self.min_epochs = patience, min_epochs
+        self.patience, self.min_epochs, self.keep_start = patience, min_epochs, keep_start
         self.accelerator, self.precision, self.progress = accelerator, precision, progress
         self.run = TrainingRun()
         self.best_weights: dict[str, Tensor] = {}
@@ -169,10 +198,11 @@ class SequenceFit(Callback):
         callbacks: list[Callback] = [self, TQDMProgressBar()] if self.progress else [self]
         with quiet_lightning():
             trainer = pl.Trainer(
-                max_epochs=epoch - self.epoch, accelerator=self.accelerator, devices=1,
+                max_epochs=epoch - self.epoch, accelerator=self.accelerator,
                 precision=self.precision,  # type: ignore[arg-type]
                 callbacks=callbacks, logger=False, enable_checkpointing=False, enable_model_summary=False,
                 enable_progress_bar=self.progress, gradient_clip_val=1.0, num_sanity_val_steps=0,
+                **self.module.ranks.trainer_options(),
             )  # fmt: skip
             fit_or_interrupt(trainer, self.module, DataLoader(self.loader, batch_size=None))
 
@@ -187,6 +217,14 @@ class SequenceFit(Callback):
         self.run.best_validation, self.run.best_epoch = float("inf"), self.epoch
         self.best_weights = {}
         self.validation_seconds *= 2 if loading.both_strands else 1
+
+    def fork(self) -> SequenceFit:
+        """Return a copy that goes on by itself; the data are shared."""
+        other = copy.copy(self)
+        other.module, other.loader = self.module.fork(), self.loader.fork()
+        other.run, other.best_weights = copy.deepcopy(self.run), dict(self.best_weights)
+        other.run.stopped_by = "max_epochs"
+        return other
 
     def finish(self) -> SequenceModel:
         """Return the averaged model of the best epoch, on the CPU."""
@@ -209,7 +247,7 @@ class SequenceFit(Callback):
         now = time.monotonic()
         self.batch_seconds, self.batch_began = max(self.batch_seconds, now - self.batch_began), now
         reserve = self.batch_seconds + 2 * self.validation_seconds
-        if self.deadline is not None and now + reserve > self.deadline:
+        if self.deadline is not None and self.module.ranks.same(now + reserve > self.deadline):
             self._stop(trainer, "max_minutes")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -225,7 +263,7 @@ class SequenceFit(Callback):
 
     def _record(self, train_loss: float | None) -> None:
         began = time.monotonic()
-        loss = None if self.validate is None else self.validate(self.module.averaged)
+        loss = None if self.validate is None else self.module.ranks.same(self.validate(self.module.averaged))
         self.validation_seconds = time.monotonic() - began
         self.run.history.append(
             {
@@ -235,7 +273,7 @@ class SequenceFit(Callback):
                 "seconds": time.monotonic() - self.began,
             }
         )
-        if loss is not None and self.epoch and loss < self.run.best_validation:
+        if loss is not None and (self.epoch or self.keep_start) and loss < self.run.best_validation:
             self.run.best_validation, self.run.best_epoch = loss, self.epoch
             self.best_weights = copy.deepcopy(self.module.averaged.state_dict())
         if loss is not None:

@@ -36,7 +36,7 @@ model: {SMALL}
 train: {TRAIN}
 evaluate: {{kmer_length: 2}}
 """
-FILES = {"recipe.yaml", "metrics.json", "predictions.parquet", "scores.png", "model", "environment.json"}
+FILES = {"recipe.yaml", "metrics.json", "predictions.parquet", "scores.png", "model", "environment.json", "report.html"}
 
 
 def write_data(folder: Path) -> None:

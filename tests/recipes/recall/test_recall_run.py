@@ -44,7 +44,7 @@ model: {d_model: 8, n_layers: 1, n_heads: 1, variant: lmm, chunk_size: 8}
 train: {curriculum: [[16, 2]], tokens_per_step: 64}
 evaluate: {lengths: [{length: 20, trials: 3}, {length: 40, trials: 2}]}
 """
-FILES = {"recipe.yaml", "metrics.json", "history.parquet", "recall.png", "model", "environment.json"}
+FILES = {"recipe.yaml", "metrics.json", "history.parquet", "recall.png", "model", "environment.json", "report.html"}
 
 
 def run_text(text: str, out: Path, *overrides: str, overwrite: bool = False) -> Run:

@@ -10,16 +10,22 @@ from typing import Any
 import numpy as np
 
 from titans_seq.data._calendar import Int64Array
+from titans_seq.data.sequences._fasta_index import index_path
 from titans_seq.data.sequences._names import Names
 from titans_seq.data.sequences._ragged import offsets_of
 from titans_seq.data.sequences.alphabet import COMPLEMENT, UNKNOWN, CodeArray, to_text
 from titans_seq.data.sequences.coordinates import Interval
+from titans_seq.data.sequences.indexed import IndexedFasta, WrongIndexError, may_be_indexed, open_indexed, tell_misfit
 from titans_seq.data.sequences.read import read_sequences
 from titans_seq.data.sequences.sequences import Sequences
 
 
 class Genome:
-    """Chromosomes by name, one byte a base in memory.
+    """Chromosomes by name.
+
+    A plain FASTA file whose lines are alike within each record is not read but looked into: by the index of samtools
+    beside it (``.fai``) if that fits, else by one that is built in one pass, at a memory that does not grow with the
+    bases. Anything else is read, one byte a base.
 
     Names are matched with or without ``chr``: ``1`` finds ``chr1``, ``MT`` and ``M`` find ``chrM``, and the other way
     round; a name that is there as it is written always wins.
@@ -27,12 +33,19 @@ class Genome:
     Parameters
     ----------
     data : path or Sequences
-        What `read_sequences` takes; ids must differ.
+        What `read_sequences` takes; ids must differ. A FASTA file may not change while the genome is in use.
+    write_index : bool, default False
+        Whether an index that had to be built is kept beside the file, as ``<file>.fai``.
 
     Raises
     ------
     ValueError
-        Two records of one id; what `read_sequences` refuses.
+        Two records of one id; what `read_sequences` refuses; an index to be written for what can't have one.
+
+    Warns
+    -----
+    UserWarning
+        If the index beside the file is older than it or does not fit it; another one is built then.
 
     Examples
     --------
@@ -41,29 +54,45 @@ class Genome:
     ('CGT', 'NNAA')
     """
 
-    def __init__(self, data: str | Path | Sequences | Any) -> None:
-        self.sequences = read_sequences(data)
-        self._places = {name: i for i, name in reversed(list(enumerate(self.sequences.ids)))}
-        if len(self._places) < len(self.sequences):
-            twice = next(name for i, name in enumerate(self.sequences.ids) if self._places[name] != i)
-            raise ValueError(f"the genome has two records {twice!r}; names of chromosomes must differ")
+    def __init__(self, data: str | Path | Sequences | Any, *, write_index: bool = False) -> None:
+        self._file = f"{data}: " if isinstance(data, str | Path) else ""
+        source = open_indexed(Path(data), write=write_index) if may_be_indexed(data) else None
+        if write_index and source is None:
+            read_sequences(data)  # says what is wrong with the file, if that is why
+            raise ValueError("write_index: only plain FASTA whose lines have one length in each record has an index")
+        self._take(_Loaded(read_sequences(data)) if source is None else source)
+
+    def _take(self, source: _Loaded | IndexedFasta) -> None:
+        self._source = source
+        names = source.names
+        self._places = {name: i for i, name in reversed(list(enumerate(names)))}
+        if len(self._places) < len(names):
+            i, twice = next((i, name) for i, name in enumerate(names) if self._places[name] != i)
+            records = f"two records {twice!r} ({self._places[twice] + 1} and {i + 1})"
+            raise ValueError(f"{self._file}the genome has {records}; names of chromosomes must differ")
 
     def __repr__(self) -> str:
-        return f"<Genome of {len(self.sequences)} chromosomes, {len(self.sequences.codes):,} bases>"
+        return f"<Genome of {len(self.names)} chromosomes, {int(self._source.lengths.sum()):,} bases>"
+
+    @property
+    def sequences(self) -> Sequences:
+        """All chromosomes, in memory: of a file that is looked into, read for this."""
+        source = self._source
+        return source.sequences if isinstance(source, _Loaded) else read_sequences(source.path)
 
     @property
     def names(self) -> Names:
         """Names of the chromosomes, in the order of the file."""
-        return self.sequences.ids
+        return self._source.names
 
     @property
     def lengths(self) -> dict[str, int]:
         """Bases of each chromosome."""
-        return dict(zip(self.names, self.sequences.lengths.tolist(), strict=True))
+        return dict(zip(self.names, self._source.lengths.tolist(), strict=True))
 
     def length_of(self, chrom: str) -> int:
         """Return the bases of one chromosome."""
-        return len(self._codes_of(chrom))
+        return int(self._source.lengths[self._places[self.resolve(chrom)]])
 
     def find(self, chrom: str) -> str | None:
         """Return this genome's name of a chromosome, None if it has none."""
@@ -104,11 +133,11 @@ class Genome:
     def codes(self, interval: Interval, pad: str = "N") -> CodeArray:
         """Return the codes of one interval, shape (length,); `pad` is "N" or "raise"."""
         _check_pad(pad)
-        chromosome = self._codes_of(interval.chrom)
-        low, high = max(interval.start, 0), min(interval.end, len(chromosome))
+        length = self.length_of(interval.chrom)
+        low, high = max(interval.start, 0), min(interval.end, length)
         if pad == "raise" and (low, high) != (interval.start, interval.end):
-            raise ValueError(f"{interval} reaches past {interval.chrom} of {len(chromosome)} bases")
-        inside = chromosome[low:high] if low < high else chromosome[:0]
+            raise ValueError(f"{interval} reaches past {interval.chrom} of {length} bases")
+        inside = self._inside(interval.chrom, low, max(low, high))
         before = min(max(-interval.start, 0), len(interval))
         after = len(interval) - before - len(inside)
         found = np.pad(inside, (before, after), constant_values=UNKNOWN)
@@ -156,13 +185,37 @@ class Genome:
         names = Names.of(interval.name or str(interval) for interval in chosen)
         return Sequences(np.concatenate(pieces), offsets_of(sizes), names), kept
 
-    def _codes_of(self, chrom: str) -> CodeArray:
-        return self.sequences.codes_of(self._places[self.resolve(chrom)])
+    def _inside(self, chrom: str, start: int, end: int) -> CodeArray:
+        """Return codes of places that are there."""
+        name = self.resolve(chrom)
+        try:
+            return self._source.codes(self._places[name], start, end)
+        except WrongIndexError as error:
+            assert isinstance(self._source, IndexedFasta)
+            self._index_anew(self._source.path, str(error))
+        return self._source.codes(self._places[name], start, end)
+
+    def _index_anew(self, path: Path, wrong: str) -> None:
+        """Leave an index that turned out not to fit."""
+        source = open_indexed(path, use=False)
+        self._take(_Loaded(read_sequences(path)) if source is None else source)
+        tell_misfit(index_path(path), wrong, rebuilt=source is not None)
 
     def _check_names(self, chroms: Sequence[str]) -> None:
         unknown = [chrom for chrom in dict.fromkeys(chroms) if self.find(chrom) is None]
         if unknown:
             raise ValueError(f"the genome has {_listed(self.names)}, but not {_listed(unknown)}")
+
+
+class _Loaded:
+    """Chromosomes in memory."""
+
+    def __init__(self, sequences: Sequences) -> None:
+        self.sequences, self.names, self.lengths = sequences, sequences.ids, sequences.lengths
+
+    def codes(self, i: int, start: int, end: int) -> CodeArray:
+        """Return codes of bases of record i, a view."""
+        return self.sequences.codes_of(i)[start:end]
 
 
 def _spellings(chrom: str) -> list[str]:

@@ -83,7 +83,9 @@ class LabelledSequences:
         )
 
 
-def read_labelled(path: str | Path, *, sequence_col: str | None = None, id_col: str | None = None) -> LabelledSequences:
+def read_labelled(
+    path: str | Path, *, sequence_col: str | None = None, id_col: str | None = None, separator: str | None = None
+) -> LabelledSequences:
     """Read sequences and labels from a table.
 
     Parameters
@@ -93,6 +95,8 @@ def read_labelled(path: str | Path, *, sequence_col: str | None = None, id_col: 
         without one, whose columns are then label, id and sequence); each may be gzipped.
     sequence_col, id_col : str, optional
         As in `read_sequences`.
+    separator : str, optional
+        What divides the columns of a ``.csv`` or ``.tsv`` file, if it is something else than its ending says.
 
     Raises
     ------
@@ -103,11 +107,19 @@ def read_labelled(path: str | Path, *, sequence_col: str | None = None, id_col: 
     """
     source = Path(path)
     with open_bytes(source) as stream:
-        return labelled_rows(stream, source.name, str(source), sequence_col=sequence_col, id_col=id_col)
+        return labelled_rows(
+            stream, source.name, str(source), sequence_col=sequence_col, id_col=id_col, separator=separator
+        )
 
 
 def labelled_rows(
-    stream: BinaryIO, name: str, what: str, *, sequence_col: str | None = None, id_col: str | None = None
+    stream: BinaryIO,
+    name: str,
+    what: str,
+    *,
+    sequence_col: str | None = None,
+    id_col: str | None = None,
+    separator: str | None = None,
 ) -> LabelledSequences:
     """Read what `read_labelled` reads from the uncompressed content of a file; `name` tells its form."""
     ending = Path(name.lower().removesuffix(".gz")).suffix
@@ -116,7 +128,7 @@ def labelled_rows(
     if ending == ".data":
         frame, first_line = _open_uci(stream, what), 1
     else:
-        frame, first_line = open_table(stream, name, what), 2
+        frame, first_line = open_table(stream, name, what, separator), 2
     sequences = read_rows(frame, sequence_col, id_col, what)
     columns = {str(column): frame[column].to_numpy(dtype=np.str_) for column in frame.columns}
 

@@ -42,7 +42,7 @@ def read_table(path: Path, sequence_col: str | None, id_col: str | None) -> Sequ
         return read_rows(open_table(stream, path.name, str(path)), sequence_col, id_col, str(path))
 
 
-def open_table(stream: BinaryIO, name: str, what: str) -> pd.DataFrame:
+def open_table(stream: BinaryIO, name: str, what: str, separator: str | None = None) -> pd.DataFrame:
     """Read the columns of a CSV or TSV file as text.
 
     Parameters
@@ -53,6 +53,8 @@ def open_table(stream: BinaryIO, name: str, what: str) -> pd.DataFrame:
         Of the file: with .tsv at its end, or .tsv.gz, columns are divided by tabs, else by commas.
     what : str
         Names the file in messages.
+    separator : str, optional
+        What divides columns, if it is something else.
 
     Raises
     ------
@@ -61,7 +63,7 @@ def open_table(stream: BinaryIO, name: str, what: str) -> pd.DataFrame:
     """
     import pandas as pd
 
-    separator = "\t" if name.lower().removesuffix(".gz").endswith(".tsv") else ","
+    separator = separator or ("\t" if name.lower().removesuffix(".gz").endswith(".tsv") else ",")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)

@@ -60,7 +60,8 @@ def read_vcf(data: Any) -> list[Variant]:
             stacklevel=2,
         )
     if not found:
-        raise ValueError("no variants: there are no rows, or none with an alternative allele of bases")
+        file = f"{data}: " if isinstance(data, str | Path) else ""
+        raise ValueError(f"{file}no variants: there are no rows, or none with an alternative allele of bases")
     return found
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from titans_seq.recipes._more_rows import all_rows, reading_of
 from titans_seq.recipes.analysis.asked import MOST_FIGURES, Answer, Question
 from titans_seq.recipes.analysis.found import ModelFolder
 
@@ -60,7 +62,7 @@ def _read(model: ModelFolder, forecaster: TitansForecaster, data: str | None) ->
     from titans_seq.estimators.analysis import read_like
 
     if data is not None:
-        return data, read_like(forecaster, _renamed(data, forecaster))
+        return data, read_like(forecaster, _renamed(data, forecaster, model))
     if model.recipe is None:
         raise ValueError(f"{model.folder} names no data: it is no run's; add --data with a dataset's name or a file")
     return _read_recipe(model.recipe)
@@ -77,14 +79,14 @@ def _read_recipe(path: Any) -> tuple[str, Panel]:
     return recipe.data.name or str(recipe.data.path), read_series(recipe.data).panel
 
 
-def _renamed(name: str, forecaster: TitansForecaster) -> pd.DataFrame:
+def _renamed(name: str, forecaster: TitansForecaster, model: ModelFolder) -> pd.DataFrame:
     """Load a dataset and call its columns what the forecaster calls them."""
     from titans_seq.data import list_datasets
     from titans_seq.data.catalog import dataset_card, load_dataset
 
-    frame = load_dataset(name)
     if name not in list_datasets():
-        return frame
+        return all_rows(forecaster, Path(name), reading_of(model.recipe, forecaster))
+    frame = load_dataset(name)
     card = dataset_card(name)
     own = {card.time: forecaster.time_col, card.id: forecaster.id_col, card.target: forecaster.target_col}
     return frame.rename(columns={old: new for old, new in own.items() if old is not None})

@@ -43,7 +43,7 @@ def analyze_recall_model(model: ModelFolder, question: Question) -> Answer:
     analysis = analyze_stream(reader, given, last=question.last, max_points=question.max_points)
     first = int(analysis.table["position"][0])
     streams = analysis.table["stream"].unique(maintain_order=True).to_list()[:MOST_FIGURES]
-    tracks = {stream: _track(given, stream, first) for stream in streams}
+    tracks = {stream: track_of(given, stream, first) for stream in streams}
     marks = {label: [at for at in places if at >= first] for label, places in marks.items()}
     return Answer(analysis, facts, tracks, marks)
 
@@ -112,7 +112,7 @@ def _shape(array: NDArray[Any]) -> str:
     return f"{array.dtype} of shape {array.shape}"
 
 
-def _track(given: Any, stream: int, first: int) -> Track | None:
+def track_of(given: Any, stream: int, first: int) -> Track | None:
     """Return the tokens that are shown, if they are few enough to be told apart."""
     from torch import Tensor
 

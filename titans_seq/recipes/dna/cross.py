@@ -7,7 +7,7 @@ from pathlib import Path
 
 from titans_seq.data.catalog import dataset_card
 from titans_seq.data.sequences.labelled import TABLE_ENDINGS
-from titans_seq.recipes._cross import Fault, tune_faults
+from titans_seq.recipes._cross import Fault, seed_faults, tune_faults
 from titans_seq.recipes.dna.schema import ClassifyData, DNARecipe
 
 # Defaults of DNAClassifier, which cannot be imported here: validating a recipe does not load torch.
@@ -26,7 +26,15 @@ _ONLY_FOR = {
 def dna_faults(recipe: DNARecipe) -> list[Fault]:
     """Return the path and description of each."""
     searched = tune_faults(recipe.tune, recipe.model)
-    return [*_files(recipe), *_checksum(recipe), *_columns(recipe), *_split(recipe), *_model(recipe), *searched]
+    return [
+        *_files(recipe),
+        *_checksum(recipe),
+        *_columns(recipe),
+        *_split(recipe),
+        *_model(recipe),
+        *seed_faults(recipe),
+        *searched,
+    ]
 
 
 def _files(recipe: DNARecipe) -> Iterator[Fault]:
@@ -36,6 +44,8 @@ def _files(recipe: DNARecipe) -> Iterator[Fault]:
         if Path(data.path.lower().removesuffix(".gz")).suffix not in TABLE_ENDINGS:
             advice = "of FASTA give a file for each class, data.classes: {name: path}"
             yield ("data", "path"), f"{data.path}: labels need a table ({', '.join(TABLE_ENDINGS)}, or .gz); {advice}"
+    elif data.delimiter is not None:
+        yield ("data", "delimiter"), "is for a table by path; leave it out"
     if isinstance(data, ClassifyData):
         for name, path in (data.classes or {}).items():
             yield from _file(("data", "classes", name), path)

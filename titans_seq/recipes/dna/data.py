@@ -14,6 +14,7 @@ from titans_seq.data.labelled import load_labelled
 from titans_seq.data.sequences import split_by_chromosome, split_by_homology
 from titans_seq.data.sequences.labelled import LABEL, LabelledSequences, read_classes, read_labelled
 from titans_seq.data.simulated import simulate_motif_grammar
+from titans_seq.data.text_tables import DELIMITERS
 from titans_seq.recipes.dna.schema import ClassifyData, ClassifyRecipe, Data, DNARecipe, Split
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _read(data: Data) -> LabelledSequences:
     if data.name is not None:
         return load_labelled(data.name, sha256=data.sha256, **columns)
     if data.path is not None:
-        return read_labelled(data.path, **columns)
+        return read_labelled(data.path, **columns, separator=DELIMITERS.get(data.delimiter or ""))
     if data.simulated is not None:
         made = data.simulated
         return simulate_motif_grammar(made.n, length=made.length, random_state=made.seed)

@@ -48,7 +48,7 @@ def draw(path: Path, recipe: DNARecipe, examples: Examples, answers: Answers, ti
     elif len(classes) > 2:
         label_plots.plot_several_classes(path, truth, answers.model, classes.tolist(), title=title)
     else:
-        at = _positive(recipe, classes.tolist())
+        at = positive_place(recipe, classes.tolist())
         others = {name.replace("_", " "): said[:, at] for name, said in answers.baselines.items() if name != "majority"}
         label_plots.plot_two_classes(
             path, truth == classes[at], answers.model[:, at], others=others, label=recipe.estimator,
@@ -56,7 +56,8 @@ def draw(path: Path, recipe: DNARecipe, examples: Examples, answers: Answers, ti
         )  # fmt: skip
 
 
-def _positive(recipe: DNARecipe, classes: list[Any]) -> int:
+def positive_place(recipe: DNARecipe, classes: list[Any]) -> int:
+    """Return the column of the class that precision and recall are about, of two."""
     stated = recipe.evaluate.positive if isinstance(recipe, ClassifyRecipe) else None
     return 1 if stated is None else classes.index(stated)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from titans_seq.recipes._output import Run
 from titans_seq.recipes._table import score_table
+from titans_seq.recipes.html import REPORT
 
 
 def format_dna_report(run: Run) -> str:
@@ -21,7 +22,7 @@ def format_dna_report(run: Run) -> str:
         f"{metrics['n_parameters']:,} parameters in {_networks(metrics)}; "
         f"fit {seconds['fit']:.0f} s, evaluation {seconds['evaluate']:.0f} s",
         *metrics["leaks"]["report"],
-        f"written to {run.folder}",
+        f"written to {run.folder}; report: {run.folder / REPORT}",
     ]
     return "\n".join(lines)
 

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from titans_seq.data.catalog import dataset_card
 from titans_seq.recipes._output import Run, run_folder, write_json, write_yaml
+from titans_seq.recipes._seeds import spread_over_seeds
 from titans_seq.recipes.dna.data import Examples, read_examples
 from titans_seq.recipes.dna.schema import ClassifyRecipe, DNARecipe
 from titans_seq.recipes.environment import describe_run
+from titans_seq.recipes.html import REPORT
+from titans_seq.recipes.html.dna_report import DNARun, write_dna_report
 
 if TYPE_CHECKING:
     from titans_seq.data import LeakReport
@@ -20,7 +23,8 @@ if TYPE_CHECKING:
 def run_dna(recipe: DNARecipe, folder: Path, *, overwrite: bool, quiet: bool, command: str | None) -> Run:
     """Train, score and write what a recipe for DNA describes; see `run_recipe`.
 
-    The folder holds recipe.yaml, metrics.json, predictions.parquet, scores.png, model/ and environment.json.
+    The folder holds recipe.yaml, metrics.json, predictions.parquet, scores.png, model/, environment.json
+    and report.html.
     """
     started = time.perf_counter()
     with run_folder(folder, overwrite) as partial:
@@ -36,9 +40,16 @@ def run_dna(recipe: DNARecipe, folder: Path, *, overwrite: bool, quiet: bool, co
         fitted = time.perf_counter()
         answers = score.ask(recipe, model, examples, skipped)
         seconds = {"fit": fitted - began, "evaluate": time.perf_counter() - fitted}
+        scores = score.scores(recipe, examples, answers)
+        spread = spread_over_seeds(
+            recipe.evaluate.seeds, scores["model"], lambda seed: _score_again(recipe, examples, seed, quiet)
+        )
+        if spread:
+            seconds["other_seeds"] = time.perf_counter() - began - sum(seconds.values())
         metrics = {
             **_about(recipe, examples),
-            **score.scores(recipe, examples, answers),
+            **scores,
+            **spread,
             "left_out": skipped,
             "leaks": describe_leaks(leaks),
             **_facts(model, seconds),
@@ -48,8 +59,22 @@ def run_dna(recipe: DNARecipe, folder: Path, *, overwrite: bool, quiet: bool, co
         output.draw(partial / "scores.png", recipe, examples, answers, source_name(recipe))
         write_yaml(partial / "recipe.yaml", resolved_dna(recipe, model, examples, folder))
         model.save(partial / "model")
-        write_json(partial / "environment.json", describe_run(command, model.random_state, started))
+        environment = describe_run(command, model.random_state, started)
+        write_json(partial / "environment.json", environment)
+        text = (partial / "recipe.yaml").read_text(encoding="utf-8")
+        at = 0 if answers.classes is None else output.positive_place(recipe, answers.classes.tolist())
+        found = DNARun(source_name(recipe), recipe, text, folder, examples, model, answers, at, metrics, environment)
+        write_dna_report(partial / REPORT, found)
     return Run(folder, metrics)
+
+
+def _score_again(recipe: DNARecipe, examples: Examples, seed: int, quiet: bool) -> dict[str, float]:
+    """Return the scores of a model with another seed."""
+    from titans_seq.recipes.dna import score
+
+    model = _make_estimator(recipe, quiet).set_params(random_state=seed)
+    model.fit(examples.train.sequences, examples.train.answers)
+    return score.score_model(recipe, model, examples)
 
 
 def _make_estimator(recipe: DNARecipe, quiet: bool) -> DNAClassifier | DNARegressor:

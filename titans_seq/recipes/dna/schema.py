@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
 from titans_seq.data.catalog import dataset_card
 from titans_seq.recipes.schema import (
@@ -18,6 +18,7 @@ from titans_seq.recipes.schema import (
     Output,
     Positive,
     Section,
+    Seeds,
     Some,
     Tune,
 )
@@ -27,6 +28,14 @@ Share = Annotated[float, Field(gt=0, le=1)]
 FractionOrZero = Annotated[float, Field(ge=0, lt=1)]
 NotNegative = Annotated[float, Field(ge=0)]
 KmerLength = Annotated[int, Field(ge=1, le=8)]
+
+# Checked by validators, whose messages say more than those of a union; the schemas are for editors.
+_SHARE = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
+_NAMES = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+_WEIGHTS = {"type": "object", "additionalProperties": {"type": "number", "minimum": 0}}
+ShareOrNames = Annotated[Any, WithJsonSchema({"anyOf": [_SHARE, _NAMES, {"type": "null"}]})]
+Strands = Annotated[Any, WithJsonSchema({"enum": ["auto", True, False, None]})]
+Weights = Annotated[Any, WithJsonSchema({"anyOf": [{"enum": ["balanced", None]}, _WEIGHTS]})]
 
 ClassMetric = Literal["accuracy", "mcc", "auroc", "auprc", "log_loss"]
 ValueMetric = Literal["pearson", "spearman", "mse"]
@@ -59,7 +68,7 @@ class Split(Section):
     by: Literal["column", "homology", "random", "chromosome"] | None = None
     column: str | None = None
     train: Names | None = None
-    test: Any = None
+    test: ShareOrNames = None
     seed: CountOrZero = 0
     k: Annotated[int, Field(ge=4, le=31)] | None = None
     threshold: Share | None = None
@@ -101,6 +110,7 @@ class Data(Section):
     sha256: str | None = None
     sequence: str | None = None
     id: str | None = None
+    delimiter: Literal[",", ";", "tab", "|"] | None = None
     split: Split = Split()
 
     sources: ClassVar[tuple[str, ...]] = ("name", "path", "simulated")
@@ -158,7 +168,7 @@ class RegressData(Data):
 class RegressModel(BackboneArguments):
     """Arguments of `DNARegressor` that shape the network; null is the same as leaving a key out."""
 
-    reverse_complement: Any = None
+    reverse_complement: Strands = None
     stride: Count | None = None
     channels: Count | None = None
     n_members: Count | None = None
@@ -175,7 +185,7 @@ class RegressModel(BackboneArguments):
 class ClassifyModel(RegressModel):
     """Arguments of `DNAClassifier` that shape the network."""
 
-    class_weight: Any = None
+    class_weight: Weights = None
 
     @field_validator("class_weight")
     @classmethod
@@ -200,6 +210,9 @@ class Train(Section):
     early_stopping_patience: Count | None = None
     device: str | None = None
     precision: Literal["32", "bf16"] | None = None
+    devices: Count | None = None
+    num_nodes: Count | None = None
+    strategy: Literal["auto", "ddp"] | None = None
     random_state: CountOrZero | None = None
 
 
@@ -208,13 +221,15 @@ class Evaluate(Section):
 
     `kmer_length` and `kmer_strands` are those of the baselines on k-mer counts: of the strand that is given, or of
     "both". Baselines on positions are for sequences of one length, and left out where lengths differ unless they were
-    asked for.
+    asked for. `seeds` trains a model with each, and reports mean and spread of their scores; the first is the one that
+    is saved, and takes the place of `train.random_state`.
     """
 
     metrics: list[Any]
     baselines: list[Any]
     kmer_length: KmerLength = 5
     kmer_strands: Literal["given", "both"] = "given"
+    seeds: Seeds | None = None
 
 
 class ClassifyEvaluate(Evaluate):
@@ -259,7 +274,8 @@ class DNARecipe(Section):
 
     def estimator_arguments(self) -> dict[str, Any]:
         """Return the arguments for the estimator that the recipe states."""
-        return self.model.model_dump(exclude_none=True) | self.train.model_dump(exclude_none=True)
+        given = self.model.model_dump(exclude_none=True) | self.train.model_dump(exclude_none=True)
+        return given if self.evaluate.seeds is None else given | {"random_state": self.evaluate.seeds[0]}
 
 
 class ClassifyRecipe(DNARecipe):

@@ -62,16 +62,25 @@ def left_out(recipe: DNARecipe, examples: Examples) -> dict[str, str]:
 
 def ask(recipe: DNARecipe, model: DNAClassifier | DNARegressor, examples: Examples, skipped: dict[str, str]) -> Answers:
     """Return what the fitted model and the baselines say of the test sequences."""
-    from titans_seq.estimators import DNAClassifier
-
     names = [name for name in recipe.evaluate.baselines if name not in skipped]
     make = _baselines(recipe, examples)
+    said, classes = _said(model, examples)
+    return Answers(said, {name: make[name]() for name in names}, classes)
+
+
+def _said(model: DNAClassifier | DNARegressor, examples: Examples) -> tuple[FloatArray, NDArray[Any] | None]:
+    from titans_seq.estimators import DNAClassifier
+
     sequences = examples.test.sequences
     if isinstance(model, DNAClassifier):
-        said, classes = model.predict_proba(sequences), model.classes_
-    else:
-        said, classes = model.predict(sequences), None
-    return Answers(said, {name: make[name]() for name in names}, classes)
+        return model.predict_proba(sequences), model.classes_
+    return model.predict(sequences), None
+
+
+def score_model(recipe: DNARecipe, model: DNAClassifier | DNARegressor, examples: Examples) -> dict[str, float]:
+    """Return the recipe's metrics of the model alone."""
+    said, classes = _said(model, examples)
+    return _score(recipe, examples, Answers(said, {}, classes), said)
 
 
 def _baselines(recipe: DNARecipe, examples: Examples) -> dict[str, Callable[[], FloatArray]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 INK, GREY, SHADE = "#1f2328", "#6e7781", "#eaeef2"
 # Okabe and Ito's colours, told apart by all kinds of colour vision; the markers tell them apart without any.
@@ -17,6 +18,13 @@ MARKERS = ("s", "^", "D", "v", "P")
 
 def draw_recall(path: Path, metrics: Mapping[str, Any]) -> None:
     """Draw scores with 95 % intervals for the model and its controls, from the content of metrics.json."""
+    figure = recall_figure(metrics)
+    figure.suptitle(f"Recall: {metrics['task']}", x=0.01, ha="left", fontsize=12, color=INK, fontweight="bold")
+    figure.savefig(path, dpi=150, format="png")
+
+
+def recall_figure(metrics: Mapping[str, Any]) -> Figure:
+    """Return the figure that `draw_recall` saves, without its title."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8.0, 4.6), facecolor="white", layout="constrained")
@@ -32,8 +40,7 @@ def draw_recall(path: Path, metrics: Mapping[str, Any]) -> None:
     _dress(ax, metrics)
     handles, labels = ax.get_legend_handles_labels()
     figure.legend(handles[::-1], labels[::-1], loc="outside lower center", ncols=len(labels), frameon=False, fontsize=9)
-    figure.suptitle(f"Recall: {metrics['task']}", x=0.01, ha="left", fontsize=12, color=INK, fontweight="bold")
-    figure.savefig(path, dpi=150, format="png")
+    return figure
 
 
 def _draw_training(ax: Axes, lengths: list[int]) -> None:

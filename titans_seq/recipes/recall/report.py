@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from titans_seq.recipes._output import Run
+from titans_seq.recipes.html import REPORT
 
 Row = dict[str, Any]
 
@@ -26,7 +27,7 @@ def format_recall_report(run: Run) -> str:
         *_ratios(metrics["model"]["scores"]),
         _chance(metrics),
         *(_about(model, costs[model["variant"]]["training"]) for model in models),
-        f"written to {run.folder}",
+        f"written to {run.folder}; report: {run.folder / REPORT}",
     ]
     return "\n".join(lines)
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from titans_seq.recipes._output import Run, run_folder, write_json, write_yaml
 from titans_seq.recipes.environment import describe_run
+from titans_seq.recipes.html import REPORT
+from titans_seq.recipes.html.recall_report import RecallRun, write_recall_report
 from titans_seq.recipes.recall.chance import chance_level
 from titans_seq.recipes.recall.model import save_recall_model
 from titans_seq.recipes.recall.progress import in_terminal
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
 def run_recall(recipe: RecallRecipe, folder: Path, *, overwrite: bool, quiet: bool, command: str | None) -> Run:
     """Train, ask and write what a recall recipe describes; see `run_recipe`.
 
-    The folder holds recipe.yaml, metrics.json, history.parquet, recall.png, model/ and environment.json.
+    The folder holds recipe.yaml, metrics.json, history.parquet, recall.png, model/, environment.json and
+    report.html.
     """
     started = time.perf_counter()
     with run_folder(folder, overwrite) as partial:
@@ -45,7 +48,11 @@ def run_recall(recipe: RecallRecipe, folder: Path, *, overwrite: bool, quiet: bo
         draw_recall(partial / "recall.png", metrics)
         write_yaml(partial / "recipe.yaml", resolved_recall(recipe, folder))
         save_recall_model(model.model, partial / "model")
-        write_json(partial / "environment.json", describe_run(command, recipe.train.seed, started))
+        environment = describe_run(command, recipe.train.seed, started)
+        write_json(partial / "environment.json", environment)
+        text = (partial / "recipe.yaml").read_text(encoding="utf-8")
+        found = RecallRun(recipe, text, folder, tasks.test, [model, *controls], metrics, environment)
+        write_recall_report(partial / REPORT, found)
     return Run(folder, metrics)
 
 

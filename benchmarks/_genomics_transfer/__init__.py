@@ -1,0 +1,1 @@
+"""Cells of `genomics_transfer.py`."""

@@ -1,0 +1,112 @@
+"""What there is time for, once the linear map is fitted: `max_minutes` is kept by doing less."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from titans_seq.adapters.clock import NO_LIMIT, Clock
+from titans_seq.adapters.forecasts import read_all
+from titans_seq.adapters.scaled import IntArray, ScaledPanel
+from titans_seq.adapters.stream import StreamReader
+from titans_seq.estimators._settings import Settings
+
+SLOW = 2e9
+"""Floating-point operations per second that are counted on."""
+
+_PATCHES, _SERIES = 64, 256
+_ROUGHLY = 1.3
+"""What is estimated may take so much longer."""
+_FOR_READING = 0.5
+"""Share of the time that is left that reading everything may take; else it is done without the network."""
+_FOR_VALIDATION = 0.02
+"""Share of the time that is left that one pass over validation rows may take."""
+_ERROR_STEPS = 15.0
+"""Seconds that training a memory of errors takes, its history not counted."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a fit plans with.
+
+    Attributes
+    ----------
+    clock : Clock
+    reading : float
+        Seconds that reading all rows takes.
+    refit : float
+        Seconds that the linear map takes once more.
+    validation : float
+        Seconds of a pass over the validation rows.
+    allows_network : bool
+    rows_to_validate : int or None
+        Validation rows of each series that are judged; None: all.
+    """
+
+    clock: Clock = NO_LIMIT
+    reading: float = 0.0
+    refit: float = 0.0
+    validation: float = 0.0
+    allows_network: bool = True
+    rows_to_validate: int | None = None
+
+    @classmethod
+    def plan(
+        cls,
+        reader: StreamReader,
+        settings: Settings,
+        data: ScaledPanel,
+        train_end: IntArray,
+        clock: Clock,
+        *,
+        refit: float,
+    ) -> Budget:
+        """Time how long a few patches take to read, and plan; without a limit nothing is timed."""
+        if not clock.limited:
+            return cls()
+        p, lengths = settings.patch_length, data.panel.lengths
+        if not settings.carry_state:
+            return cls(clock, 0.0, _ROUGHLY * refit)
+        each = _seconds_per_patch(reader, data)
+        reading = _ROUGHLY * each * float((lengths // p).sum())
+        judged = min(_SERIES, int((lengths - settings.horizon >= train_end).sum()))
+        longest = int(np.max(lengths - train_end, initial=0))
+        rows = clock.most(longest, each * max(judged, 1) / p, _FOR_VALIDATION, least=4 * max(settings.horizon, p))
+        passed = each * max(judged, 1) * (rows + settings.sequence_length) / p
+        allowed = clock.allows(reading, _FOR_READING)
+        return cls(clock, reading, _ROUGHLY * refit, _ROUGHLY * passed, allowed, rows if rows < longest else None)
+
+    @property
+    def seconds_to_train(self) -> float | None:
+        """Time for the network: what is left but for all that comes after it."""
+        if not self.clock.limited:
+            return None
+        return max(0.0, 0.95 * self.clock.left - self.reading - self.refit - 2 * self.validation)
+
+    @property
+    def allows_error_memory(self) -> bool:
+        """Whether there is time for a memory of errors, which reads what it learns from and then everything."""
+        later = self.refit + self.reading + self.validation
+        return self.clock.allows(_ERROR_STEPS + 2 * self.reading + later, 1.0)
+
+    @property
+    def allows_refit(self) -> bool:
+        """Whether there is time to fit the linear map again."""
+        return self.clock.allows(self.refit + self.reading)
+
+
+def _seconds_per_patch(reader: StreamReader, data: ScaledPanel) -> float:
+    """Time a patch of a series takes to read, among as many series at once as there are, up to a limit."""
+    rows = _PATCHES * reader.patching.patch_length
+    some = np.argsort(-data.panel.lengths, kind="stable")[:_SERIES]
+    part = data.select(np.sort(some))
+    part = ScaledPanel(part.panel.slice_rows(0, rows), part.center, part.scale, part.group)
+    patches = max(1, int((part.panel.lengths // reader.patching.patch_length).sum()))
+    seconds = []
+    for _ in range(2):  # the first time is also one of warming up
+        began = time.monotonic()
+        read_all(reader, part, reader.start(part.panel.n_series))
+        seconds.append(time.monotonic() - began)
+    return min(seconds) / patches
