@@ -18,6 +18,8 @@ def study_name(recipe: Recipe | DNARecipe, stem: str) -> str:
     """Return the name of a recipe's study: made of what decides on the values of its trials."""
     asked = recipe.model_dump(by_alias=True, exclude_none=True, exclude={"output", "evaluate"})
     asked["tune"] = {key: value for key, value in asked["tune"].items() if key not in _NO_MATTER}
+    seeds = getattr(recipe.evaluate, "seeds", None)
+    asked |= {"seed": seeds[0]} if seeds else {}  # that of trials, see `forecaster_arguments`
     files = {path: _checksum(path) for path in _paths(asked["data"])}
     digest = hashlib.sha256(json.dumps([asked, files], sort_keys=True).encode()).hexdigest()
     return f"{stem}-{digest[:12]}"
