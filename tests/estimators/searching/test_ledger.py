@@ -121,6 +121,22 @@ def test_a_trial_of_a_killed_process_is_failed_and_its_combination_tried_again(t
     assert len(set(combinations(own))) == len(combinations(own)) == 6
 
 
+@pytest.mark.parametrize("drawn", [False, True])
+def test_a_trial_that_was_killed_while_it_was_drawn_is_replaced(
+    tmp_path: Path, drawn: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("titans_seq.estimators.searching.liveness._NAMELESS_SECONDS", -1.0)
+    own = ledger(tmp_path / "journal")
+    trial = own.study.ask()  # and killed here, or after one of two values
+    value = trial.suggest_float("x", 0.0, 1.0) if drawn else None
+    own.reclaim()
+    work(own)
+    assert len(set(combinations(own))) == len(combinations(own)) == 6
+    assert own.is_complete()
+    again = [found for found in own.trials() if found.user_attrs.get("copy_of") == trial.number]
+    assert [found.params["x"] for found in again] == ([value] if drawn else [])
+
+
 def test_a_trial_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
     one, other = ledger(tmp_path / "journal"), ledger(tmp_path / "journal")
     trial = one.claim()
