@@ -23,11 +23,11 @@ def loud_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
     honest = _fitting._combine
 
-    def combine(settings, data, train_end, linear, lags, model, error_memory, seed, budget) -> tuple[Combination, None]:
+    def combine(settings, data, train_end, linear, lags, model, error_memory, *rest) -> tuple[Combination, None]:
         generator = torch.Generator().manual_seed(1)
         with torch.no_grad():
             model.head.weight.copy_(0.3 * torch.randn(model.head.weight.shape, generator=generator))
-        chosen, _ = honest(settings, data, train_end, linear, lags, model, False, seed, budget)
+        chosen, _ = honest(settings, data, train_end, linear, lags, model, False, *rest)
         return Combination(0.7, True, chosen.offsets), None
 
     monkeypatch.setattr(_fitting, "_combine", combine)

@@ -22,7 +22,7 @@ train:
   {max_epochs: 2, batch_size: 7, learning_rate: 1.0e-3, random_state: 3, device: cpu, devices: 2, strategy: ddp}
 """
 RUN = ["-m", "titans_seq.cli", "run", "made.yaml"]
-FILES = {"environment.json", "forecast.png", "metrics.json", "model", "predictions.parquet", "recipe.yaml"}
+FILES = {"environment.json", "metrics.json", "model", "recipe.yaml"}
 
 pytestmark = pytest.mark.slow
 
@@ -54,7 +54,7 @@ def test_two_processes_write_what_one_writes_once(place: Path) -> None:
     for name, done in (("made", together), ("itself", by_itself), ("alone", alone)):
         assert (done.returncode, our_lines(done.stderr)) == (0, []), done.stderr[-3000:]
         assert done.stdout.count("written to") == 1
-        assert {path.name for path in (place / "runs" / name).iterdir()} == FILES
+        assert left_in(place / "runs" / name) == left_in(place / "runs" / "alone") > FILES
         found[name] = numbers(json.loads((place / "runs" / name / "metrics.json").read_text()))
     assert left_in(place) == {"made.csv", "made.yaml", "runs"} and len(left_in(place / "runs")) == 3
     assert found["made"] == pytest.approx(found["alone"], abs=1e-5)
@@ -111,7 +111,7 @@ def test_two_machines_each_with_a_torchrun_of_its_own(place: Path) -> None:
     commands = [[*TORCHRUN[:2], *where, f"--node_rank={node}", *RUN, *sets] for node in (0, 1)]
     said = both(place, commands, [{}, {}])
     assert [text.count("written to") for text in said] == [1, 0]
-    assert {path.name for path in (place / "runs" / "made").iterdir()} == FILES
+    assert left_in(place / "runs" / "made") > FILES
 
 
 def test_two_tasks_of_srun(place: Path) -> None:
@@ -120,4 +120,4 @@ def test_two_tasks_of_srun(place: Path) -> None:
     tasks = [job | {"SLURM_PROCID": str(task), "SLURM_LOCALID": str(task)} for task in (0, 1)]
     said = both(place, [RUN, RUN], tasks)
     assert [text.count("written to") for text in said] == [1, 0]
-    assert {path.name for path in (place / "runs" / "made").iterdir()} == FILES
+    assert left_in(place / "runs" / "made") > FILES
