@@ -158,6 +158,15 @@ def test_a_recall_cell_of_each_kind_runs_small_and_renders_with_gaps(cell: str, 
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+def test_a_cell_of_kills_runs_small_and_renders_with_gaps(tmp_path: Path) -> None:
+    done = run("kills.py", "--quick", "--only", "recall", "--output", str(tmp_path / "kills"))
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "kills" / "recall.json").read_text())["results"]
+    assert [(r["equal"], r["left"]) for r in results["runs"]] == [(True, False)]
+    assert "| forecast | not run |" in (tmp_path / "kills.md").read_text()
+
+
 def test_a_cell_of_panel_sizes_runs_small_and_renders_with_gaps(tmp_path: Path) -> None:
     done = run("panel_size.py", "--quick", "--only", "5000x200", "--output", str(tmp_path / "panel_size"))
     assert done.returncode == 0, done.stderr

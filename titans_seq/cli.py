@@ -244,7 +244,7 @@ def _reporting_errors(after_interrupt: str = "nothing was written") -> Iterator[
         raise
     except (KeyboardInterrupt, SystemExit) as stop:
         if _speaks(stop):
-            typer.echo(f"interrupted: {after_interrupt}", err=True)
+            typer.echo(f"interrupted: {_note_of(stop) or after_interrupt}", err=True)
         code = INTERRUPTED if isinstance(stop, KeyboardInterrupt) else stop.code
         raise typer.Exit(code if isinstance(code, int) and code else INTERNAL_ERROR) from None
     except Exception as error:
@@ -253,13 +253,16 @@ def _reporting_errors(after_interrupt: str = "nothing was written") -> Iterator[
         if not _speaks(error):
             raise typer.Exit(INTERNAL_ERROR) from None
         if _is_users(error):
-            for line in str(error).splitlines() or [type(error).__name__]:
+            lines = str(error).splitlines() or [type(error).__name__]
+            lines[-1] += f" ({_note_of(error)})" if _note_of(error) else ""
+            for line in lines:
                 typer.echo(f"error: {line}", err=True)
             raise typer.Exit(USER_ERROR) from None
         if _is_lost(error):
             typer.echo("error: another process of this run has ended without a word; nothing was written", err=True)
             raise typer.Exit(INTERNAL_ERROR) from None
         text = f"{type(error).__name__}: {' '.join(str(error).split()):.300}"
+        text += f"; {_note_of(error)}" if _note_of(error) else ""
         typer.echo(f"internal error: {text} (set {DEBUG_VARIABLE}=1 for the traceback)", err=True)
         raise typer.Exit(INTERNAL_ERROR) from None
 
@@ -302,12 +305,21 @@ def _terminable() -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, stop)
     try:
         yield
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit) as error:
         if stops:  # a trainer may have turned ours into another of the two
-            raise SystemExit(TERMINATED) from None
+            stop_again = SystemExit(TERMINATED)
+            stop_again.__notes__ = getattr(error, "__notes__", [])
+            raise stop_again from None
         raise
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _note_of(error: BaseException) -> str:
+    """Return what a run said of the checkpoint that it leaves; nothing if it leaves none."""
+    from titans_seq.recipes._output import KEPT
+
+    return next((note for note in getattr(error, "__notes__", []) if note.startswith(KEPT)), "")
 
 
 def _is_users(error: Exception) -> bool:

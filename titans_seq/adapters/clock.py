@@ -39,6 +39,10 @@ class Clock:
         """Return the clock of a part that may take a share of what is left."""
         return replace(self, deadline=self.deadline - (1 - share) * self.left) if self.limited else self
 
+    def less(self, seconds: float) -> Clock:
+        """Return the clock of which some seconds were spent before it was set."""
+        return replace(self, deadline=self.deadline - seconds)
+
     @property
     def limited(self) -> bool:
         """Whether there is a deadline."""

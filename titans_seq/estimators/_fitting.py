@@ -33,6 +33,7 @@ from titans_seq.training.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
     from titans_seq.estimators.forecaster import TitansForecaster
+    from titans_seq.training.checkpoint import Checkpoint, Place
     from titans_seq.training.fit import TrainingResult
     from titans_seq.training.module import SeriesTraining
     from titans_seq.training.pieces import PieceSampler
@@ -76,6 +77,7 @@ def fit(
     seed: int,
     weight: FloatArray | None = None,
     start: Start | None = None,
+    checkpoint: Checkpoint | None = None,
     clock: Clock = NO_LIMIT,
     ranks: Ranks = ALONE,
 ) -> Fitted:
@@ -97,10 +99,12 @@ def fit(
         What each row of the panel counts as a target; see `titans_seq.estimators._weighting`.
     start : Start, optional
         Earlier forecaster to start from.
+    checkpoint : Checkpoint, optional
+        The training of the network is kept there, and goes on from there; all else is done again.
     clock : Clock, default no limit
         What gives way where it runs short is said in `TitansForecaster`.
     ranks : Ranks, optional
-        Processes that fit together. What is not training is done by each of them.
+        Processes that fit together. What is not training is done by each of them, and nothing of it is kept.
     """
     from titans_seq.training.fit import seeded
 
@@ -129,7 +133,8 @@ def fit(
         lags = _lags(settings, data, train_end, linear, covariates, start, clock)
         reader = StreamReader(model, LinearForecast(linear, lags), data.panel.frequency)
         budget = Budget.plan(reader, settings, data, train_end, clock, refit=_REFIT * seconds if refit else 0.0)
-        training = _train(forecaster, settings, data, train_end, linear, lags, reader, seed, budget, ranks)
+        place, budget = _place(checkpoint if ranks.alone else None, budget)
+        training = _train(forecaster, settings, data, train_end, linear, lags, reader, seed, budget, ranks, place)
     model.to("cpu").eval()
     judged, errors = len(validation_cutoffs(panel, train_end, settings.horizon, 1)[0]), None
     if start is None or judged:
@@ -209,6 +214,7 @@ def _train(
     seed: int,
     budget: Budget,
     ranks: Ranks,
+    place: Place | None,
 ) -> TrainingResult | None:
     """Train the network where there is enough to train and to choose on, and time; None where there is not."""
     counted = data.mean_weight(train_end) > 0
@@ -256,7 +262,20 @@ def _train(
         accelerator=accelerator,
         precision="bf16-mixed" if forecaster.precision == "bf16" and accelerator == "gpu" else "32-true",
         progress=forecaster._show_progress(),
+        place=place,
     )
+
+
+def _place(checkpoint: Checkpoint | None, budget: Budget) -> tuple[Place | None, Budget]:
+    """Return where the training is kept; and the plan of the process that began it, with the time that it has left."""
+    if checkpoint is None:
+        return None, budget
+    saved = checkpoint.at("network").load()
+    if saved is not None:
+        clock = budget.clock.less(checkpoint.earlier)
+        rows = saved.facts["rows_to_validate"]
+        budget = replace(budget, clock=clock, rows_to_validate=rows, allows_network=True)
+    return checkpoint.at("network", rows_to_validate=budget.rows_to_validate), budget
 
 
 def _how_to_train(

@@ -22,6 +22,7 @@ from titans_seq.estimators._processes import default_device, present, started
 from titans_seq.estimators._sequence_predicting import Member, announcement, answers
 from titans_seq.estimators._sequence_settings import check_arguments, network_shape
 from titans_seq.estimators._sequence_targets import ClassTargets, ValueTargets
+from titans_seq.training.checkpoint import Checkpoint
 from titans_seq.training.examples import Labelled
 from titans_seq.training.launch import is_main
 
@@ -63,10 +64,11 @@ class SequenceEstimator(BaseEstimator):
     def _fit(
         self, examples: Examples, encoder: Any, targets: ClassTargets | ValueTargets, y: NDArray[Any],
         weight: NDArray[np.float64], n_features: int, began: float, groups: NDArray[np.int64] | None = None,
-        start: Start | None = None,
+        start: Start | None = None, checkpoint: Checkpoint | None = None,
     ) -> Self:  # fmt: skip
         """Train on what was read; ``y`` as it is to be encoded, ``weight`` of each row, ``groups`` kept together."""
         objective = targets.objective
+        began -= 0.0 if checkpoint is None else checkpoint.earlier
         ranks = started(self, self._device())
         ranks.check_same("X", examples.lengths, weight)
         deadline = None if self.max_minutes is None else began + 60 * self.max_minutes
@@ -76,7 +78,8 @@ class SequenceEstimator(BaseEstimator):
         labelled = Labelled(examples, targets.encode(y), weight)
         warm = None if start is None else partial(start.warm, targets=targets)
         keep = start is not None and start.says_the_same(targets)
-        plan = _sequence_fitting.Plan(labelled, objective, shape, encoder, deadline, groups, warm, keep, ranks)
+        kept = checkpoint if ranks.alone else None
+        plan = _sequence_fitting.Plan(labelled, objective, shape, encoder, deadline, groups, warm, keep, ranks, kept)
         fitted = _sequence_fitting.fit(self, plan, seed)
         self._members, self._shape, self._targets = fitted.members, shape, targets
         self.both_strands_, self.history_ = fitted.both_strands, fitted.history

@@ -15,6 +15,7 @@ from titans_seq.adapters.sequence_network import NetworkShape, SequenceModel, Se
 from titans_seq.data._calendar import Int64Array
 from titans_seq.estimators import _sequence_settings as settings
 from titans_seq.estimators._sequence_choosing import Choice, choose
+from titans_seq.estimators._sequence_keeping import kept, restored
 from titans_seq.estimators._sequence_predicting import MAX_POSITIONS, Member, outputs
 from titans_seq.estimators._sequence_targets import normalised
 from titans_seq.estimators._strands import Evidence, compare_strands
@@ -23,6 +24,7 @@ from titans_seq.training.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
     from titans_seq.estimators._sequence_base import SequenceEstimator
+    from titans_seq.training.checkpoint import Checkpoint, Place
     from titans_seq.training.examples import Labelled
     from titans_seq.training.sequences import SequenceFit
 
@@ -68,6 +70,7 @@ class Plan:
     warm: Callable[[SequenceModel, int], None] | None = None
     keep_start: bool = False
     ranks: Ranks = ALONE
+    checkpoint: Checkpoint | None = None
 
 
 def fit(estimator: SequenceEstimator, plan: Plan, seed: int) -> FittedSequences:
@@ -77,17 +80,28 @@ def fit(estimator: SequenceEstimator, plan: Plan, seed: int) -> FittedSequences:
     both_strands = estimator._both_strands()
     members: list[Member] = []
     history = []
-    began = time.monotonic()
+    began = time.monotonic() - (0.0 if plan.checkpoint is None else plan.checkpoint.earlier)
     for i, own_seed in enumerate(np.random.SeedSequence(seed).spawn(wanted)):
-        now = time.monotonic()
+        now, place = time.monotonic(), None if plan.checkpoint is None else plan.checkpoint.at(f"member{i}")
+        saved = None if place is None else place.load()
+        if saved is not None and saved.facts["finished"]:
+            found, both_strands, run = restored(plan, saved)
+            members.append(found)
+            history.append(run)
+            continue
         late = plan.deadline is not None and now + 0.1 * (now - began) > plan.deadline
-        if members and plan.ranks.same(late):
+        if members and plan.ranks.same(late and saved is None):
             break
         end = None if plan.deadline is None else now + (plan.deadline - now) / (wanted - i)
+        if saved is not None and saved.facts["left"] is not None:
+            end = now + saved.facts["left"]
         numbers = own_seed.generate_state(3).tolist()
         rows, held = split(plan.labelled, plan.objective, estimator.validation_fraction, numbers[0], plan.groups)
-        member = _Training(estimator, replace(plan, deadline=end), rows, held, i, numbers[1], numbers[2])
+        own = replace(plan, deadline=end)
+        member = _Training(estimator, own, rows, held, i, numbers[1], numbers[2], place)
         found, both_strands, run = member.fit(both_strands)
+        if place is not None and len(run) > 1:  # else nothing was trained
+            place.save(*kept(found, both_strands, run))
         members.append(found)
         history.append(run)
     assert both_strands is not None
@@ -140,12 +154,12 @@ class _Training:
 
     def __init__(
         self, estimator: SequenceEstimator, plan: Plan, rows: Int64Array, held: Int64Array,
-        member: int, seed: int, batch_seed: int,
+        member: int, seed: int, batch_seed: int, place: Place | None = None,
     ) -> None:  # fmt: skip
         from titans_seq.training.examples import Loading
 
         self.estimator, self.plan, self.rows, self.held = estimator, plan, rows, held
-        self.member, self.seed, self.batch_seed = member, seed, batch_seed
+        self.member, self.seed, self.batch_seed, self.place = member, seed, batch_seed, place
         self.device = estimator._device()
         self.choices: dict[float, Choice] = {}
         size = min(estimator.batch_size, max(16, len(rows) // 4))
@@ -164,9 +178,12 @@ class _Training:
             if both_strands is None and (not len(self.held) or not self.epochs):
                 both_strands = False
             if both_strands is None:
+                both_strands = self._found_out()
+            if both_strands is None:
                 both_strands, training = self._try_strands()
             else:
                 training = self._start(both_strands)
+            training.both_strands = both_strands
             training.train_until(self.epochs, self.plan.deadline)
             model = training.finish()
         choice = Choice()
@@ -174,6 +191,11 @@ class _Training:
             known = self.choices.get(training.run.best_validation)
             choice = self._choose(model, both_strands) if known is None else known
         return Member(model, choice), both_strands, training.run.history
+
+    def _found_out(self) -> bool | None:
+        """Return what is known of the strands where training goes on from a checkpoint."""
+        saved = None if self.place is None else self.place.load()
+        return None if saved is None else saved.facts["both_strands"]
 
     def _try_strands(self) -> tuple[bool, SequenceFit]:
         """Train on one strand until it is clear whether the other one is as good to read; if so, go on with both.
@@ -186,8 +208,9 @@ class _Training:
         now, deadline = time.monotonic(), self.plan.deadline
         end = None if deadline is None else now + TRIAL_SHARES[1] * (deadline - now)
         training = self._start(False)
-        twice = False
+        first, twice = training.trial or (first, False)
         for epoch in range(first, last + 1):
+            training.trial = (epoch, twice)
             training.train_until(epoch, end)
             found = self._compare_strands(training.module.averaged)
             at_end = epoch == last or training.run.stopped_by != "max_epochs"
@@ -203,7 +226,11 @@ class _Training:
         return self._train_both_ways(training)
 
     def _train_both_ways(self, one: SequenceFit) -> tuple[bool, SequenceFit]:
-        """Train what has seen one strand on, and a copy of it on both; return the better one."""
+        """Train what has seen one strand on, and a copy of it on both; return the better one.
+
+        Nothing is saved meanwhile: a process that is killed goes on from where there was one of them.
+        """
+        one.save_on(False)
         now, deadline = time.monotonic(), self.plan.deadline
         both, last = one.fork(), round(TRIAL_SHARES[2] * self.epochs)
         self._go_on_with_both(both)
@@ -213,6 +240,7 @@ class _Training:
         alike = both.run.best_validation < one.run.best_validation
         chosen = both if alike else one
         chosen.resume()
+        chosen.save_on(True)
         return alike, chosen
 
     def _go_on_with_both(self, training: SequenceFit) -> None:
@@ -249,6 +277,7 @@ class _Training:
             accelerator="gpu" if self.device.type == "cuda" else "cpu",
             precision={"32": "32-true", "bf16": "bf16-mixed"}[self.estimator.precision],
             progress=self.estimator._show_progress(), keep_start=self.plan.keep_start,
+            place=self.place, limit=self.plan.deadline,
         )  # fmt: skip
 
     def _validation(self, both_strands: bool) -> Callable[[SequenceModel], float] | None:

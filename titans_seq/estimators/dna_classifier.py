@@ -13,6 +13,7 @@ from titans_seq.estimators._dna import DNAEstimator
 from titans_seq.estimators._sequence_answers import Classifying
 from titans_seq.estimators._sequence_fitting import class_weights
 from titans_seq.estimators._sequence_targets import ClassTargets, read_groups, read_labels, row_weights
+from titans_seq.training.checkpoint import Checkpoint
 
 
 class DNAClassifier(Classifying, DNAEstimator):
@@ -162,7 +163,10 @@ class DNAClassifier(Classifying, DNAEstimator):
         )  # fmt: skip
         self.class_weight = class_weight
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, init: Any = None) -> Self:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, init: Any = None, *,
+        _checkpoint: Checkpoint | None = None,
+    ) -> Self:  # fmt: skip
         """Fit on sequences and their labels.
 
         Parameters
@@ -197,4 +201,6 @@ class DNAClassifier(Classifying, DNAEstimator):
         targets = ClassTargets.of(labels)
         weight = class_weights(self.class_weight, labels, row_weights(sample_weight, n))
         together = read_groups(groups, n)
-        return self._fit(examples, start.encoder, targets, labels, weight, N_FEATURES, began, together, start)
+        return self._fit(
+            examples, start.encoder, targets, labels, weight, N_FEATURES, began, together, start, _checkpoint
+        )

@@ -9,6 +9,7 @@ from titans_seq.adapters.dna import N_FEATURES
 from titans_seq.estimators._dna import DNAEstimator
 from titans_seq.estimators._sequence_answers import Measuring
 from titans_seq.estimators._sequence_targets import ValueTargets, read_groups, read_numbers, row_weights
+from titans_seq.training.checkpoint import Checkpoint
 
 
 class DNARegressor(Measuring, DNAEstimator):
@@ -34,7 +35,10 @@ class DNARegressor(Measuring, DNAEstimator):
     (1,)
     """
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, init: Any = None) -> Self:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, init: Any = None, *,
+        _checkpoint: Checkpoint | None = None,
+    ) -> Self:  # fmt: skip
         """Fit on sequences and their numbers.
 
         Parameters
@@ -67,4 +71,6 @@ class DNARegressor(Measuring, DNAEstimator):
         numbers = read_numbers(y, n)
         weight = row_weights(sample_weight, n)
         targets, together = ValueTargets.of(numbers, weight), read_groups(groups, n)
-        return self._fit(examples, start.encoder, targets, numbers, weight, N_FEATURES, began, together, start)
+        return self._fit(
+            examples, start.encoder, targets, numbers, weight, N_FEATURES, began, together, start, _checkpoint
+        )

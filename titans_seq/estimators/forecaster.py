@@ -24,6 +24,7 @@ from titans_seq.estimators._processes import started
 from titans_seq.estimators._settings import check_arguments
 from titans_seq.estimators._starting import covariates_of, starting_point
 from titans_seq.estimators._weighting import row_weights
+from titans_seq.training.checkpoint import Checkpoint
 from titans_seq.training.launch import is_main
 
 if TYPE_CHECKING:
@@ -286,6 +287,7 @@ class TitansForecaster(Judging):
         validation: Any = None,
         sample_weight: Any = None,
         init: TitansForecaster | str | os.PathLike[str] | None = None,
+        _checkpoint: Checkpoint | None = None,
     ) -> Self:
         """Fit on a frame (pandas or polars), an array (n_series, time) or a GluonTS dataset, then read all of it.
 
@@ -346,7 +348,7 @@ class TitansForecaster(Judging):
         fitted = _fitting.fit(
             self, panel.select(order), train_end[order],
             covariates=covariates, refit=validation is None, seed=seed, weight=weight, start=start,
-            clock=Clock.after(began, self.max_minutes, ranks.same), ranks=ranks,
+            clock=Clock.after(began, self.max_minutes, ranks.same), ranks=ranks, checkpoint=_checkpoint,
         )  # fmt: skip
         self._set_fitted(fitted, fmt, spread[order])
         self._covariates, self._effect, self._lags = covariates, fitted.effect, fitted.lags
@@ -356,7 +358,7 @@ class TitansForecaster(Judging):
         restore_order(self, order)
         self._recent = self._start_recent()
         self._set_derived()
-        self.fit_seconds_ = time.monotonic() - began
+        self.fit_seconds_ = time.monotonic() - began + (0.0 if _checkpoint is None else _checkpoint.earlier)
         return self
 
     def _set_fitted(self, fitted: _fitting.Fitted, fmt: FrameFormat, spread: NDArray[np.float64]) -> None:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from titans_seq.recipes._claim import PRIVATE, Claim, ForeignError, TakenError, partial_of
+from titans_seq.recipes._identity import Identity, change
 from titans_seq.training.launch import is_main, wait_for_others
 
+if TYPE_CHECKING:
+    from titans_seq.training.checkpoint import Checkpoint
+
+KEPT = "what was reached is kept in"
+CHECKPOINT, _IDENTITY = "checkpoint", "identity.json"
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 _MARKS = ("recipe.yaml", "metrics.json")  # an earlier run's folder holds these
 _MODEL = ("model", "model/model.safetensors", "model/model.json")
 _FORECAST, _RECALL = ("predictions.parquet", "forecast.png"), ("history.parquet", "recall.png")
@@ -49,12 +60,84 @@ def check_free(folder: Path, overwrite: bool) -> None:
             raise FileExistsError(f"{folder} holds {entry!r}, which no run writes; move it or choose another folder")
 
 
+class WorkFolder:
+    """Where a run is written before it is complete.
+
+    Attributes
+    ----------
+    path : Path
+        Becomes the run's folder.
+    """
+
+    def __init__(self, folder: Path, path: Path) -> None:
+        self.path, self._folder, self._opened = path, folder, False
+
+    def checkpoint(self, identity: Identity, *, quiet: bool = True) -> Checkpoint:
+        """Return the checkpoint of a run that was broken off, or an empty one if it was of another recipe or data.
+
+        Parameters
+        ----------
+        identity : Identity
+            Of this run.
+        quiet : bool, default True
+            False: a line on stderr says what is gone on from, or why not.
+        """
+        from titans_seq.training.checkpoint import Checkpoint
+
+        place, self._opened, quiet = self._checkpoint, True, quiet or not is_main()
+        found, reason = _usable(place, identity)
+        if not quiet and reason is not None:
+            print(f"{self._folder}: a run was broken off here, but begins anew: {reason}", file=sys.stderr)
+        if not quiet and found is not None:
+            since = f"what {found.earlier:.0f} s of fitting had reached"
+            print(f"{self._folder}: a run was broken off here; going on from {since}", file=sys.stderr)
+        if found is not None:
+            return found
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+        write_json(place / _IDENTITY, dict(identity))
+        return Checkpoint(place)
+
+    def keeps(self, error: BaseException) -> bool:
+        """Whether there is a checkpoint, and another attempt could do better: not where the run itself was at fault."""
+        at_fault = self._opened and isinstance(error, ValueError | TypeError)
+        return not at_fault and any(self._checkpoint.rglob("*.safetensors"))
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self.path / PRIVATE / CHECKPOINT
+
+
+def _usable(place: Path, identity: Identity) -> tuple[Checkpoint | None, str | None]:
+    """Return a checkpoint that goes on; or, where there is one that does not, the reason."""
+    from titans_seq.training.checkpoint import Checkpoint
+
+    try:
+        if Checkpoint(place).is_empty():
+            return None, None
+        reason = change(json.loads((place / _IDENTITY).read_text(encoding="utf-8")), identity)
+    except (OSError, ValueError) as error:
+        reason = f"its checkpoint is damaged ({' '.join(str(error).split())})"
+    return (Checkpoint(place), None) if reason is None else (None, reason)
+
+
 @contextmanager
 def run_folder(folder: Path, overwrite: bool, check: Callable[[Path, bool], None] | None = None) -> Iterator[Path]:
-    """Give a temporary folder that becomes `folder` when the block ends well, and vanishes when it does not.
+    """Give a temporary folder that becomes `folder` when the block ends well; see `work_folder`."""
+    with work_folder(folder, overwrite, check) as work:
+        yield work.path
 
-    It stands beside `folder`, so that the last step is one rename. A symbolic link is followed: the folder it
-    points at is the one that is replaced.
+
+@contextmanager
+def work_folder(
+    folder: Path, overwrite: bool, check: Callable[[Path, bool], None] | None = None
+) -> Iterator[WorkFolder]:
+    """Give a hidden folder that becomes `folder` when the block ends well, and vanishes when it does not.
+
+    It stands beside `folder`, so that the last step is one rename, and has a known name: a process that was killed
+    leaves it, and the next one finds its checkpoint there. An error leaves the checkpoint, too, if there is one and it
+    is not the run that was at fault; a note of the error says so. A symbolic link is followed: the folder it points at
+    is the one that is replaced.
 
     Parameters
     ----------
@@ -66,31 +149,38 @@ def run_folder(folder: Path, overwrite: bool, check: Callable[[Path, bool], None
     Raises
     ------
     FileExistsError
-        See `check_free`.
+        See `check_free`; or another process is writing there.
     ValueError
         The folder cannot be made or written; the message says why.
     """
     if not is_main():  # of a run in several processes one writes
         (check or check_free)(folder, overwrite)  # where that one fails, this one need not begin
         with tempfile.TemporaryDirectory() as scratch:
-            yield Path(scratch)
+            yield WorkFolder(folder, Path(scratch))
             wait_for_others()
         return
     target, check = _target(folder), check or check_free
+    if (target / PRIVATE).is_dir():  # of a run that was killed when its folder was in place
+        shutil.rmtree(target / PRIVATE, ignore_errors=True)
     check(folder, overwrite)
     made = [parent for parent in target.parents if not parent.exists()]
-    finished = False
-    partial = _make_partial(folder, target, made)
+    claim = _claim(folder, target, made)
+    work, keep = WorkFolder(folder, claim.partial), False
     try:
-        yield partial
+        check(folder, overwrite)  # it may have come since
+        yield work
         wait_for_others()
         check(folder, overwrite)
-        _replace(target, partial)
-        finished = True
+        claim.replace()
+    except BaseException as error:
+        keep = work.keeps(error)
+        told = f"{KEPT} {claim.partial}: the same command goes on from there" if keep else None
+        _explain(folder, error, told)
+        raise
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        if not finished:
-            _remove_empty(made)
+        claim.finish(keep)
+        if not keep:
+            _remove_empty(made)  # of a run that is in place none is
 
 
 def _target(folder: Path) -> Path:
@@ -105,17 +195,36 @@ def _target(folder: Path) -> Path:
         raise _unwritable(folder, error) from None
 
 
-def _make_partial(folder: Path, target: Path, made: list[Path]) -> Path:
-    """Make the temporary folder, and the folders above it; what was made goes again if that fails."""
+def _claim(folder: Path, target: Path, made: list[Path]) -> Claim:
+    """Make the hidden folder, and the folders above it; what was made goes again if that fails."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        # Cut, for names near the longest that file systems allow.
-        partial = tempfile.mkdtemp(prefix=f".{target.name[:40]}-", suffix=".partial", dir=target.parent)
-        os.chmod(partial, 0o777 & ~_umask())
+        return Claim(target)
+    except TakenError as taken:
+        raise FileExistsError(f"{folder}: {taken} is writing there; wait for it, or choose another folder") from None
+    except ForeignError:
+        raise FileExistsError(f"{partial_of(target)} is in the way, and no run has made it; move it") from None
     except OSError as error:
-        _remove_empty(made)
+        _remove_empty([partial_of(target), *made])
         raise _unwritable(folder, error) from None
-    return Path(partial)
+
+
+def _explain(folder: Path, error: BaseException, told: str | None) -> None:
+    """Add a note about the checkpoint that is left; of a full disk, raise what says so in words."""
+    number = _number_of(error)
+    if number in _UNWRITABLE:
+        reason = f"{folder}: the run cannot be written: {os.strerror(number)}"
+        raise ValueError(reason + (f"; {told}" if told else "")) from error
+    if told is not None:
+        error.add_note(told)
+
+
+def _number_of(error: BaseException) -> int:
+    """Return the error number of the system: Rust's libraries have it in their text only."""
+    if isinstance(error, OSError):
+        return error.errno or 0
+    found = re.search(r"\(os error (\d+)\)", str(error)) if isinstance(error, Exception) else None
+    return int(found[1]) if found else 0
 
 
 def _unwritable(folder: Path, error: Exception) -> ValueError:
@@ -128,21 +237,6 @@ def _remove_empty(folders: list[Path]) -> None:
     with suppress(OSError):
         for folder in folders:
             folder.rmdir()
-
-
-def _replace(folder: Path, partial: Path) -> None:
-    """Put the new folder in the place of the old one; the old one comes back if that fails."""
-    if not folder.exists():
-        partial.rename(folder)
-        return
-    old = partial.with_suffix(".old")
-    try:
-        folder.rename(old)
-        partial.rename(folder)
-    finally:  # also on an interruption between the two
-        if old.exists() and not folder.exists():
-            old.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def _umask() -> int:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from titans_seq.training.checkpoint import Checkpoint
 
 ScoreTable = Mapping[str, float]
 
@@ -34,6 +37,32 @@ def spread_over_seeds(
     tables = [first, *(score_again(seed) for seed in seeds[1:])]
     found = {key: _spread([one[key] for one in tables]) for key in first if all(key in one for one in tables)}
     return {"seeds": {"random_states": list(seeds), "model": found}}
+
+
+def keeping_scores(
+    checkpoint: Checkpoint, score_again: Callable[[int, Checkpoint], ScoreTable]
+) -> Callable[[int], ScoreTable]:
+    """Return what asks ``score_again`` for the scores of a seed, unless a process that was killed has done so.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        Of the run; each seed has one of its own below.
+    score_again : callable
+        Called with the seed and its checkpoint.
+    """
+
+    def ask(seed: int) -> ScoreTable:
+        own = checkpoint.below(f"seed{seed}")
+        place = own.at("scores")
+        if (saved := place.load()) is not None:
+            scores: ScoreTable = saved.facts["scores"]
+            return scores
+        found = {name: float(value) for name, value in score_again(seed, own).items()}
+        place.save({}, {"scores": found})
+        return found
+
+    return ask
 
 
 def _spread(values: list[float]) -> dict[str, Any]:

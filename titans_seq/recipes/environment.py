@@ -55,7 +55,7 @@ def describe_run(command: str | None, random_state: Any, started: float) -> dict
     command : str or None
     random_state : int or None
     started : float
-        What `time.perf_counter` said when the run began.
+        What `time.perf_counter` said when the run began; less what earlier processes of the run had spent.
     """
     facts = {"command": command, "random_state": random_state, **describe_environment()}
     return facts | {"seconds": round(time.perf_counter() - started, 2), "peak_memory_mb": peak_memory_mb()}

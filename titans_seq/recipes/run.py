@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from titans_seq.recipes._data import Series, read_series
-from titans_seq.recipes._output import Run, run_folder, write_json, write_yaml
+from titans_seq.recipes._identity import identity_of, parts_of_series
+from titans_seq.recipes._output import Run, work_folder, write_json, write_yaml
 from titans_seq.recipes._ruler import UNITS, FloatArray
 from titans_seq.recipes._score import Intervals, Scores, baseline_forecasts, interval_positions, score
-from titans_seq.recipes._seeds import spread_over_seeds
+from titans_seq.recipes._seeds import keeping_scores, spread_over_seeds
 from titans_seq.recipes.dna.run import run_dna
 from titans_seq.recipes.dna.schema import DNARecipe
 from titans_seq.recipes.environment import describe_run
@@ -27,6 +28,7 @@ from titans_seq.training.launch import take_part
 
 if TYPE_CHECKING:
     from titans_seq.estimators import BacktestResult, TitansForecaster
+    from titans_seq.training.checkpoint import Checkpoint
 
 
 def default_folder(recipe: AnyRecipe, name_or_path: str | Path) -> Path:
@@ -48,9 +50,11 @@ def run_recipe(
     ----------
     recipe : Recipe, RecallRecipe, ClassifyRecipe or RegressRecipe
     folder : Path
-        Appears complete when the run has ended, or not at all. It holds recipe.yaml (every key filled in),
-        metrics.json, model/, environment.json and report.html; then predictions.parquet and forecast.png, of a recall
-        recipe history.parquet and recall.png, or of one for DNA predictions.parquet and scores.png.
+        Appears complete when the run has ended, or not at all. Until then the run is in a hidden folder beside it,
+        with a checkpoint from which the same call goes on if the process was killed; on a CPU it ends with the same
+        bits as one that was not. It holds recipe.yaml (every key filled in), metrics.json, model/, environment.json and
+        report.html; then predictions.parquet and forecast.png, of a recall recipe history.parquet and recall.png, or of
+        one for DNA predictions.parquet and scores.png.
     overwrite : bool, default False
         Replace the folder of an earlier run.
     quiet : bool, default False
@@ -60,14 +64,15 @@ def run_recipe(
 
     Notes
     -----
-    Of the processes of a recipe with `train.devices` or `train.num_nodes` the first one writes the folder.
+    Of the processes of a recipe with `train.devices` or `train.num_nodes` the first one writes the folder; they keep no
+    checkpoint.
 
     Raises
     ------
     FileExistsError
-        The folder exists and may not be replaced.
+        The folder exists and may not be replaced, or another process is writing it.
     ValueError, TypeError, FileNotFoundError
-        A folder that cannot be made; data or settings that cannot be used.
+        A folder that cannot be made or written; data or settings that cannot be used.
     """
     take_part(getattr(recipe.train, "devices", None) or 1, getattr(recipe.train, "num_nodes", None) or 1)
     if isinstance(recipe, RecallRecipe):
@@ -79,31 +84,34 @@ def run_recipe(
 
 def _run_forecast(recipe: Recipe, folder: Path, overwrite: bool, quiet: bool, command: str | None) -> Run:
     started = time.perf_counter()
-    with run_folder(folder, overwrite) as partial:
+    with work_folder(folder, overwrite) as work:
+        partial = work.path
         series = read_series(recipe.data, recipe.evaluate.season_length)
         check_test_rows(recipe, series)
         forecaster = _make_forecaster(recipe, series, quiet)
         intervals = interval_positions(recipe.evaluate.level, forecaster.quantile_levels)
-        _fit(forecaster, series)
-        fitted = time.perf_counter()
+        checkpoint = work.checkpoint(identity_of(recipe, parts_of_series(series)), quiet=quiet)
+        _fit(forecaster, series, checkpoint)
+        fit_seconds, fitted = checkpoint.elapsed(), time.perf_counter()
         stride = _stride(recipe, forecaster.patch_length_)
         n_windows = count_windows(recipe, series, stride)
         result = _backtest(forecaster, series, recipe, stride)
         _check_count(result.n_windows, n_windows * series.panel.n_series)
         baselines = baseline_forecasts(result, recipe.evaluate.baselines, series.season_length)
         scores = score(result, baselines, intervals, series, recipe.evaluate)
-        seconds = {"fit": fitted - started, "evaluate": time.perf_counter() - fitted}
-        spread = spread_over_seeds(
-            recipe.evaluate.seeds, scores.model, lambda seed: _score_again(recipe, series, seed, intervals, quiet)
+        seconds, began = {"fit": fit_seconds, "evaluate": time.perf_counter() - fitted}, time.perf_counter()
+        again = keeping_scores(
+            checkpoint, lambda seed, kept: _score_again(recipe, series, seed, intervals, quiet, kept)
         )
+        spread = spread_over_seeds(recipe.evaluate.seeds, scores.model, again)
         if spread:
-            seconds["other_seeds"] = time.perf_counter() - started - sum(seconds.values())
+            seconds["other_seeds"] = time.perf_counter() - began
         metrics = {**_scores(scores, recipe), **spread, **_facts(forecaster, series, n_windows, seconds)}
         write_json(partial / "metrics.json", metrics)
         _write_forecasts(partial, result, intervals, baselines, f"{_name(recipe)}: last test forecasts")
         write_yaml(partial / "recipe.yaml", resolved(recipe, forecaster, series, folder))
         forecaster.save(partial / "model")
-        environment = describe_run(command, forecaster.random_state, started)
+        environment = describe_run(command, forecaster.random_state, started - checkpoint.earlier)
         write_json(partial / "environment.json", environment)
         text = (partial / "recipe.yaml").read_text(encoding="utf-8")
         write_forecast_report(
@@ -125,10 +133,12 @@ def _run_forecast(recipe: Recipe, folder: Path, overwrite: bool, quiet: bool, co
     return Run(folder, metrics)
 
 
-def _score_again(recipe: Recipe, series: Series, seed: int, intervals: Intervals, quiet: bool) -> dict[str, float]:
+def _score_again(
+    recipe: Recipe, series: Series, seed: int, intervals: Intervals, quiet: bool, checkpoint: Checkpoint
+) -> dict[str, float]:
     """Return the scores of a forecaster with another seed."""
     forecaster = _make_forecaster(recipe, series, quiet).set_params(random_state=seed)
-    _fit(forecaster, series)
+    _fit(forecaster, series, checkpoint)
     result = _backtest(forecaster, series, recipe, _stride(recipe, forecaster.patch_length_))
     return score(result, {}, intervals, series, recipe.evaluate).model
 
@@ -191,9 +201,10 @@ def _make_forecaster(recipe: Recipe, series: Series, quiet: bool) -> TitansForec
     return TitansForecaster(**arguments, verbose=0 if quiet else 1)
 
 
-def _fit(forecaster: TitansForecaster, series: Series) -> None:
+def _fit(forecaster: TitansForecaster, series: Series, checkpoint: Checkpoint) -> None:
     train, end = series.split[0], series.first_test_row
-    forecaster.fit(series.frame(0, train), validation=series.frame(train, end) if end > train else None)
+    validation = series.frame(train, end) if end > train else None
+    forecaster.fit(series.frame(0, train), validation=validation, _checkpoint=checkpoint)
 
 
 def _backtest(forecaster: TitansForecaster, series: Series, recipe: Recipe, stride: int) -> BacktestResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -103,7 +103,7 @@ class Loading:
 
 
 class ExampleLoader(IterableDataset[LabelledBatch]):
-    """Batches of an epoch; the next epoch draws others.
+    """Batches of an epoch; the next epoch draws others. Where it stands is in `state_dict`, also in mid-epoch.
 
     Parameters
     ----------
@@ -117,6 +117,8 @@ class ExampleLoader(IterableDataset[LabelledBatch]):
     def __init__(self, labelled: Labelled, rows: Int64Array, loading: Loading, seed: int) -> None:
         self.labelled, self.rows, self.loading = labelled, rows, loading
         self.random = np.random.default_rng(seed)
+        self._began, self._taken = self.random.bit_generator.state, 0
+        self._loaded: Mapping[str, Any] | None = None
 
     @property
     def n_batches(self) -> int:
@@ -130,12 +132,44 @@ class ExampleLoader(IterableDataset[LabelledBatch]):
         return other
 
     def __iter__(self) -> Iterator[LabelledBatch]:
+        batches = self._resumed() if self._loaded is not None else self._begun()
+        while self._taken < len(batches):
+            batch = self._varied(self.labelled.batch(batches[self._taken]))
+            self._taken += 1
+            yield batch
+        self._began, self._taken = self.random.bit_generator.state, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return plain numbers from which a loader made with the same arguments goes on within this epoch."""
+        if self._loaded is not None:
+            return dict(self._loaded)
+        return {"began": self._began, "taken": self._taken, "random": self.random.bit_generator.state}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Let the next epoch be the rest of the one in which `state_dict` was called."""
+        self._loaded = state
+
+    def _begun(self) -> list[Int64Array]:
+        """Rows of the batches of a new epoch."""
+        self._began, self._taken = self.random.bit_generator.state, 0
         rows = self.rows
         if len(rows) > self.loading.max_rows:
             rows = self.random.choice(rows, self.loading.max_rows, replace=False)
         lengths = self.labelled.examples.lengths[rows]
-        for chosen in length_batches(lengths, self.loading.batch_size, self.loading.max_positions, self.random):
-            yield self._varied(self.labelled.batch(rows[chosen]))
+        loading = self.loading
+        return [
+            rows[chosen] for chosen in length_batches(lengths, loading.batch_size, loading.max_positions, self.random)
+        ]
+
+    def _resumed(self) -> list[Int64Array]:
+        """Rows of the batches of the epoch that goes on: drawn once more, as they were."""
+        assert self._loaded is not None
+        loaded, self._loaded = self._loaded, None
+        self.random.bit_generator.state = loaded["began"]
+        batches = self._begun()
+        if loaded["taken"]:
+            self.random.bit_generator.state, self._taken = loaded["random"], loaded["taken"]
+        return batches
 
     def _varied(self, labelled: LabelledBatch) -> LabelledBatch:
         batch = labelled.batch

@@ -10,17 +10,19 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
+from titans_seq.training.checkpoint import Place, Saved, prefixed
 from titans_seq.training.module import SeriesTraining
 from titans_seq.training.pieces import PieceSampler
+from titans_seq.training.resuming import Resuming
 from titans_seq.training.sampling import StretchSampler
 from titans_seq.training.watching import report_epoch
 
@@ -55,15 +57,27 @@ class _Selection(Callback):
         self.result = TrainingResult()
         self.best_weights: dict[str, torch.Tensor] = {}
         self.validation_seconds = 0.0
-        self.began = time.monotonic()
+        self.began, self.epoch = time.monotonic(), 0
+
+    def own_state(self) -> Saved:
+        """Return what a checkpoint keeps beside module and optimiser."""
+        facts = {"result": asdict(self.result), "epoch": self.epoch, "validation_seconds": self.validation_seconds}
+        return Saved(prefixed("best.", self.best_weights), {**facts, "seconds": time.monotonic() - self.began})
+
+    def restore(self, saved: Saved) -> None:
+        """Take back what `own_state` returned."""
+        self.result, self.epoch = TrainingResult(**saved.facts["result"]), saved.facts["epoch"]
+        self.validation_seconds = saved.facts["validation_seconds"]
+        self.began, self.best_weights = time.monotonic() - saved.facts["seconds"], saved.part("best.")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._validate(0, None, pl_module)
+        if not self.result.history:
+            self._validate(0, None, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        epoch = trainer.current_epoch + 1
-        self._validate(epoch, float(trainer.callback_metrics["train_loss"]), pl_module)
-        if epoch - self.result.best_epoch >= self.patience:
+        self.epoch += 1
+        self._validate(self.epoch, float(trainer.callback_metrics["train_loss"]), pl_module)
+        if self.epoch - self.result.best_epoch >= self.patience:
             self._stop(trainer, "early_stopping")
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
@@ -108,6 +122,7 @@ def train(
     accelerator: str,
     precision: str,
     progress: bool,
+    place: Place | None = None,
 ) -> TrainingResult:
     """Train in place; the model ends with the weights of its best epoch.
 
@@ -126,20 +141,39 @@ def train(
         As Lightning names it.
     progress : bool
         Whether to show a progress bar.
+    place : Place, optional
+        Where a checkpoint is kept, and looked for: training goes on from it. A finished one is not repeated.
     """
     deadline = None if max_seconds is None else time.monotonic() + max_seconds
     selection = _Selection(patience, deadline)
     callbacks: list[Callback] = [selection]
+    batches: IterableDataset[Any] = sampler
+    if place is not None:
+        if (saved := place.load()) is not None and saved.facts["finished"]:
+            return _finish(module, selection, saved)
+        resuming = Resuming(place, sampler, module, selection)
+        batches = resuming.sampler
+        callbacks.append(resuming)
     if progress:
         callbacks.append(TQDMProgressBar())
     with quiet_lightning():
         trainer = pl.Trainer(
-            max_epochs=max_epochs, accelerator=accelerator, precision=precision,  # type: ignore[arg-type]
+            max_epochs=max_epochs - selection.epoch, accelerator=accelerator,
+            precision=precision,  # type: ignore[arg-type]
             callbacks=callbacks, logger=False, enable_checkpointing=False, enable_model_summary=False,
             enable_progress_bar=progress, gradient_clip_val=1.0, num_sanity_val_steps=0,
             **module.ranks.trainer_options(),
         )  # fmt: skip
-        fit_or_interrupt(trainer, module, DataLoader(sampler, batch_size=None))
+        fit_or_interrupt(trainer, module, DataLoader(batches, batch_size=None))
+    saved = selection.own_state()
+    if place is not None:
+        place.save(saved.tensors, {**saved.facts, "finished": True})
+    return _finish(module, selection, saved)
+
+
+def _finish(module: SeriesTraining, selection: _Selection, saved: Saved) -> TrainingResult:
+    """Put the best weights into the model."""
+    selection.restore(saved)
     module.whole.load_state_dict(selection.best_weights)
     module.whole.eval()
     return selection.result

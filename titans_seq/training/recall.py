@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +17,8 @@ from torch.nn import functional as F
 
 from titans_seq.adapters.symbols import StreamModel
 from titans_seq.nn.watch import Watch, openness, watch_memories
+from titans_seq.training.checkpoint import Place, Saved, prefixed
+from titans_seq.training.torch_state import optimizer_tensors, random_tensors, restore_optimizer, restore_random
 
 
 class Questions(Protocol):
@@ -160,12 +162,16 @@ class Step:
     seconds: float
 
 
+_FIELDS = tuple(field.name for field in fields(Step))
+
+
 def train_recall(
     model: StreamModel,
     draw: Draw,
     settings: RecallSettings,
     *,
     on_step: Callable[[Step], None] | None = None,
+    place: Place | None = None,
 ) -> list[Step]:
     """Train in place; the model ends in evaluation mode, also where training is broken off.
 
@@ -178,6 +184,8 @@ def train_recall(
     settings : RecallSettings
     on_step : callable, optional
         Called after every step; what it raises ends the training.
+    place : Place, optional
+        Where a checkpoint is kept, and looked for: training goes on from it. A finished one is not repeated.
 
     Returns
     -------
@@ -186,14 +194,19 @@ def train_recall(
     random = np.random.default_rng(settings.seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.01)
     lengths = [stage.length for stage in settings.curriculum for _ in range(stage.steps)]
-    history, began = [], time.process_time()
+    history: list[Step] = []
+    device, began, wall = model.head.weight.device, time.process_time(), time.monotonic()
+    saved = None if place is None else place.load()
     optimizer.zero_grad()  # of what was done with the model before
     with (
         _training(model),
-        _own_random(model.head.weight.device, settings.seed),
+        _own_random(device, settings.seed),
         watch_memories(model, surprise=settings.reconstruction > 0) as watch,
     ):
-        for step, length in enumerate(lengths):
+        if saved is not None:
+            history = _restored(model, optimizer, random, saved)
+            began, wall = began - history[-1].seconds, wall - saved.facts["wall_seconds"]
+        for step, length in list(enumerate(lengths))[len(history) :]:
             optimizer.param_groups[0]["lr"] = settings.rate(step)
             trials = draw(max(1, settings.tokens_per_step // length), length, random)
             loss, written = _backward(model, trials, settings, watch, step)
@@ -203,7 +216,32 @@ def train_recall(
             history.append(Step(step, length, loss, written, time.process_time() - began))
             if on_step is not None:
                 on_step(history[-1])
+            if place is not None and (place.due() or len(history) == len(lengths)):
+                seconds = {"cpu_seconds": history[-1].seconds, "wall_seconds": time.monotonic() - wall}
+                place.save(_kept(model, optimizer, history), {"random": random.bit_generator.state, **seconds})
     return history
+
+
+def _kept(model: StreamModel, optimizer: torch.optim.Optimizer, history: list[Step]) -> dict[str, Tensor]:
+    """Return the tensors of a training after a step."""
+    columns = {
+        f"history.{name}": torch.tensor([float(getattr(step, name)) for step in history], dtype=torch.float64)
+        for name in _FIELDS
+    }
+    tensors = prefixed("model.", model.state_dict()) | optimizer_tensors(optimizer)
+    return tensors | random_tensors(model.head.weight.device) | columns
+
+
+def _restored(
+    model: StreamModel, optimizer: torch.optim.Optimizer, random: np.random.Generator, saved: Saved
+) -> list[Step]:
+    """Put a training back to where `_kept` was called; returns its history."""
+    model.load_state_dict(saved.part("model."))
+    restore_optimizer(optimizer, saved)
+    restore_random(saved, model.head.weight.device)
+    random.bit_generator.state = saved.facts["random"]
+    rows = zip(*(saved.tensors[f"history.{name}"].tolist() for name in _FIELDS), strict=True)
+    return [Step(int(step), int(length), *rest) for step, length, *rest in rows]
 
 
 @contextmanager

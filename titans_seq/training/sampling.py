@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -63,6 +63,8 @@ class Stretch:
 class StretchSampler(IterableDataset[Stretch]):
     """Draws stretches at random places and phases; an epoch is a fixed number of batches.
 
+    Where it stands is in `state_dict`, also in the middle of an epoch.
+
     Parameters
     ----------
     data : ScaledPanel
@@ -100,7 +102,7 @@ class StretchSampler(IterableDataset[Stretch]):
         self.data, self.train_end, self.patching, self.horizon = data, train_end, patching, horizon
         self.tokens, self.batch_size, self.n_batches = tokens, batch_size, n_batches
         self.history, self.partial = history, partial
-        self.random = np.random.default_rng(seed)
+        self.random, self.drawn = np.random.default_rng(seed), 0
         places = np.maximum(train_end - horizon, 1).astype(np.float64)
         self.mean_weight = data.mean_weight(train_end)
         places *= self.mean_weight
@@ -116,10 +118,24 @@ class StretchSampler(IterableDataset[Stretch]):
         return self.n_batches
 
     def __iter__(self) -> Iterator[Stretch]:
-        """Draw one epoch."""
+        """Draw one epoch, or the rest of one that was broken off."""
         refuse_workers(type(self).__name__)
-        for _ in range(self.n_batches):
-            yield self.draw()
+        more = True
+        while more:
+            batch = self.draw()
+            # Counted before it is handed out: whoever saves the state now has seen this batch.
+            self.drawn = (self.drawn + 1) % self.n_batches
+            more = self.drawn > 0
+            yield batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return plain numbers from which a sampler made with the same arguments goes on, batch for batch."""
+        return {"random": self.random.bit_generator.state, "drawn": self.drawn}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` returned."""
+        self.random.bit_generator.state = state["random"]
+        self.drawn = state["drawn"]
 
     def draw(self) -> Stretch:
         """Draw one batch."""

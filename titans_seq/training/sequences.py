@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import lightning.pytorch as pl
@@ -16,10 +16,12 @@ from torch.utils.data import DataLoader
 
 from titans_seq.adapters.convolutions import set_across
 from titans_seq.adapters.sequence_network import SequenceModel
+from titans_seq.training.checkpoint import Place, Saved, prefixed
 from titans_seq.training.examples import ExampleLoader, LabelledBatch, Loading
 from titans_seq.training.fit import fit_or_interrupt, quiet_lightning
 from titans_seq.training.objectives import Objective
 from titans_seq.training.ranks import ALONE
+from titans_seq.training.resuming import Resuming
 from titans_seq.training.watching import report_epoch
 
 AVERAGING = 0.99
@@ -56,6 +58,8 @@ class SequenceTraining(pl.LightningModule):
         self.averaged = copy.deepcopy(model).eval().requires_grad_(False)
         self.total_steps, self.steps, self.batch_rows = total_steps, 0, 1
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
+        # Of the epoch so far: kept here, not by the trainer, as it has to be in a checkpoint.
+        self.loss_sum, self.loss_rows = torch.zeros(()), 0
         matrices = [p for p in model.parameters() if p.dim() > 1]
         others = [p for p in model.parameters() if p.dim() <= 1]
         groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
@@ -69,6 +73,8 @@ class SequenceTraining(pl.LightningModule):
         losses = torch.stack([self.objective.loss(head, targets) for head in outputs.unbind(1)]).sum(0)
         loss = (losses * labelled.weight).sum() / self.ranks.rows_each((labelled.weight > 0).sum())
         mean, rows = self.ranks.mean(loss), self.batch_rows
+        self.loss_sum = self.loss_sum.to(mean.device) + mean.detach() * rows
+        self.loss_rows += rows
         self.log("train_loss", mean, on_step=False, on_epoch=True, prog_bar=True, batch_size=rows)
         return self.ranks.reach(loss, self.model.parameters())
 
@@ -80,6 +86,12 @@ class SequenceTraining(pl.LightningModule):
     def on_train_end(self) -> None:
         """Let the model go on without the others."""
         set_across(self.model, None)
+
+    def take_loss(self) -> float:
+        """Return the mean loss of the epoch, and begin another one."""
+        mean = float(self.loss_sum / self.loss_rows)
+        self.loss_sum, self.loss_rows = torch.zeros(()), 0
+        return mean
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Move the averaged weights towards the new ones."""
@@ -165,6 +177,17 @@ class SequenceFit(Callback):
         Whether to show a progress bar.
     keep_start : bool, default False
         Whether the weights that training begins with are kept where no epoch is better.
+    place : Place, optional
+        Where a checkpoint is kept, and looked for: training goes on from it.
+    limit : float, optional
+        Time of `time.monotonic` that ends training altogether; kept in the checkpoint.
+
+    Attributes
+    ----------
+    both_strands : bool or None
+        Kept in the checkpoint for whom it concerns; None as long as that is being tried.
+    trial : tuple of int and bool, or None
+        Likewise, how far that has come.
     """
 
     def __init__(
@@ -179,6 +202,8 @@ class SequenceFit(Callback):
         precision: str,
         progress: bool,
         keep_start: bool = False,
+        place: Place | None = None,
+        limit: float | None = None,
     ) -> None:
         self.module, self.loader, self.validate = module, loader, validate
         self.patience, self.min_epochs, self.keep_start = patience, min_epochs, keep_start
@@ -189,13 +214,41 @@ class SequenceFit(Callback):
         self.epoch, self.validation_seconds = 0, 0.0
         self.began = self.batch_began = time.monotonic()
         self.batch_seconds = 0.0
+        self.both_strands: bool | None = None
+        self.trial: tuple[int, bool] | None = None
+        self.limit = limit
+        self.resuming = None if place is None else Resuming(place, loader, module, self)
+
+    def own_state(self) -> Saved:
+        """Return what a checkpoint keeps beside module, optimiser and schedule."""
+        now = time.monotonic()
+        facts = {
+            "run": asdict(self.run), "epoch": self.epoch, "steps": self.module.steps, "both_strands": self.both_strands,
+            "loss_rows": self.module.loss_rows, "seconds": now - self.began,
+            "trial": self.trial, "left": None if self.limit is None else self.limit - now,
+            "validation_seconds": self.validation_seconds, "batch_seconds": self.batch_seconds,
+        }  # fmt: skip
+        return Saved(prefixed("best.", self.best_weights) | {"loss_sum": self.module.loss_sum}, facts)
+
+    def restore(self, saved: Saved) -> None:
+        """Take back what `own_state` returned."""
+        facts = saved.facts
+        self.run, self.epoch, self.both_strands = TrainingRun(**facts["run"]), facts["epoch"], facts["both_strands"]
+        self.trial = None if facts["trial"] is None else (facts["trial"][0], facts["trial"][1])
+        self.module.steps = facts["steps"]
+        self.module.loss_sum, self.module.loss_rows = saved.tensors["loss_sum"], facts["loss_rows"]
+        self.began, self.best_weights = time.monotonic() - facts["seconds"], saved.part("best.")
+        self.validation_seconds, self.batch_seconds = facts["validation_seconds"], facts["batch_seconds"]
 
     def train_until(self, epoch: int, deadline: float | None) -> None:
         """Train up to the end of an epoch, counted from the first, or to a time of `time.monotonic`."""
         self.deadline = deadline
         if epoch <= self.epoch or self.run.stopped_by != "max_epochs":
             return
-        callbacks: list[Callback] = [self, TQDMProgressBar()] if self.progress else [self]
+        callbacks: list[Callback] = [self]
+        callbacks += [] if self.resuming is None else [self.resuming]
+        callbacks += [TQDMProgressBar()] if self.progress else []
+        batches = self.loader if self.resuming is None else self.resuming.sampler
         with quiet_lightning():
             trainer = pl.Trainer(
                 max_epochs=epoch - self.epoch, accelerator=self.accelerator,
@@ -204,7 +257,7 @@ class SequenceFit(Callback):
                 enable_progress_bar=self.progress, gradient_clip_val=1.0, num_sanity_val_steps=0,
                 **self.module.ranks.trainer_options(),
             )  # fmt: skip
-            fit_or_interrupt(trainer, self.module, DataLoader(self.loader, batch_size=None))
+            fit_or_interrupt(trainer, self.module, DataLoader(batches, batch_size=None))
 
     def resume(self) -> None:
         """Let training go on that was paused because its time was up."""
@@ -224,7 +277,14 @@ class SequenceFit(Callback):
         other.module, other.loader = self.module.fork(), self.loader.fork()
         other.run, other.best_weights = copy.deepcopy(self.run), dict(self.best_weights)
         other.run.stopped_by = "max_epochs"
+        if self.resuming is not None:
+            other.resuming = self.resuming.moved(other.loader, other)
         return other
+
+    def save_on(self, wanted: bool) -> None:
+        """Save from here on, or do not."""
+        if self.resuming is not None:
+            self.resuming.saves = wanted
 
     def finish(self) -> SequenceModel:
         """Return the averaged model of the best epoch, on the CPU."""
@@ -253,7 +313,7 @@ class SequenceFit(Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Measure, and stop where nothing gets better."""
         self.epoch += 1
-        self._record(float(trainer.callback_metrics["train_loss"]))
+        self._record(self.module.take_loss())
         waited = self.epoch - self.run.best_epoch
         if self.validate is not None and waited >= self.patience and self.epoch >= self.min_epochs:
             self._stop(trainer, "early_stopping")

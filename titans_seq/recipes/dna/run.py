@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from titans_seq.data.catalog import dataset_card
-from titans_seq.recipes._output import Run, run_folder, write_json, write_yaml
-from titans_seq.recipes._seeds import spread_over_seeds
+from titans_seq.recipes._identity import identity_of, parts_of_examples
+from titans_seq.recipes._output import Run, work_folder, write_json, write_yaml
+from titans_seq.recipes._seeds import keeping_scores, spread_over_seeds
 from titans_seq.recipes.dna.data import Examples, read_examples
 from titans_seq.recipes.dna.schema import ClassifyRecipe, DNARecipe
 from titans_seq.recipes.environment import describe_run
@@ -18,6 +19,7 @@ from titans_seq.recipes.html.dna_report import DNARun, write_dna_report
 if TYPE_CHECKING:
     from titans_seq.data import LeakReport
     from titans_seq.estimators import DNAClassifier, DNARegressor
+    from titans_seq.training.checkpoint import Checkpoint
 
 
 def run_dna(recipe: DNARecipe, folder: Path, *, overwrite: bool, quiet: bool, command: str | None) -> Run:
@@ -27,7 +29,8 @@ def run_dna(recipe: DNARecipe, folder: Path, *, overwrite: bool, quiet: bool, co
     and report.html.
     """
     started = time.perf_counter()
-    with run_folder(folder, overwrite) as partial:
+    with work_folder(folder, overwrite) as work:
+        partial = work.path
         from titans_seq.data import leak_report
         from titans_seq.recipes.dna import output, score
 
@@ -35,17 +38,16 @@ def run_dna(recipe: DNARecipe, folder: Path, *, overwrite: bool, quiet: bool, co
         skipped = score.left_out(recipe, examples)
         leaks = leak_report(examples.train.sequences, examples.test.sequences)
         model = _make_estimator(recipe, quiet)
-        began = time.perf_counter()
-        model.fit(examples.train.sequences, examples.train.answers)
-        fitted = time.perf_counter()
+        checkpoint = work.checkpoint(identity_of(recipe, parts_of_examples(examples)), quiet=quiet)
+        model.fit(examples.train.sequences, examples.train.answers, _checkpoint=checkpoint)
+        fit_seconds, fitted = checkpoint.elapsed(), time.perf_counter()
         answers = score.ask(recipe, model, examples, skipped)
-        seconds = {"fit": fitted - began, "evaluate": time.perf_counter() - fitted}
-        scores = score.scores(recipe, examples, answers)
-        spread = spread_over_seeds(
-            recipe.evaluate.seeds, scores["model"], lambda seed: _score_again(recipe, examples, seed, quiet)
-        )
+        seconds = {"fit": fit_seconds, "evaluate": time.perf_counter() - fitted}
+        scores, began = score.scores(recipe, examples, answers), time.perf_counter()
+        again = keeping_scores(checkpoint, lambda seed, kept: _score_again(recipe, examples, seed, quiet, kept))
+        spread = spread_over_seeds(recipe.evaluate.seeds, scores["model"], again)
         if spread:
-            seconds["other_seeds"] = time.perf_counter() - began - sum(seconds.values())
+            seconds["other_seeds"] = time.perf_counter() - began
         metrics = {
             **_about(recipe, examples),
             **scores,
@@ -59,7 +61,7 @@ def run_dna(recipe: DNARecipe, folder: Path, *, overwrite: bool, quiet: bool, co
         output.draw(partial / "scores.png", recipe, examples, answers, source_name(recipe))
         write_yaml(partial / "recipe.yaml", resolved_dna(recipe, model, examples, folder))
         model.save(partial / "model")
-        environment = describe_run(command, model.random_state, started)
+        environment = describe_run(command, model.random_state, started - checkpoint.earlier)
         write_json(partial / "environment.json", environment)
         text = (partial / "recipe.yaml").read_text(encoding="utf-8")
         at = 0 if answers.classes is None else output.positive_place(recipe, answers.classes.tolist())
@@ -68,12 +70,14 @@ def run_dna(recipe: DNARecipe, folder: Path, *, overwrite: bool, quiet: bool, co
     return Run(folder, metrics)
 
 
-def _score_again(recipe: DNARecipe, examples: Examples, seed: int, quiet: bool) -> dict[str, float]:
+def _score_again(
+    recipe: DNARecipe, examples: Examples, seed: int, quiet: bool, checkpoint: Checkpoint
+) -> dict[str, float]:
     """Return the scores of a model with another seed."""
     from titans_seq.recipes.dna import score
 
     model = _make_estimator(recipe, quiet).set_params(random_state=seed)
-    model.fit(examples.train.sequences, examples.train.answers)
+    model.fit(examples.train.sequences, examples.train.answers, _checkpoint=checkpoint)
     return score.score_model(recipe, model, examples)
 
 

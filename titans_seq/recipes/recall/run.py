@@ -9,7 +9,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from titans_seq.recipes._output import Run, run_folder, write_json, write_yaml
+from titans_seq.data.catalog import dataset_card
+from titans_seq.recipes._identity import identity_of
+from titans_seq.recipes._output import Run, work_folder, write_json, write_yaml
 from titans_seq.recipes.environment import describe_run
 from titans_seq.recipes.html import REPORT
 from titans_seq.recipes.html.recall_report import RecallRun, write_recall_report
@@ -30,14 +32,18 @@ def run_recall(recipe: RecallRecipe, folder: Path, *, overwrite: bool, quiet: bo
     report.html.
     """
     started = time.perf_counter()
-    with run_folder(folder, overwrite) as partial:
+    with work_folder(folder, overwrite) as work:
+        partial = work.path
         from titans_seq.recipes.recall.build import make_settings, make_tasks
         from titans_seq.recipes.recall.figure import draw_recall
         from titans_seq.recipes.recall.subject import examine
 
         tasks, settings = make_tasks(recipe), make_settings(recipe)
+        # A genome is checked against its card when it is read; all else is drawn.
+        genome = [] if recipe.data is None else [dataset_card(recipe.data.name)]
+        checkpoint, shown = work.checkpoint(identity_of(recipe, genome), quiet=quiet), in_terminal(quiet)
         variants = [None, *recipe.evaluate.controls]
-        model, *controls = [examine(recipe, tasks, variant, shown=in_terminal(quiet)) for variant in variants]
+        model, *controls = [examine(recipe, tasks, v, shown=shown, checkpoint=checkpoint) for v in variants]
         metrics = {
             **_about(recipe, tasks.test.name),
             "trained_lengths": sorted({stage.length for stage in settings.curriculum}),
@@ -48,7 +54,7 @@ def run_recall(recipe: RecallRecipe, folder: Path, *, overwrite: bool, quiet: bo
         draw_recall(partial / "recall.png", metrics)
         write_yaml(partial / "recipe.yaml", resolved_recall(recipe, folder))
         save_recall_model(model.model, partial / "model")
-        environment = describe_run(command, recipe.train.seed, started)
+        environment = describe_run(command, recipe.train.seed, started - checkpoint.earlier)
         write_json(partial / "environment.json", environment)
         text = (partial / "recipe.yaml").read_text(encoding="utf-8")
         found = RecallRun(recipe, text, folder, tasks.test, [model, *controls], metrics, environment)

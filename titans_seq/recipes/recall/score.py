@@ -15,6 +15,7 @@ from titans_seq.recipes.recall.tasks import ShapesTask
 if TYPE_CHECKING:
     from titans_seq.adapters.symbols import StreamModel
     from titans_seq.evaluation.recall import Task
+    from titans_seq.training.checkpoint import Place
 
 Row = dict[str, Any]
 
@@ -22,14 +23,23 @@ Row = dict[str, Any]
 class Stopwatch:
     """Seconds that a block took.
 
+    Parameters
+    ----------
+    place : Place, optional
+        Of a training that may go on: what it took before, when it was saved last, is counted.
+
     Attributes
     ----------
     cpu, wall : float
         Of the process, all its threads together; of the clock.
     """
 
+    def __init__(self, place: Place | None = None) -> None:
+        saved = None if place is None else place.load()
+        self._earlier = (0.0, 0.0) if saved is None else (saved.facts["cpu_seconds"], saved.facts["wall_seconds"])
+
     def __enter__(self) -> Self:
-        self._began = time.process_time(), time.perf_counter()
+        self._began = time.process_time() - self._earlier[0], time.perf_counter() - self._earlier[1]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -46,7 +56,12 @@ def trial_seed(random_state: int, length: int) -> int:
 
 
 def score_lengths(
-    model: StreamModel, recipe: RecallRecipe, test: Task, lengths: Sequence[Length], advance: Advance
+    model: StreamModel,
+    recipe: RecallRecipe,
+    test: Task,
+    lengths: Sequence[Length],
+    advance: Advance,
+    place: Place | None = None,
 ) -> tuple[list[Row], list[Row]]:
     """Ask a model at each length.
 
@@ -58,19 +73,25 @@ def score_lengths(
     lengths : sequence of Length
     advance : callable
         Told the number of tokens read.
+    place : Place, optional
+        Where the rows of the lengths that are done are kept, and looked for.
 
     Returns
     -------
     tuple of two lists of dict
         Scores and costs, one row for each length.
     """
-    scores, costs = [], []
-    for at in lengths:
+    saved = None if place is None else place.load()
+    scores, costs = ([], []) if saved is None else (saved.facts["scores"], saved.facts["costs"])
+    advance(sum(at.length * at.trials for at in lengths[: len(scores)]))
+    for at in lengths[len(scores) :]:
         with Stopwatch() as watch:
             score = _score(model, recipe, Watched(test, advance), at)
         scores.append({"length": at.length, "trials": at.trials, **score})
         rate = round(at.length * at.trials / max(watch.cpu, 1e-9))
         costs.append({"length": at.length, **watch.row(), "tokens_per_cpu_second": rate})
+        if place is not None and (place.due() or len(scores) == len(lengths)):
+            place.save({}, {"scores": scores, "costs": costs})
     return scores, costs
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from titans_seq.adapters.symbols import StreamModel, SymbolModel, VectorModel
+    from titans_seq.training.checkpoint import Checkpoint, Place
     from titans_seq.training.recall import Step
 
 
@@ -42,8 +43,12 @@ class Subject:
     costs: dict[str, Any]
 
 
-def examine(recipe: RecallRecipe, tasks: Tasks, control: str | None, *, shown: bool) -> Subject:
+def examine(
+    recipe: RecallRecipe, tasks: Tasks, control: str | None, *, shown: bool, checkpoint: Checkpoint | None = None
+) -> Subject:
     """Train a model of a recipe, or a control of that variant, and ask it at every length.
+
+    Where a checkpoint is given, it is gone on from: steps and lengths that were done are not done again.
 
     Raises
     ------
@@ -54,24 +59,26 @@ def examine(recipe: RecallRecipe, tasks: Tasks, control: str | None, *, shown: b
 
     with seeded(recipe.train.seed):
         model = make_model(recipe, control)
-        with Stopwatch() as training:
-            history = _train(model, recipe, tasks, shown)
-    variant = model.backbone.variant
+        variant = model.backbone.variant
+        kept = None if checkpoint is None else checkpoint.at(f"training_{control or 'model'}")
+        with Stopwatch(kept) as training:
+            history = _train(model, recipe, tasks, shown, kept)
     lengths = recipe.evaluate.lengths_for(variant, control=control is not None)
     total = sum(at.length * at.trials for at in lengths)
     with progress(f"{variant}: asking", total, "tok", shown=shown) as advance:
-        scores, costs = score_lengths(model, recipe, tasks.test, lengths, advance)
+        asked = None if checkpoint is None else checkpoint.at(f"scores_{control or 'model'}")
+        scores, costs = score_lengths(model, recipe, tasks.test, lengths, advance, asked)
     return Subject(
         variant, model, history, _facts(model, history, scores), {"training": training.row(), "scores": costs}
     )
 
 
-def _train(model: StreamModel, recipe: RecallRecipe, tasks: Tasks, shown: bool) -> list[Step]:
+def _train(model: StreamModel, recipe: RecallRecipe, tasks: Tasks, shown: bool, place: Place | None) -> list[Step]:
     from titans_seq.training.recall import train_recall
 
     settings, variant = make_settings(recipe), model.backbone.variant
     with progress(f"{variant}: training", settings.total_steps, "step", shown=shown) as advance:
-        return train_recall(model, tasks.train.draw, settings, on_step=_followed(variant, advance))
+        return train_recall(model, tasks.train.draw, settings, on_step=_followed(variant, advance), place=place)
 
 
 def _followed(variant: str, advance: Advance) -> Callable[[Step], None]:
