@@ -10,28 +10,29 @@ import numpy as np
 
 from titans_seq import TitansForecaster
 from titans_seq.adapters.linear import fit_linear
-from titans_seq.adapters.scaled import fit_scaling
+from titans_seq.adapters.scaled import ScaledPanel, fit_scaling
 from titans_seq.data import read_panel
 
 from .cells import horizons
+from .choosing import Errors, longest_as_good
 from .sets import LOOK_BACKS, PATCH, Split, load
 
 RESULTS = Path(__file__).parents[1] / "results" / "forecasting"
-Scores = dict[str, float]
+BLOCKS, MOST_CUTOFFS = 10, 720
 
 
 def look_back(data: str, cache: Path, closed_form: str) -> int:
-    """Rows with which a closed form forecasts validation rows best, in the mean over the horizons.
+    """The longest look-back whose validation error is within one standard error of the smallest.
 
+    Over all horizons together, by blocks of time (the one-standard-error rule of Breiman et al., 1984): where
+    validation does not tell look-backs apart, the one that sees most is taken.
     ``closed_form``: "ridge", the plain one, or "ours", that of the forecaster.
     """
-    every = [scores(data, horizon, cache, closed_form) for horizon in horizons(data)]
-    common = [length for length in every[0] if all(length in found for found in every)]
-    return int(min(common, key=lambda length: sum(found[length] for found in every)))
+    return int(longest_as_good([errors(data, horizon, cache, closed_form) for horizon in horizons(data)]))
 
 
-def scores(data: str, horizon: int, cache: Path, closed_form: str) -> Scores:
-    """Validation score of each look-back at a horizon: of this run, of the results there are, or computed now."""
+def errors(data: str, horizon: int, cache: Path, closed_form: str) -> Errors:
+    """Validation errors of each look-back at a horizon: of this run, of the results there are, or computed now."""
     name = f"choose_{data}_{horizon}_{closed_form}_s0.json"
     for file in (cache / name, RESULTS / name):
         if file.exists():
@@ -40,32 +41,56 @@ def scores(data: str, horizon: int, cache: Path, closed_form: str) -> Scores:
     return choose(load(data), data, horizon, cache, closed_form)
 
 
-def choose(split: Split, data: str, horizon: int, cache: Path, closed_form: str) -> Scores:
+def choose(split: Split, data: str, horizon: int, cache: Path, closed_form: str) -> Errors:
     """Compute them and keep them for the cells to come."""
-    score = _ours if closed_form == "ours" else _ridge
+    measure = _ours if closed_form == "ours" else _ridge
     lengths = [length for length in LOOK_BACKS[data] if length + horizon < split.rows[0]]
-    found = {str(length): score(split, data, horizon, length) for length in lengths}
+    found = {str(length): measure(split, data, horizon, length) for length in lengths}
     keep(cache / f"choose_{data}_{horizon}_{closed_form}_s0.json", {"validation": found})
     return found
 
 
-def _ridge(split: Split, data: str, horizon: int, length: int) -> float:
-    """Validation score of the plain closed form."""
+def _ridge(split: Split, data: str, horizon: int, length: int) -> list[float]:
+    """Validation errors of the plain closed form."""
     panel, _ = read_panel(split.frame[: split.test_begins], time_col=split.time)
     train = np.full(panel.n_series, split.rows[0])
     center, scale = fit_scaling(panel, train)
-    return float(fit_linear(panel, scale, center, train, length, horizon).validation_score)
+    linear = fit_linear(panel, scale, center, train, length, horizon)
+    cutoffs = _cutoffs(split, horizon)
+    series, cutoff = np.repeat(np.arange(panel.n_series), len(cutoffs)), np.tile(cutoffs, panel.n_series)
+    group = np.zeros(panel.n_series, dtype=np.int64) if linear.shared else np.arange(panel.n_series)
+    scaled = ScaledPanel(panel, center, scale, group)
+    values, observed = scaled.gather(series, cutoff - length, length)
+    forecast = scaled.to_original(linear.predict(values.numpy(), observed.numpy(), group[series]), series)
+    return _in_blocks(forecast - panel.gather(series, cutoff, horizon)[0], cutoff)
 
 
-def _ours(split: Split, data: str, horizon: int, length: int) -> float:
-    """Validation score of the forecaster without its network."""
-    ridge = TitansForecaster(
+def _ours(split: Split, data: str, horizon: int, length: int) -> list[float]:
+    """Validation errors of the forecaster without its network."""
+    forecaster = TitansForecaster(
         horizon, context_length=length, patch_length=PATCH[data], carry_state=False, max_epochs=0, random_state=0,
         verbose=0, time_col=split.time,
     )  # fmt: skip
-    train, validation, _ = split.rows
-    ridge.fit(split.frame[:train], validation=split.frame[train : train + validation])
-    return float(ridge.validation_score_)
+    train, ends = split.rows[0], split.test_begins
+    forecaster.fit(split.frame[:train], validation=split.frame[train:ends])
+    cutoffs = _cutoffs(split, horizon)
+    stride = int(cutoffs[1] - cutoffs[0]) if len(cutoffs) > 1 else 1
+    found = forecaster.backtest(split.frame[:ends], first_cutoff=train, mode="windowed", stride=stride)
+    return _in_blocks(found.point - found.actual, found.cutoff)
+
+
+def _cutoffs(split: Split, horizon: int) -> np.ndarray:
+    """Cut-offs among the validation rows, evenly spread."""
+    last = split.test_begins - horizon
+    return np.arange(split.rows[0], last + 1, max(1, -(-(last + 1 - split.rows[0]) // MOST_CUTOFFS)))
+
+
+def _in_blocks(error: np.ndarray, cutoff: np.ndarray) -> list[float]:
+    """Mean squared error of each of the blocks of time, (BLOCKS,)."""
+    times = np.unique(cutoff)
+    block = np.searchsorted(times, cutoff) * BLOCKS // len(times)
+    squared = np.square(error).mean(1)
+    return [float(squared[block == i].mean()) for i in range(BLOCKS)]
 
 
 def keep(file: Path, found: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from .cells import ABLATED, CELLS, ETT, M4, NEURAL, SETS, TRIALS, Cell, horizons
+from .choosing import longest_as_good
 from .trial_names import NAMES
 
 Parts = dict[str, dict[str, Any]]
@@ -21,8 +22,8 @@ Seeds: mean ± standard deviation. `mag` is `TitansForecaster` as it comes.
 
 - ETT, Exchange, ILI: errors in z-scores of the train rows, pooled over channels; every test window at stride 1 is
   counted, and the count asserted. What is chosen is chosen on validation rows: the look-back of a data set (one for all
-  horizons; ours by the validation error of our closed form, all others' by that of the plain ridge), penalties,
-  weights, when to stop. Test rows are read once.
+  horizons: the longest whose validation error is within one standard error of the smallest, by ten blocks of time; ours
+  by our closed form, all others' by the plain ridge), penalties, weights, when to stop. Test rows are read once.
 - Peers are rerun at the first horizon of each data set and with the look-back chosen: they cost hours.
 - Every fit that trains has the same CPU minutes (2; M4: 4) and the same rows. PatchTST, iTransformer, NHITS and DLinear
   are neuralforecast's, AutoETS and AutoTheta statsforecast's. The four train on the squared error (M4: on quantiles) at
@@ -86,7 +87,7 @@ def over_horizons(parts: Parts, mode: str, data: str, model: str, score: str) ->
 
 
 def look_backs(parts: Parts) -> list[str]:
-    """Validation score of the closed forms, mean over horizons."""
+    """Validation error of the closed forms, mean over horizons, and the longest look-back that is as good."""
     rows = [_look_back(parts, data, closed_form) for data in SETS for closed_form in ("ridge", "ours")]
     part = parts.get("official_m4_hourly_48_choose_s0")
     found_m4 = part["results"]["validation"] if part else {}
@@ -100,9 +101,9 @@ def _look_back(parts: Parts, data: str, closed_form: str) -> list[str]:
     if None in found:
         return [data, closed_form, "not run", ""]
     every = [part["results"]["validation"] for part in found if part]
-    means = {length: mean(x[length] for x in every) for length in every[0] if all(length in x for x in every)}
-    best = min(means, key=means.__getitem__)
-    return [data, closed_form, best, ", ".join(f"{length}: {x:.4f}" for length, x in means.items())]
+    means = {length: mean(mean(x[length]) for x in every) for length in every[0] if all(length in x for x in every)}
+    shown = ", ".join(f"{length}: {x:.4f}" for length, x in means.items())
+    return [data, closed_form, longest_as_good(every), shown]
 
 
 def windowed(parts: Parts, models: tuple[str, ...], sets: tuple[str, ...], score: str) -> list[str]:
