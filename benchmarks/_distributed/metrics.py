@@ -16,7 +16,9 @@ Result = dict[str, Any]
 def measure(cell: MetricsCell, *, quick: bool) -> Result:
     """Largest absolute and relative difference of the numbers in metrics.json, seconds left out."""
     with tempfile.TemporaryDirectory() as scratch:
-        alone, together = (_run(cell, n, Path(scratch), quick) for n in (1, cell.processes))
+        alone = _run(cell, 1, (), Path(scratch) / "alone", quick)
+        changed = () if cell.control is None else (cell.control,)
+        together = _run(cell, cell.processes, changed, Path(scratch) / "together", quick)
     assert alone.keys() == together.keys()
     apart = {name: abs(alone[name] - together[name]) for name in alone}
     relative = {name: d / abs(alone[name]) for name, d in apart.items() if alone[name]}
@@ -27,14 +29,20 @@ def measure(cell: MetricsCell, *, quick: bool) -> Result:
     }  # fmt: skip
 
 
-def _run(cell: MetricsCell, processes: int, folder: Path, quick: bool) -> dict[str, float]:
-    settings = [*cell.settings, f"train.devices={processes}", f"train.strategy={cell.strategy}", "train.device=cpu"]
-    if processes == 1:
-        settings[-2] = "train.strategy=auto"
+def _run(cell: MetricsCell, processes: int, changed: tuple[str, ...], out: Path, quick: bool) -> dict[str, float]:
+    strategy = "auto" if processes == 1 else cell.strategy
+    settings = [
+        *cell.settings,
+        f"train.devices={processes}",
+        f"train.strategy={strategy}",
+        "train.device=cpu",
+        *changed,
+    ]
     settings += ["train.max_epochs=1"] * quick
     sets = [word for setting in settings for word in ("--set", setting)]
-    out = folder / str(processes)
-    start(processes, "-m", "titans_seq.cli", "run", cell.recipe, "-q", "--output-dir", str(out), *sets, folder=folder)
+    command = [str(Path(__file__).with_name("in_double.py"))] if cell.double else ["-m", "titans_seq.cli"]
+    arguments = [*command, "run", cell.recipe, "-q", "--output-dir", str(out), *sets]
+    start(processes, *arguments, folder=out.parent)
     return _numbers(json.loads((out / "metrics.json").read_text()), "")
 
 

@@ -16,6 +16,7 @@ import numpy as np
 TINY: dict[str, Any] = {"d_model": 8, "max_epochs": 1, "random_state": 0, "verbose": 0, "device": "cpu"}
 TINY_NETWORK: dict[str, Any] = TINY | {"n_members": 1, "channels": 8, "dropout": 0.0}
 FITTED = 200
+_ROUNDING = 1e-6
 
 
 def measure(cell: Any, *, quick: bool) -> dict[str, Any]:
@@ -30,6 +31,7 @@ def measure(cell: Any, *, quick: bool) -> dict[str, Any]:
     places = [_places(rows, alone) for rows in gathered]
     return {
         "rows": n, "rows_of_each_process": own, "gathered_by_each": [len(rows) for rows in gathered],
+        "distinct": len(np.unique(np.round(alone, 5), axis=0)),
         "missing": [n - len(np.unique(p)) for p in places], "twice": [len(p) - len(np.unique(p)) for p in places],
         "out_of_order": [int((p != np.arange(len(p))).sum()) for p in places],
         "largest_difference": max(float(np.abs(rows - alone).max()) for rows in gathered),
@@ -37,13 +39,16 @@ def measure(cell: Any, *, quick: bool) -> dict[str, Any]:
 
 
 def _places(rows: np.ndarray, alone: np.ndarray) -> np.ndarray:
-    """Place of each row among those of one process: that of the nearest."""
-    flat = alone.reshape(len(alone), -1)
-    return np.array([int(np.abs(flat - row.ravel()).max(1).argmin()) for row in rows])
+    """Place of each row among those of one process: that of the nearest, its own if that is as near (but rounding)."""
+    flat, places = alone.reshape(len(alone), -1), []
+    for i, row in enumerate(rows):
+        apart = np.abs(flat - row.ravel()).max(1)
+        places.append(i if i < len(apart) and apart[i] <= apart.min() + _ROUNDING else int(apart.argmin()))
+    return np.array(places)
 
 
-def predict(kind: str, n: int, devices: int) -> np.ndarray:
-    """Fit a tiny model and predict n rows."""
+def fitted(kind: str, n: int, devices: int) -> tuple[Any, Any]:
+    """Return a tiny model, and n rows to predict; series are those of `fit`."""
     from titans_seq import DNAClassifier, TitansForecaster, TitansRegressor
 
     rng = np.random.default_rng(0)
@@ -54,15 +59,21 @@ def predict(kind: str, n: int, devices: int) -> np.ndarray:
             found.append(x)
         sizes = {"context_length": 24, "patch_length": 4, "chunk_size": 4, "window_size": 4}
         model = TitansForecaster(3, learning_rate=1e-2, devices=devices, **sizes, **TINY)
-        return np.asarray(model.fit(np.array(found).T).predict(level=[80]))
+        return model.fit(np.array(found).T), None
     if kind == "sequences":
         letters = np.array(list("ACGT"))
         X = ["".join(rng.choice(letters, rng.integers(20, 60))) for _ in range(n)]
         y = np.array([sequence.count("GC") > 1 for sequence in X])
-        return DNAClassifier(devices=devices, **TINY_NETWORK).fit(X[:FITTED], y[:FITTED]).predict_proba(X)
+        return DNAClassifier(devices=devices, **TINY_NETWORK).fit(X[:FITTED], y[:FITTED]), X
     values = rng.normal(size=(n, 12))
-    model = TitansRegressor(devices=devices, **TINY_NETWORK)
-    return model.fit(values[:FITTED], values[:FITTED, 0]).predict(values)[:, None]
+    return TitansRegressor(devices=devices, **TINY_NETWORK).fit(values[:FITTED], values[:FITTED, 0]), values
+
+
+def predict(model: Any, rows: Any) -> np.ndarray:
+    """Predict every row, with all that there is to it."""
+    if rows is None:
+        return np.asarray(model.predict(level=[80]))
+    return model.predict_proba(rows) if hasattr(model, "predict_proba") else model.predict(rows)[:, None]
 
 
 def main(kind: str, n: int, folder: Path) -> None:
@@ -71,10 +82,11 @@ def main(kind: str, n: int, folder: Path) -> None:
     from titans_seq.training.ranks import Ranks
 
     processes = int(os.environ["WORLD_SIZE"])
-    gathered = predict(kind, n, processes)
+    model, rows = fitted(kind, n, processes)
+    gathered = predict(model, rows)
     rank = dist.get_rank()
     part = Ranks(rank, processes).part(n)
-    alone = predict(kind, n, 1) if rank == 0 else np.zeros(0)
+    alone = predict(model.set_params(devices=1), rows) if rank == 0 else np.zeros(0)
     np.savez(folder / f"{rank}.npz", gathered=gathered, own=part.stop - part.start, alone=alone)
     dist.barrier()
 

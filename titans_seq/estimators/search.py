@@ -168,6 +168,8 @@ class TitansSearch(MetaEstimatorMixin, BaseEstimator):
     def _check_arguments(self) -> Space:
         space = read_space(self.space)
         known = self.estimator.get_params(deep=False)
+        if getattr(self.estimator, "devices", 1) * getattr(self.estimator, "num_nodes", 1) > 1:
+            raise ValueError("a trial trains in one process; set devices and num_nodes of the estimator to 1")
         unknown = next((name for name in space.axes if name not in known), None)
         if unknown is not None:
             kind = type(self.estimator).__name__

@@ -92,4 +92,9 @@ def _search_of(recipe: AnyRecipe, name_or_path: str | Path) -> Tune:
     if recipe.tune is None:
         example = "tune: {space: {model.chunk_size: [8, 16, 32]}}"
         raise ValueError(f"{name_or_path}: the recipe has no tune section; add one, e.g. {example}")
+    if (recipe.train.devices or 1) * (recipe.train.num_nodes or 1) > 1:
+        raise ValueError(
+            f"{name_or_path}: a trial trains in one process; set train.devices and train.num_nodes to 1, and start "
+            "workers, on as many machines as you like"
+        )
     return recipe.tune
