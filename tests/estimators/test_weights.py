@@ -156,6 +156,8 @@ def test_quantiles_count_errors_by_their_weight() -> None:
     np.testing.assert_allclose(_weighted(errors, counts, LEVELS), third, atol=0.1)
     alike = _weighted(errors, np.ones(3001), LEVELS)
     np.testing.assert_array_equal(_weighted(errors, np.full(3001, 0.3), LEVELS), alike)
+    of_draws = _weighted(errors[::3], np.ones(1001), LEVELS, 5)
+    np.testing.assert_allclose(_weighted(errors, counts, LEVELS, 5), of_draws, rtol=1e-6)
 
 
 def test_the_weight_of_the_network_is_that_of_the_rows_that_count(make: Make) -> None:

@@ -172,8 +172,8 @@ def _quantiles(
     return _weighted((errors / rms)[observed], each[observed], levels, draws)[:, None] * rms
 
 
-def _weighted(errors: FloatArray, counts: FloatArray, levels: FloatArray, draws: int | None) -> FloatArray:
-    """Quantiles of errors (n,), by what each counts; those of numpy where all count alike."""
+def _weighted(errors: FloatArray, counts: FloatArray, levels: FloatArray, draws: int | None = None) -> FloatArray:
+    """Quantiles of errors (n,), by what each counts; those of numpy where all count alike; ``draws`` as above."""
     if draws is not None:
         return _of_draws(errors, counts, np.where(levels > 0.5, 0, 1) + levels * draws, draws)
     if (counts == counts[0]).all():
