@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -47,7 +48,14 @@ TIMES = ("seconds", "costs", "fit_seconds", "cpu_seconds")
 def start(recipe: Path, folder: Path, *options: str) -> subprocess.Popen[str]:
     """Start a run of a recipe file, one thread wide."""
     command = [sys.executable, __file__, "run", str(recipe), "--output-dir", str(folder), *options]
-    return subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_hears_ctrl_c
+    )
+
+
+def _hears_ctrl_c() -> None:
+    """Undo what a shell does to commands in its background, whose children would ignore SIGINT, too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def environment() -> dict[str, str]:
