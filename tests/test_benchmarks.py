@@ -158,6 +158,16 @@ def test_a_recall_cell_of_each_kind_runs_small_and_renders_with_gaps(cell: str, 
 
 
 @pytest.mark.slow
+def test_a_study_runs_small_and_renders_with_gaps(tmp_path: Path) -> None:
+    done = run("studies.py", "--quick", "--only", "dna_quickstart", "--output", str(tmp_path / "studies"))
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "studies" / "dna_quickstart.json").read_text())["results"]
+    assert results["trials"]["complete"] == len(results["rows"]) == 2
+    assert results["as_it_stands"]["score"] == "log_loss" and len(results["best_on_test"]["values"]) == 2
+    table = (tmp_path / "studies.md").read_text()
+    assert "| `quickstart` | not run |" in table and "## dna_quickstart" in table
+
+
 @pytest.mark.slow
 def test_a_cell_of_kills_runs_small_and_renders_with_gaps(tmp_path: Path) -> None:
     done = run("kills.py", "--quick", "--only", "recall", "--output", str(tmp_path / "kills"))

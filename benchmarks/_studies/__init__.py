@@ -1,0 +1,1 @@
+"""Cells, measurement and tables of studies.py."""
