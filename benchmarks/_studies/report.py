@@ -20,7 +20,8 @@ def report(parts: Parts) -> str:
         "shipped recipes by `titans-seq tune RECIPE --workers 2`, one thread each, by the validation rows and with one "
         "seed. Trial 0 is the recipe as it stood at that commit. The test rows were scored afterwards, by "
         "`titans-seq run` of that recipe and of the search's `best.yaml`, three seeds each (mean ± standard "
-        "deviation): they show whether what validation prefers holds. Test: mean squared error, or log loss of DNA.", "",
+        "deviation): they show whether what validation prefers holds. Test: mean squared error, or log loss of "
+        "DNA.", "",
         f"Commits: {', '.join(commits) or 'none'}.", "",
         "| recipe | trials completed / pruned / failed | validation, trial 0 | validation, best | test, as it stood | "
         "test, best | search, s |",

@@ -116,18 +116,19 @@ class _Reading:
     def _effects(self, variants: list[Variant]) -> FloatArray:
         """Return score_ref, score_alt, effect, and the effect of each strand, (n, kinds, n_outputs)."""
         ref, alt = zip(*(windows_of(self.genome, edit_of(self.genome, v), self.window) for v in variants), strict=True)
-        alleles = self._windows([*ref, *alt])
-        said = np.stack([self._answers(alleles, strand) for strand in self.strands])
+        # Each window once: variants share references, and all ways to write one have one pair of windows.
+        alleles, place = np.unique(np.stack([*ref, *alt]), axis=0, return_inverse=True)
+        said = np.stack([self._answers(self._windows(alleles), strand) for strand in self.strands])
         answers = [said.mean(0), *said] if len(self.strands) == 2 else [said[0]]
         targets, n = self.reader.targets, len(variants)
-        shown = shown_scores(targets, answers[0])
-        scores = [scores_of(targets, torch.from_numpy(part)).numpy() for part in answers]
+        shown = shown_scores(targets, answers[0])[place]
+        scores = [scores_of(targets, torch.from_numpy(part)).numpy()[place] for part in answers]
         return np.stack([shown[:n], shown[n:], *(part[n:] - part[:n] for part in scores)], axis=1)
 
-    def _windows(self, codes: list[NDArray[np.uint8]]) -> Sequences:
+    def _windows(self, codes: NDArray[np.uint8]) -> Sequences:
         offsets = np.arange(len(codes) + 1, dtype=np.int64) * self.window
         nameless = Names.of([""] * len(codes))
-        return self.estimator._read(Sequences(np.concatenate(codes), offsets, nameless))
+        return self.estimator._read(Sequences(codes.ravel(), offsets, nameless))
 
     def _answers(self, windows: Sequences, strand: str) -> FloatArray:
         turned = windows.reverse_complement() if strand == "-" else windows

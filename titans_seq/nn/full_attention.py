@@ -10,6 +10,9 @@ from titans_seq.nn.attention import AttentionProjections
 from titans_seq.nn.cache import GrowingCache
 from titans_seq.nn.rotary import rotary_table, rotate, table_from
 
+_VECTOR = 16
+"""Numbers that processors take at once at most."""
+
 
 class FullAttention(AttentionProjections):
     """Causal attention to everything read; its cache, and time per token, grow with the stream.
@@ -50,11 +53,14 @@ class FullAttention(AttentionProjections):
         query = torch.cat((rotate(q, table_from(table, total - time)), q), -1)
         keys = torch.cat((_rows(persistent[0], buffer, left=True), _right_zeros(rotate(buffer.keys, table))), 1)
         values = torch.cat((_rows(persistent[1], buffer), buffer.values), 1)
+        visible = self._visible(buffer.visible, time, persistent[0].shape[0])
+        if time == 1:
+            keys, values, visible = _whole_vectors(keys, values, visible)
         y = F.scaled_dot_product_attention(
             query.transpose(1, 2),
             keys.transpose(1, 2),
             values.transpose(1, 2),
-            attn_mask=self._visible(buffer.visible, time, persistent[0].shape[0])[:, None],
+            attn_mask=visible[:, None],
             scale=self.scale,
         )
         return y.transpose(1, 2)
@@ -70,6 +76,12 @@ def _rows(x: Tensor, buffer: GrowingCache, *, left: bool = False) -> Tensor:
     """Repeat persistent rows over the batch, with zeros before their features if ``left``."""
     x = F.pad(x, (x.shape[-1], 0)) if left else x
     return x.expand(buffer.visible.shape[0], *x.shape)
+
+
+def _whole_vectors(keys: Tensor, values: Tensor, visible: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Add slots that nobody sees: where scores of one row end in mid-vector, the next row's have other last bits."""
+    spare = -keys.shape[1] % _VECTOR
+    return F.pad(keys, (0, 0, 0, 0, 0, spare)), F.pad(values, (0, 0, 0, 0, 0, spare)), F.pad(visible, (0, spare))
 
 
 def _right_zeros(x: Tensor) -> Tensor:
