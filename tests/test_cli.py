@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 from pathlib import Path
 
@@ -140,6 +141,22 @@ def test_what_others_raise_is_an_internal_error_of_one_line(error: Exception, mo
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"internal error: {type(error).__name__}: ")
     assert "TITANS_SEQ_DEBUG=1" in line
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 12 bytes"), MemoryError()]
+)
+def test_too_little_memory_is_one_line_that_says_what_to_do(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_with(monkeypatch, error)
+    (line,) = error_lines(call("run", "quickstart"))
+    assert line.startswith("out of memory: ")
+    assert "smaller model.d_model" in line
+
+
+def test_a_full_disk_is_one_line_that_names_what_was_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_with(monkeypatch, OSError(errno.ENOSPC, "No space left on device", "study.journal"))
+    (line,) = error_lines(call("run", "quickstart"))
+    assert line == "study.journal: cannot be written: No space left on device; nothing was written"
 
 
 def test_a_fault_of_our_code_is_not_taken_for_the_users(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ Heavy imports stand inside the commands.
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import signal
@@ -28,6 +29,7 @@ USER_ERROR = 2
 INTERNAL_ERROR = 1
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 app = typer.Typer(
     name="titans-seq",
@@ -57,12 +59,13 @@ def run(
 ) -> None:
     """Train, evaluate and write what a recipe describes."""
     with _reporting_errors():
-        from titans_seq.recipes import default_folder, format_report, load_recipe, run_recipe
+        from titans_seq.recipes import default_folder, format_report, load_recipe, placing, run_recipe
         from titans_seq.training.launch import is_main
 
         loaded = load_recipe(recipe, assignments or ())
         folder = output_dir or default_folder(loaded, recipe)
-        result = run_recipe(loaded, folder, overwrite=overwrite, quiet=quiet, command=_command())
+        with placing(recipe, assignments or ()):
+            result = run_recipe(loaded, folder, overwrite=overwrite, quiet=quiet, command=_command())
         if not quiet and is_main():
             typer.echo(format_report(result))
 
@@ -81,14 +84,15 @@ def tune(
 ) -> None:
     """Search the values in a recipe's tune section; the same command goes on with what was interrupted."""
     with _reporting_errors("the same command goes on with the study"):
-        from titans_seq.recipes import load_recipe
+        from titans_seq.recipes import load_recipe, placing
         from titans_seq.recipes.tune import format_tuned, tune_recipe
 
         loaded = load_recipe(recipe, assignments or ())
-        result = tune_recipe(
-            loaded, recipe, folder=output_dir, trials=trials, workers=workers, storage=storage, quiet=quiet,
-            command=_command(),
-        )  # fmt: skip
+        with placing(recipe, assignments or ()):
+            result = tune_recipe(
+                loaded, recipe, folder=output_dir, trials=trials, workers=workers, storage=storage, quiet=quiet,
+                command=_command(),
+            )  # fmt: skip
         if not quiet:
             typer.echo(format_tuned(result))
 
@@ -254,9 +258,19 @@ def _reporting_errors(after_interrupt: str = "nothing was written") -> Iterator[
             raise typer.Exit(INTERNAL_ERROR) from None
         if _is_users(error):
             lines = str(error).splitlines() or [type(error).__name__]
+            lines[0] = _placed_line(error) or lines[0]
             lines[-1] += f" ({_note_of(error)})" if _note_of(error) else ""
             for line in lines:
                 typer.echo(f"error: {line}", err=True)
+            raise typer.Exit(USER_ERROR) from None
+        if isinstance(error, OSError) and error.errno in _FULL:
+            place = error.filename or "the output"
+            typer.echo(f"error: {place}: cannot be written: {error.strerror}; {after_interrupt}", err=True)
+            raise typer.Exit(USER_ERROR) from None
+        if _is_out_of_memory(error):
+            smaller = "take a smaller model.d_model, train.batch_size or model.context_length"
+            note = _note_of(error) or "nothing was written"
+            typer.echo(f"error: out of memory: {' '.join(str(error).split()):.200}; {smaller}; {note}", err=True)
             raise typer.Exit(USER_ERROR) from None
         if _is_lost(error):
             typer.echo("error: another process of this run has ended without a word; nothing was written", err=True)
@@ -272,6 +286,14 @@ def _speaks(error: BaseException) -> bool:
     from titans_seq.training.launch import may_report
 
     return may_report(error)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether a processor or a GPU had no more memory; torch says so in words."""
+    words = ("out of memory", "can't allocate memory")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
+    )
 
 
 def _is_lost(error: BaseException) -> bool:
@@ -320,6 +342,12 @@ def _note_of(error: BaseException) -> str:
     from titans_seq.recipes._output import KEPT
 
     return next((note for note in getattr(error, "__notes__", []) if note.startswith(KEPT)), "")
+
+
+def _placed_line(error: BaseException) -> str | None:
+    from titans_seq.recipes._blame import placed_line
+
+    return placed_line(error)
 
 
 def _is_users(error: Exception) -> bool:

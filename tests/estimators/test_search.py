@@ -11,8 +11,16 @@ import pytest
 from fatal_estimators import FailingForecaster, FatalForecaster
 from optuna.trial import TrialState
 from sklearn.base import clone
+from sklearn.linear_model import Ridge
 
-from titans_seq import DNAClassifier, TitansClassifier, TitansForecaster, TitansRegressor, TitansSearch
+from titans_seq import (
+    DNAClassifier,
+    DNALanguageModel,
+    TitansClassifier,
+    TitansForecaster,
+    TitansRegressor,
+    TitansSearch,
+)
 
 RANDOM = np.random.default_rng(0)
 SERIES = np.sin(np.arange(240) / 5)[None] + 0.3 * RANDOM.normal(size=(2, 240))
@@ -222,6 +230,13 @@ def test_a_search_is_an_estimator_of_scikit_learn() -> None:
     search = TitansSearch(forecaster(), SPACE, n_trials=2)
     assert clone(search).get_params()["estimator__horizon"] == 6
     assert search.set_params(estimator__horizon=7).estimator.horizon == 7
+
+
+@pytest.mark.parametrize("other", [Ridge(), TitansForecaster, DNALanguageModel(), None], ids=str)
+def test_what_has_no_validation_score_is_refused_before_anything_is_fitted(other: Any) -> None:
+    search = TitansSearch(other, {"alpha": [1.0]}, verbose=0)
+    with pytest.raises(TypeError, match="estimator must be a TitansForecaster, .* found"):
+        search.fit(ROWS, ROWS[:, 0])
 
 
 @pytest.mark.parametrize(

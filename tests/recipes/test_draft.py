@@ -271,6 +271,8 @@ def test_a_parquet_file_is_a_table_too() -> None:
         (["date,y", *(f"{d},1" for d in DAYS[:40]), ",1", *(f"{d},1" for d in DAYS[40:])], "row 40: date is missing"),
         (["date,y", *(f"{d},1" for d in DAYS[:40]), "2024-13-01,1"], "row 40: date is '2024-13-01', others are like"),
         (["d,t,y", *(f"{d},{h}:00,{h}" for d in DAYS[:20] for h in range(24))], "times of day; join them"),
+        (["d,Hour,y", *(f"{d},{h},{h / 7}" for d in DAYS[:20] for h in range(24))], "'Hour' times of day; join them"),
+        (["date,y", *(f"{d} 0{i * i % 10}:00,{i}" for i, d in enumerate(DAYS))], "my.csv: "),
         (["date,y", *(f"{d},{i}%" for i, d in enumerate(DAYS))], "texts such as '0%'"),
         (["# made by hand", "date,y", *(f"{d},{i}" for i, d in enumerate(DAYS))], "found '# made by hand'"),
         (["date,word", *(f"{d},w" for d in DAYS)], "no column of numbers"),
@@ -283,6 +285,12 @@ def test_a_parquet_file_is_a_table_too() -> None:
 )  # fmt: skip
 def test_a_table_that_cannot_be_forecast_is_one_line_and_nothing_is_written(lines: list[str], words: str) -> None:
     assert words in refused(lines)
+
+
+def test_the_last_time_is_the_latest_also_where_rows_are_in_no_order() -> None:
+    rows = [f"{d},{i % 5}" for i, d in enumerate(DAYS[:40])]
+    _, text = drafted(["date,y", *rows[::-1]])
+    assert f"the last is {DAYS[39]}" in text
 
 
 def test_a_file_that_is_no_table_is_refused() -> None:

@@ -108,6 +108,24 @@ def test_other_processes_than_were_started_are_refused(environment: Any, process
         launch.take_part(*processes)
 
 
+def test_a_thousand_processes_are_not_started(environment: Any) -> None:
+    environment({})
+    launch.check_launch(16, 1)
+    with pytest.raises(ValueError, match=r"devices is 1,000, and this machine has cores for no more than \d+"):
+        launch.check_launch(1000, 1)
+
+
+def test_one_machine_does_not_wait_for_others_that_nobody_started(
+    environment: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    environment({})
+    with pytest.raises(ValueError, match="num_nodes is 2, but this process was started by itself"):
+        launch.check_launch(1, 2)
+    environment({"MASTER_ADDR": "there"})  # as Lightning is started by hand
+    launch.check_launch(1, 2)
+
+
 def test_what_lightning_clears_is_remembered(environment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     environment(LIGHTNING)
     launch.remember()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -62,3 +64,13 @@ def test_nobody_watches_after_the_block() -> None:
         pass
     forecaster(max_epochs=1).fit(SERIES)
     assert not seen
+
+
+def test_a_training_that_goes_to_infinity_leaves_a_forecaster_that_can_be_saved(tmp_path: Path) -> None:
+    model = forecaster(learning_rate=1e30).fit(SERIES)
+    assert model.history_[-1]["validation_loss"] is None
+    model.save(tmp_path / "model")
+    again = TitansForecaster.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.predict(), model.predict())
+    assert np.isfinite(again.predict()).all()
+    assert again.history_ == model.history_

@@ -238,6 +238,8 @@ def check_device(device: Any) -> None:
         kind = torch.device("cpu" if device == "auto" else device).type
     except (RuntimeError, TypeError):
         raise ValueError(f"device must be 'auto', 'cpu' or 'cuda', found {device!r}") from None
+    if kind not in ("cpu", "cuda"):  # torch knows of more, and would find out late that they are not there
+        raise ValueError(f"device must be 'auto', 'cpu' or 'cuda', found {device!r}")
     if kind == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device is {device!r}, but torch sees no GPU here; use 'auto' or 'cpu'")
 

@@ -167,6 +167,7 @@ class TitansSearch(MetaEstimatorMixin, BaseEstimator):
 
     def _check_arguments(self) -> Space:
         space = read_space(self.space)
+        _check_estimator(self.estimator)
         known = self.estimator.get_params(deep=False)
         if getattr(self.estimator, "devices", 1) * getattr(self.estimator, "num_nodes", 1) > 1:
             raise ValueError("a trial trains in one process; set devices and num_nodes of the estimator to 1")
@@ -228,6 +229,17 @@ class TitansSearch(MetaEstimatorMixin, BaseEstimator):
         )  # fmt: skip
         own.input_tags, own.target_tags = tags.input_tags, tags.target_tags
         return own
+
+
+def _check_estimator(estimator: Any) -> None:
+    from titans_seq.estimators._sequence_base import SequenceEstimator
+    from titans_seq.estimators.forecaster import TitansForecaster
+
+    if not isinstance(estimator, TitansForecaster | SequenceEstimator):
+        raise TypeError(
+            "estimator must be a TitansForecaster, TitansClassifier, TitansRegressor, DNAClassifier or DNARegressor, "
+            f"found {estimator!r:.60}"
+        )
 
 
 def _study_name(fitting: Any, space: Space, seed: int) -> str:

@@ -1,6 +1,7 @@
 """Recipes: whole experiments as YAML. Importing this loads neither torch nor pandas."""
 
 from titans_seq.recipes._output import Run
+from titans_seq.recipes._placing import placing
 from titans_seq.recipes._yaml import RecipeError
 from titans_seq.recipes.dna import ClassifyRecipe, DNARecipe, RegressRecipe
 from titans_seq.recipes.load import find_recipe, list_recipes, load_recipe, recipe_title
@@ -23,6 +24,7 @@ __all__ = [
     "list_recipes",
     "load_recall_model",
     "load_recipe",
+    "placing",
     "recipe_title",
     "run_recipe",
 ]

@@ -12,6 +12,7 @@ import numpy as np
 from titans_seq.data import Panel, read_panel, split_rows
 from titans_seq.data._align import ALIGN
 from titans_seq.data.catalog import Card, dataset_card
+from titans_seq.recipes._blame import of_the_data
 from titans_seq.recipes._load_series import load_table
 from titans_seq.recipes.schema import Data
 
@@ -68,6 +69,7 @@ class Series:
         return frame.join(self.covariates, on=_keys(self.wide, self.columns))
 
 
+@of_the_data()
 def read_series(data: Data, season_length: int | None = None) -> Series:
     """Read, select and split what the data section names.
 

@@ -11,6 +11,9 @@ from typing import Any
 import yaml
 
 Path_ = tuple[str | int, ...]
+_DEEPEST = 50
+_FILES = {("output", "dir"), ("data", "path")}
+_PLAIN = {f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "set", "omap", "pairs")}
 
 
 class RecipeError(ValueError):
@@ -21,12 +24,19 @@ class _Loader(yaml.SafeLoader):
     """Scalars as in YAML 1.2: `1e-3` is a number; `no`, `on` and `2020-01-01` are text."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        mark = self.peek_event().start_mark
         if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
             raise yaml.MarkedYAMLError(problem="aliases are not allowed in recipes", problem_mark=mark)
-        return super().compose_node(parent, index)
+        if self.depth > _DEEPEST:
+            raise yaml.MarkedYAMLError(problem=f"more than {_DEEPEST} levels within each other", problem_mark=mark)
+        self.depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
 
 
 for _tag, _pattern, _first in (
@@ -151,12 +161,18 @@ def _compose(text: str, name: str) -> yaml.Node | None:
 
 def _build(node: yaml.Node, path: Path_, place: Any, document: Document) -> Any:
     document.places.setdefault(path, place(node.start_mark))
+    if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN:
+        at, key = place(node.start_mark), ".".join(map(str, path))
+        document.faults.append(f"{at}: {key}: the tag {node.tag} is not allowed")
     if isinstance(node, yaml.MappingNode):
         return _build_mapping(node, path, place, document)
     if isinstance(node, yaml.SequenceNode):
         return [_build(item, (*path, i), place, document) for i, item in enumerate(node.value)]
     try:
-        return _Constructor().construct_object(node)
+        value = _Constructor().construct_object(node)
+        if path in _FILES and "\0" in str(value):  # no file can be named so
+            raise ValueError
+        return value
     except (yaml.YAMLError, ValueError):
         at, key = place(node.start_mark), ".".join(map(str, path))
         document.faults.append(f"{at}: {key}: cannot read {node.value!r}")

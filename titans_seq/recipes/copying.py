@@ -71,10 +71,10 @@ def check_new(path: Path, *, overwrite: bool = False) -> None:
 def write_recipe(path: Path, text: str) -> None:
     """Write a recipe whole or not at all, and the schema beside it unless something else has its name."""
     check_new(path)
-    _write(path, text)
     beside = path.parent / SCHEMA_FILE
-    if not beside.exists() or TITLE in _start_of(beside):
+    if not beside.exists() or TITLE in _start_of(beside):  # first: without the recipe it does no harm
         _write(beside, schema_text())
+    _write(path, text)
 
 
 def _start_of(path: Path) -> str:

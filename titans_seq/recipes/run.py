@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from titans_seq.recipes._blame import of_the_data
 from titans_seq.recipes._data import Series, read_series
 from titans_seq.recipes._identity import identity_of, parts_of_series
 from titans_seq.recipes._output import Run, work_folder, write_json, write_yaml
@@ -143,6 +144,7 @@ def _score_again(
     return score(result, {}, intervals, series, recipe.evaluate).model
 
 
+@of_the_data()
 def check_test_rows(recipe: Recipe, series: Series) -> None:
     """Refuse test rows that cannot be scored, before any training.
 

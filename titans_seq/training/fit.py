@@ -24,7 +24,7 @@ from titans_seq.training.module import SeriesTraining
 from titans_seq.training.pieces import PieceSampler
 from titans_seq.training.resuming import Resuming
 from titans_seq.training.sampling import StretchSampler
-from titans_seq.training.watching import report_epoch
+from titans_seq.training.watching import noted, report_epoch
 
 
 @dataclass
@@ -101,8 +101,8 @@ class _Selection(Callback):
         self.validation_seconds = now - began
         entry = {
             "epoch": epoch,
-            "train_loss": train_loss,
-            "validation_loss": loss,
+            "train_loss": noted(train_loss),
+            "validation_loss": noted(loss),
             "seconds": now - self.began,
         }
         self.result.history.append(entry)

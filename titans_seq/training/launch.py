@@ -17,6 +17,9 @@ from typing import Any, NamedTuple
 WAIT = 5.0
 """Seconds that a process waits for the one that failed to say why."""
 
+_MOST_ON_FEW = 16
+"""Processes that may be started also where there are fewer cores: more would only be in each other's way."""
+
 _FAILED = "titans_seq/failed"
 _processes = 1
 
@@ -71,6 +74,14 @@ def check_launch(devices: int, num_nodes: int) -> None:
     Tasks of srun that each do something of their own, such as workers of one search, are no ranks of a run.
     """
     found, size = launched(), devices * num_nodes
+    most = max(os.cpu_count() or 1, _MOST_ON_FEW)
+    if found is None and devices > most:
+        raise ValueError(f"devices is {devices:,}, and this machine has cores for no more than {most} processes")
+    if found is None and num_nodes > 1 and "MASTER_ADDR" not in os.environ:
+        raise ValueError(
+            f"num_nodes is {num_nodes}, but this process was started by itself and would wait for the others for ever; "
+            "start it with torchrun or srun on every machine, see docs/distributed.md"
+        )
     if found is None or found.size == size or (found.by != "torchrun" and size == 1):
         return
     raise ValueError(

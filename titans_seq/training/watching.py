@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -30,3 +31,8 @@ def report_epoch(epoch: int, validation_loss: float) -> None:
     callback = _watcher.get()
     if callback is not None:
         callback(epoch, validation_loss)
+
+
+def noted(loss: float | None) -> float | None:
+    """Return a loss for the history of a training; None also for that of weights that went to infinity."""
+    return loss if loss is not None and math.isfinite(loss) else None

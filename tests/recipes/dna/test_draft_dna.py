@@ -85,6 +85,13 @@ def test_copies_that_fill_a_class_are_split_by_chance_and_that_is_said() -> None
         ("classify", "a,b", ["hello,1", "world,2"], "no column of DNA sequences"),
         ("classify", "sequence,name", [f"{s},n{i}" for i, s in enumerate(SEQUENCES)], "no column of labels"),
         ("regress", "sequence,label", [f"{s},x" for s in SEQUENCES], "no column of numbers"),
+        (
+            "classify",
+            "sequence,kind",
+            [f"{s},{'ab'[i % 2] if i != 3 else ''}" for i, s in enumerate(SEQUENCES)],
+            "in 'kind' row 3 is '': complete or remove it",
+        ),
+        ("regress", "sequence;size", [f"{s};0,{i}" for i, s in enumerate(SEQUENCES)], "write decimals with a point"),
         ("guess", "sequence,label", [f"{s},x" for s in SEQUENCES], "--task must be one of"),
     ],
 )

@@ -15,6 +15,7 @@ from titans_seq.data.sequences import split_by_chromosome, split_by_homology
 from titans_seq.data.sequences.labelled import LABEL, LabelledSequences, read_classes, read_labelled
 from titans_seq.data.simulated import simulate_motif_grammar
 from titans_seq.data.text_tables import DELIMITERS
+from titans_seq.recipes._blame import of_the_data
 from titans_seq.recipes.dna.schema import ClassifyData, ClassifyRecipe, Data, DNARecipe, Split
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Examples:
     unused: int
 
 
+@of_the_data()
 def read_examples(recipe: DNARecipe) -> Examples:
     """Read and split what the data section names.
 

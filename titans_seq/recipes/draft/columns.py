@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from titans_seq.data.text_tables import MISSING
-from titans_seq.recipes.draft.times import TimeColumn, no_time_in
+from titans_seq.recipes.draft.times import INTEGER, TimeColumn, no_time_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +25,7 @@ _TARGET = re.compile(
 )
 _NUMBER = r"[+-]?[\d.,]*\d[\d.,]*(?:[eE][+-]?\d+)?"
 _CLOCK = r"\d{1,2}:\d{2}(?::\d{2})?(?: ?[AaPp][Mm])?"
+_HOUR = re.compile(r"^(hours?|hr|hour_of_day|stunde|heure|hora|ora|uur|uhrzeit)$", re.IGNORECASE)
 _ONE_TARGET = re.compile(r"^(y|target)$", re.IGNORECASE)
 _COUNTER = re.compile(r"^(unnamed: \d+|index|no\.?|nr\.?|row|#|id|_id|rowid|row_id)$", re.IGNORECASE)
 
@@ -90,6 +91,8 @@ def find_layout(cells: pd.DataFrame, times: list[TimeColumn], numbers: tuple[str
         ids = [name for name in _id_columns(cells, time, rest, numbers) if values != [name]]
         if ids:
             return _long(cells, time, ids[0], [name for name in values if name != ids[0]], path)
+        if time.form != INTEGER and any(_holds_clock(cells, name) for name in rest):
+            raise ValueError(f"{path}: {_why_not(cells, time, numbers)}")
     raise ValueError(f"{path}: {_why_not(cells, times[0], numbers)}")
 
 
@@ -154,11 +157,18 @@ def _id_columns(cells: pd.DataFrame, time: TimeColumn, names: list[str], numbers
     for name in names:
         n = cells[name].nunique()
         whole = name not in numbers or cells[name].str.strip().str.fullmatch(r"\d+").all()
-        clock = cells[name].str.strip().str.fullmatch(_CLOCK).all()
-        if not whole or clock or n > len(cells) // 2 or not _unique_with(cells, time, [name]):
+        if not whole or _holds_clock(cells, name) or n > len(cells) // 2 or not _unique_with(cells, time, [name]):
             continue
         found.append(((name in numbers, not _ID.search(name), n), name))
     return [name for _, name in sorted(found)]
+
+
+def _holds_clock(cells: pd.DataFrame, name: str) -> bool:
+    """Whether a column holds times of day: 06:00, or the hours of a column that says so."""
+    texts = cells[name].str.strip()
+    if _HOUR.match(name) and texts.str.fullmatch(r"\d{1,2}").all():
+        return bool(texts.astype(np.int64).max() <= 24)
+    return bool(texts.str.fullmatch(_CLOCK).all())
 
 
 def _unique_with(cells: pd.DataFrame, time: TimeColumn, names: list[str]) -> bool:
@@ -173,7 +183,7 @@ def _why_not(cells: pd.DataFrame, time: TimeColumn, numbers: tuple[str, ...]) ->
     import pandas as pd
 
     rest = [str(name) for name in cells.columns if name != time.name]
-    clock = next((name for name in rest if cells[name].str.strip().str.fullmatch(_CLOCK).all()), None)
+    clock = next((name for name in rest if _holds_clock(cells, name)), None)
     if clock is not None:
         return (
             f"{time.name!r} holds days and {clock!r} times of day; join them into one column such as 2024-01-31 06:00"

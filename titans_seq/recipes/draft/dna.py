@@ -130,9 +130,29 @@ def _answer_column(task: str, cells: pd.DataFrame, names: list[str], path: Path)
             found.append(((not hint.search(name), n, place), name))
     if not found:
         what = "labels (a few names, none missing)" if task == "classify" else "numbers (none missing)"
-        raise ValueError(f"{path}: no column of {what} was found among {', '.join(names[:8]) or 'no other columns'}")
+        listed = f"{', '.join(names[:8]) or 'no other columns'}{_nearest_answer(task, cells, names)}"
+        raise ValueError(f"{path}: no column of {what} was found among {listed}")
     ordered = [name for _, name in sorted(found)]
     return ordered[0], [name for name in ordered[1:] if hint.search(name) or task == "regress"][:5]
+
+
+def _nearest_answer(task: str, cells: pd.DataFrame, names: list[str]) -> str:
+    """Name the first cell that keeps a column from being the answer, of a column where few do."""
+    import pandas as pd
+
+    for name in names:
+        texts = cells[name].str.strip()
+        if task == "classify":
+            wrong, some = texts == "", texts[texts != ""]
+            likely = 2 <= some.nunique() <= max(20, len(texts) // 50) and some.value_counts().min() > 1
+        else:
+            wrong = pd.to_numeric(texts, errors="coerce").isna()
+            likely = pd.to_numeric(texts.str.replace(",", ".", regex=False), errors="coerce").notna().mean() > 0.5
+        if likely and wrong.any() and not _ID.search(name):
+            row = int(wrong.to_numpy().argmax())
+            do = "write decimals with a point" if "," in texts.iloc[row] else "complete or remove it"
+            return f"; in {name!r} row {row} is {texts.iloc[row]!r}: {do}"
+    return ""
 
 
 def _try_out(task: str, data: dict[str, Any]) -> tuple[Examples, dict[str, Any], list[str]]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from titans_seq.data import Panel
 from titans_seq.data.text_tables import TableForm, is_text_table
 from titans_seq.data.time_texts import ISO, parse_times
+from titans_seq.recipes._blame import naming
 from titans_seq.recipes._data import read_whole
 from titans_seq.recipes.draft.columns import Layout, find_layout
 from titans_seq.recipes.draft.describe import describe
@@ -83,7 +84,8 @@ def _look(path: str, horizon: int | None) -> Seen:
     if zone is not None:
         layout = replace(layout, time=replace(layout.time, times=_in_zone(cells, layout.time, zone)))
     data = _data_section(path, form, layout, zone) | {"sort": _needs_sorting(cells, layout)}
-    whole = read_whole(_checked(data | {"on_gap": "mask"}))
+    with naming(path):
+        whole = read_whole(_checked(data | {"on_gap": "mask"}))
     if len(whole.panel.values) > _rows_read(cells, layout):
         data["on_gap"] = "mask"
     aligned = aligned_panel(whole.panel)

@@ -58,7 +58,7 @@ class TimeColumn:
     times : array (rows,)
         datetime64[ns], or int64 of form `INTEGER`.
     example : str
-        The last cell.
+        The cell of the latest time.
     also : str or None
         Another form of which all cells are, too.
     """
@@ -131,13 +131,14 @@ def _counts(times: NDArray[Any], hinted: bool) -> bool:
 def _time_column(name: str, texts: pd.Series[Any], month_first: bool) -> TimeColumn | None:
     different = texts.drop_duplicates()
     forms = [form for form in _likely_forms(name, different) if not np.isnat(parse_times(different, form)).any()]
-    example = str(texts.iloc[-1])
     if forms:
         form, also = _most_regular(texts, forms, month_first)
         offset = form == ISO and bool(different.str.fullmatch(_OFFSET).any())
-        return TimeColumn(name, form, offset, parse_times(texts, form), example, also)
+        times = parse_times(texts, form)
+        return TimeColumn(name, form, offset, times, str(texts.iloc[times.argmax()]), also)
     if different.str.fullmatch(r"[+-]?\d{1,18}").all():
-        return TimeColumn(name, INTEGER, False, texts.astype(np.int64).to_numpy(), example)
+        numbers = texts.astype(np.int64).to_numpy()
+        return TimeColumn(name, INTEGER, False, numbers, str(texts.iloc[numbers.argmax()]))
     return None
 
 

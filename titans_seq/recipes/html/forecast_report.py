@@ -247,7 +247,13 @@ def _use(run: ForecastRun) -> Iterable[Html]:
         f"forecaster.predict(level=[{levels}])  # after the last row it has read\n"
         "forecaster.update(new_rows)  # reads more rows; no refit"
     )
-    yield from usage(code, [f"titans-seq analyze {run.folder}  # more on the memory, of every series"])
+    yield from usage(
+        code,
+        [
+            f"titans-seq predict {run.folder} --data new_rows.csv  # reads the rows that came since, then forecasts",
+            f"titans-seq analyze {run.folder}  # more on the memory, of every series",
+        ],
+    )
     yield note(
         "The saved model has read the training and validation rows, not the test rows: hand it those with update "
         "before you forecast beyond them."

@@ -67,9 +67,20 @@ def _draw(path: Path, draw: Callable[[Any], Any]) -> None:
     with pyplot.style.context("default"):
         draw(optuna_plots)
         figure = pyplot.gcf()
+        thin_labels(figure)
         try:
             with whole_file(path) as partial:
                 figure.savefig(partial, dpi=110, bbox_inches="tight")
         finally:
             for number in set(pyplot.get_fignums()) - known:
                 pyplot.close(number)
+
+
+def thin_labels(figure: Any) -> None:
+    """Label only the powers of ten of logarithmic axes that reach over more than one: others would overlap."""
+    from matplotlib.ticker import NullFormatter
+
+    for axes in figure.axes:
+        low, high = axes.get_xlim()
+        if axes.get_xscale() == "log" and high > 10 * low:
+            axes.xaxis.set_minor_formatter(NullFormatter())
