@@ -273,7 +273,9 @@ def _reporting_errors(after_interrupt: str = "nothing was written") -> Iterator[
             typer.echo(f"error: out of memory: {' '.join(str(error).split()):.200}; {smaller}; {note}", err=True)
             raise typer.Exit(USER_ERROR) from None
         if _is_lost(error):
-            typer.echo("error: another process of this run has ended without a word; nothing was written", err=True)
+            from titans_seq.training.launch import LOST
+
+            typer.echo(f"error: {LOST}; {_note_of(error) or 'nothing was written'}", err=True)
             raise typer.Exit(INTERNAL_ERROR) from None
         text = f"{type(error).__name__}: {' '.join(str(error).split()):.300}"
         text += f"; {_note_of(error)}" if _note_of(error) else ""

@@ -104,7 +104,7 @@ def fit(
     clock : Clock, default no limit
         What gives way where it runs short is said in `TitansForecaster`.
     ranks : Ranks, optional
-        Processes that fit together. What is not training is done by each of them, and nothing of it is kept.
+        Processes that fit together, which the checkpoint has joined. What is not training is done by each of them.
     """
     from titans_seq.training.fit import seeded
 
@@ -133,7 +133,7 @@ def fit(
         lags = _lags(settings, data, train_end, linear, covariates, start, clock)
         reader = StreamReader(model, LinearForecast(linear, lags), data.panel.frequency)
         budget = Budget.plan(reader, settings, data, train_end, clock, refit=_REFIT * seconds if refit else 0.0)
-        place, budget = _place(checkpoint if ranks.alone else None, budget)
+        place, budget = _place(checkpoint, budget)
         training = _train(forecaster, settings, data, train_end, linear, lags, reader, seed, budget, ranks, place)
     model.to("cpu").eval()
     judged, errors = len(validation_cutoffs(panel, train_end, settings.horizon, 1)[0]), None

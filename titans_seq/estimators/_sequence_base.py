@@ -68,8 +68,10 @@ class SequenceEstimator(BaseEstimator):
     ) -> Self:  # fmt: skip
         """Train on what was read; ``y`` as it is to be encoded, ``weight`` of each row, ``groups`` kept together."""
         objective = targets.objective
-        began -= 0.0 if checkpoint is None else checkpoint.earlier
         ranks = started(self, self._device())
+        if checkpoint is not None:
+            checkpoint.join(ranks)
+            began -= checkpoint.earlier
         ranks.check_same("X", examples.lengths, weight)
         deadline = None if self.max_minutes is None else began + 60 * self.max_minutes
         about = (self, examples.lengths, n_features, objective.n_outputs)
@@ -78,8 +80,9 @@ class SequenceEstimator(BaseEstimator):
         labelled = Labelled(examples, targets.encode(y), weight)
         warm = None if start is None else partial(start.warm, targets=targets)
         keep = start is not None and start.says_the_same(targets)
-        kept = checkpoint if ranks.alone else None
-        plan = _sequence_fitting.Plan(labelled, objective, shape, encoder, deadline, groups, warm, keep, ranks, kept)
+        plan = _sequence_fitting.Plan(
+            labelled, objective, shape, encoder, deadline, groups, warm, keep, ranks, checkpoint
+        )
         fitted = _sequence_fitting.fit(self, plan, seed)
         self._members, self._shape, self._targets = fitted.members, shape, targets
         self.both_strands_, self.history_ = fitted.both_strands, fitted.history

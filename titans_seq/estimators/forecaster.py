@@ -325,6 +325,8 @@ class TitansForecaster(Judging):
         """
         check_arguments(self)
         ranks = started(self, self._device())
+        if _checkpoint is not None:
+            _checkpoint.join(ranks)
         began = time.monotonic()
         start = starting_point(self, init)
         X = hold_entries(X)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +18,16 @@ if TYPE_CHECKING:
     from titans_seq.recipes.load import AnyRecipe
 
 Identity = dict[str, str]
-_WITHOUT_PART = {"output", "tune"}
-"""Sections that change nothing of a run."""
+_WITHOUT_PART: Mapping[str, bool | set[str]] = {
+    "output": True,
+    "tune": True,
+    "train": {"devices", "num_nodes", "strategy"},
+}
+"""What changes nothing of a run; and what is told by the number of its processes."""
 
 
 def identity_of(recipe: AnyRecipe, data: Iterable[Any] = ()) -> Identity:
-    """Return digests of a recipe, as it is after --set, and of data; and the versions that decide about bits.
+    """Return digests of a recipe, as it is after --set, and of data; and what else decides about bits.
 
     Parameters
     ----------
@@ -34,13 +38,16 @@ def identity_of(recipe: AnyRecipe, data: Iterable[Any] = ()) -> Identity:
     text = json.dumps(filled, sort_keys=True, allow_nan=False)
     versions = {name: version(name) for name in ("torch", "lightning", "numpy")}
     told = ", ".join(f"{name} {number}" for name, number in {"titans_seq": __version__, **versions}.items())
-    return {"recipe": hashlib.sha256(text.encode()).hexdigest(), "data": _digest(data), "versions": told}
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return {"recipe": digest, "data": _digest(data), "versions": told, "processes": _processes(recipe.train)}
 
 
 def change(before: Identity, now: Identity) -> str | None:
     """Tell in words what differs; None if nothing does."""
     if before.get("versions") != now["versions"]:
         return f"it is one of {before.get('versions')}, and these are {now['versions']}"
+    if before.get("processes") != now["processes"]:
+        return f"it is one of {before.get('processes')}, and this is a run of {now['processes']}"
     changed = [name for name in ("recipe", "data") if before.get(name) != now[name]]
     return {"recipe": "the recipe has changed", "data": "the data have changed"}[changed[0]] if changed else None
 
@@ -62,6 +69,13 @@ def parts_of_examples(examples: Examples) -> list[Any]:
     for part in (examples.train, examples.test):
         found += [part.sequences.codes, part.sequences.offsets, part.answers.tolist()]
     return found
+
+
+def _processes(train: Any) -> str:
+    """Tell how many processes train, wherever they are, and how."""
+    count = (getattr(train, "devices", None) or 1) * (getattr(train, "num_nodes", None) or 1)
+    strategy = getattr(train, "strategy", None) or "auto"
+    return "1 process" if count == 1 else f"{count} processes ({'ddp' if strategy == 'auto' else strategy})"
 
 
 def _digest(parts: Iterable[Any]) -> str:

@@ -69,8 +69,9 @@ class WorkFolder:
         Becomes the run's folder.
     """
 
-    def __init__(self, folder: Path, path: Path) -> None:
+    def __init__(self, folder: Path, path: Path, partial: Path | None = None) -> None:
         self.path, self._folder, self._opened = path, folder, False
+        self._partial = partial or path
 
     def checkpoint(self, identity: Identity, *, quiet: bool = True) -> Checkpoint:
         """Return the checkpoint of a run that was broken off, or an empty one if it was of another recipe or data.
@@ -84,7 +85,7 @@ class WorkFolder:
         """
         from titans_seq.training.checkpoint import Checkpoint
 
-        place, self._opened, quiet = self._checkpoint, True, quiet or not is_main()
+        place, self._opened, quiet = self.path / PRIVATE / CHECKPOINT, True, quiet or not is_main()
         found, reason = _usable(place, identity)
         if not quiet and reason is not None:
             print(f"{self._folder}: a run was broken off here, but begins anew: {reason}", file=sys.stderr)
@@ -101,11 +102,11 @@ class WorkFolder:
     def keeps(self, error: BaseException) -> bool:
         """Whether there is a checkpoint, and another attempt could do better: not where the run itself was at fault."""
         at_fault = self._opened and isinstance(error, ValueError | TypeError)
-        return not at_fault and any(self._checkpoint.rglob("*.safetensors"))
+        return not at_fault and any((self._partial / PRIVATE / CHECKPOINT).rglob("*.safetensors"))
 
-    @property
-    def _checkpoint(self) -> Path:
-        return self.path / PRIVATE / CHECKPOINT
+    def told(self, error: BaseException) -> str | None:
+        """Return what is to be said of the checkpoint; None where there is none to go on from."""
+        return f"{KEPT} {self._partial}: the same command goes on from there" if self.keeps(error) else None
 
 
 def _usable(place: Path, identity: Identity) -> tuple[Checkpoint | None, str | None]:
@@ -156,8 +157,7 @@ def work_folder(
     if not is_main():  # of a run in several processes one writes
         (check or check_free)(folder, overwrite)  # where that one fails, this one need not begin
         with tempfile.TemporaryDirectory() as scratch:
-            yield WorkFolder(folder, Path(scratch))
-            wait_for_others()
+            yield from _beside(WorkFolder(folder, Path(scratch), partial_of(_target(folder))))
         return
     target, check = _target(folder), check or check_free
     if (target / PRIVATE).is_dir():  # of a run that was killed when its folder was in place
@@ -174,13 +174,23 @@ def work_folder(
         claim.replace()
     except BaseException as error:
         keep = work.keeps(error)
-        told = f"{KEPT} {claim.partial}: the same command goes on from there" if keep else None
-        _explain(folder, error, told)
+        _explain(folder, error, work.told(error))
         raise
     finally:
         claim.finish(keep)
         if not keep:
             _remove_empty(made)  # of a run that is in place none is
+
+
+def _beside(work: WorkFolder) -> Iterator[WorkFolder]:
+    """Give a folder beside that of the process that writes, whose checkpoint is that of all."""
+    try:
+        yield work
+        wait_for_others()
+    except BaseException as error:
+        if (told := work.told(error)) is not None:
+            error.add_note(told)
+        raise
 
 
 def _target(folder: Path) -> Path:

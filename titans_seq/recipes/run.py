@@ -65,8 +65,8 @@ def run_recipe(
 
     Notes
     -----
-    Of the processes of a recipe with `train.devices` or `train.num_nodes` the first one writes the folder; they keep no
-    checkpoint.
+    Of the processes of a recipe with `train.devices` or `train.num_nodes` the first one writes the folder, and the
+    checkpoint of all, from which as many processes go on.
 
     Raises
     ------

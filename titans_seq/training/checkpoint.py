@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import Tensor
+
+from titans_seq.training.ranks import ALONE, Ranks
 
 EVERY = 10.0
 """Seconds from one checkpoint to the next; more where writing one takes long."""
 SHARE = 0.01
 """Share of the time that writing may take."""
-_SUFFIX, _FACTS = ".safetensors", "facts"
+_SUFFIX, _FACTS, _OWN = ".safetensors", "facts", "own"
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,16 @@ class Saved:
         """Return the tensors whose name begins with ``prefix``, without it."""
         return {name.removeprefix(prefix): x for name, x in self.tensors.items() if name.startswith(prefix)}
 
+    def of_rank(self, rank: int) -> Saved:
+        """Return what is the same for all processes that were saved together, and what is this one's own."""
+        shared = {name: x for name, x in self.tensors.items() if not name.startswith(f"{_OWN}.")}
+        facts = {name: value for name, value in self.facts.items() if name != _OWN}
+        own = self.facts[_OWN]
+        return Saved(shared | self.part(f"{_OWN}.{rank}."), facts | (own[rank] if own else {}))
+
+
+NOTHING = Saved({}, {})
+
 
 def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return tensors by ``prefix`` + name."""
@@ -41,10 +53,15 @@ def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 class Checkpoint:
     """A folder with the files of one fit, each of which is there whole or not at all; and the clock of that fit.
 
+    Of several processes the first one writes the files, with what is the other ones' own in them: no file can hold
+    parts of two steps. When to write, what is read, and whether there is anything, is decided by the first one, too.
+
     Parameters
     ----------
     folder : Path
         Made with the first file.
+    ranks : Ranks, default one process
+        Processes that fit together; see `join`.
 
     Attributes
     ----------
@@ -52,11 +69,16 @@ class Checkpoint:
         Seconds that earlier processes had spent when the last of the files was written.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.earlier = max((_read(file, facts_only=True).facts["elapsed"] for file in self._files()), default=0.0)
+    def __init__(self, folder: Path, ranks: Ranks = ALONE) -> None:
+        self.folder, self.ranks = folder, ranks
+        self.earlier = max((_facts_of(file)["elapsed"] for file in self._files()), default=0.0)
         self.began = self._written = time.monotonic()
         self._pause = EVERY
+        self.join(ranks)
+
+    def join(self, ranks: Ranks) -> None:
+        """Keep the state of all these processes from here on; each of them has to call it, and all that follows."""
+        self.ranks, self.earlier = ranks, ranks.same(float(self.earlier))
 
     def at(self, name: str, **notes: Any) -> Place:
         """Return the place of a file; notes are written with everything that is saved there."""
@@ -64,7 +86,7 @@ class Checkpoint:
 
     def below(self, name: str) -> Checkpoint:
         """Return the checkpoint of another fit of the same run, with a clock of its own."""
-        return Checkpoint(self.folder / name)
+        return Checkpoint(self.folder / name, self.ranks)
 
     def is_empty(self) -> bool:
         """Whether nothing was saved, also of other fits of the run."""
@@ -82,17 +104,16 @@ class Checkpoint:
         """Write a file; see `Place.save`."""
         began = time.monotonic()
         self.folder.mkdir(parents=True, exist_ok=True)
-        # Copies: safetensors wants no two tensors to share storage.
-        own = {key: x.detach().cpu().clone().contiguous() for key, x in tensors.items()}
-        text = json.dumps({**facts, "elapsed": self.elapsed()})
-        _replace(self.folder / f"{name}{_SUFFIX}", save(own, {_FACTS: text}))
+        _replace(self.folder / f"{name}{_SUFFIX}", _packed(tensors, {**facts, "elapsed": self.elapsed()}))
         self._written = time.monotonic()
         self._pause = max(EVERY, (self._written - began) / SHARE)
 
     def read(self, name: str) -> Saved | None:
         """Read a file; see `Place.load`."""
         file = self.folder / f"{name}{_SUFFIX}"
-        return _read(file) if file.exists() else None
+        content = file.read_bytes() if self.ranks.rank == 0 and file.exists() else b""
+        content = self.ranks.from_first(content)
+        return _unpacked(content, file).of_rank(self.ranks.rank) if content else None
 
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob(f"*{_SUFFIX}"))
@@ -100,7 +121,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Place:
-    """One file of a checkpoint."""
+    """One file of a checkpoint; of several processes each has to call whatever one calls."""
 
     checkpoint: Checkpoint
     name: str
@@ -108,17 +129,29 @@ class Place:
 
     def due(self) -> bool:
         """Whether it is time to save."""
-        return self.checkpoint.due()
+        return self.checkpoint.ranks.same(self.checkpoint.due())
 
-    def save(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-        """Write the file, in the place of an earlier one; it is on the disk when this returns.
+    def save(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any], own: Saved = NOTHING) -> None:
+        """Write the file, in the place of an earlier one; it is on the disk when this returns to the first process.
+
+        Parameters
+        ----------
+        tensors, facts : mapping
+            What is the same for all processes: those of the first one are written.
+        own : Saved, optional
+            What is the own of each; no name of ``tensors`` or ``facts`` is in it.
 
         Raises
         ------
         OSError
             It cannot be written; the earlier one is as it was.
         """
-        self.checkpoint.write(self.name, tensors, {**facts, **self.notes})
+        ranks = self.checkpoint.ranks
+        parts = [] if own is NOTHING else _gathered(own, ranks)
+        if ranks.rank == 0:
+            each = {f"{_OWN}.{i}.{name}": x for i, part in enumerate(parts) for name, x in part.tensors.items()}
+            about = {**facts, **self.notes, _OWN: [part.facts for part in parts]}
+            self.checkpoint.write(self.name, {**tensors, **each}, about)
 
     def load(self) -> Saved | None:
         """Read the file; None where there is none.
@@ -131,13 +164,35 @@ class Place:
         return self.checkpoint.read(self.name)
 
 
-def _read(file: Path, *, facts_only: bool = False) -> Saved:
+def _gathered(own: Saved, ranks: Ranks) -> list[Saved]:
+    """Return what every process has of its own."""
+    if ranks.alone:
+        return [own]
+    return [_unpacked(content) for content in ranks.gather_bytes(_packed(own.tensors, own.facts))]
+
+
+def _packed(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> bytes:
+    """Return the content of a file."""
+    # Copies: safetensors wants no two tensors to share storage.
+    own = {key: x.detach().cpu().clone().contiguous() for key, x in tensors.items()}
+    return save(own, {_FACTS: json.dumps(facts)})
+
+
+def _unpacked(content: bytes, file: Path | None = None) -> Saved:
+    """Put together what `_packed` took apart; the file is named in errors."""
+    try:
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        return Saved(load(content), json.loads(header["__metadata__"][_FACTS]))
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise ValueError(f"the checkpoint {file} is damaged: {error}") from None
+
+
+def _facts_of(file: Path) -> dict[str, Any]:
+    """Return the facts of a file, whose tensors are not read."""
     try:
         with safe_open(file, framework="pt") as opened:
-            facts = json.loads((opened.metadata() or {})[_FACTS])
-            names = [] if facts_only else opened.keys()
-            # Copies: the file may be replaced while what was read of it lives on.
-            return Saved({name: opened.get_tensor(name).clone() for name in names}, facts)
+            facts: dict[str, Any] = json.loads((opened.metadata() or {})[_FACTS])
+            return facts
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise ValueError(f"the checkpoint {file} is damaged: {error}") from None
 

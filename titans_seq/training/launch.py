@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, NamedTuple
 
 WAIT = 5.0
@@ -20,7 +23,11 @@ WAIT = 5.0
 _MOST_ON_FEW = 16
 """Processes that may be started also where there are fewer cores: more would only be in each other's way."""
 
+LOST = "another process of this run has ended without a word"
+
 _FAILED = "titans_seq/failed"
+_FIRST = "TITANS_SEQ_FIRST"
+"""Variable by which a first process tells the ones it starts its number, and a file that is there until it ends."""
 _processes = 1
 
 
@@ -116,7 +123,8 @@ def wait_for_others() -> None:
 def may_report(error: BaseException) -> bool:
     """Whether this process is to say what went wrong: of all that fail together, the first one that asks.
 
-    A process that failed because another one had ended leaves it to that one, if it is heard of.
+    A process that failed because another one had ended leaves it to that one, if it is heard of; where the first one
+    was killed, which has started the others, it is the second one.
     """
     found = launched()
     if found is None or found.size == 1 or (_processes == 1 and found.by != "torchrun"):
@@ -124,7 +132,7 @@ def may_report(error: BaseException) -> bool:
     with _unending():
         store = _store()
         if store is None:  # the first process, which keeps the store, has ended
-            return found.main or not is_lost(error)
+            return found.main or not is_lost(error) or (_is_second() and _first_was_killed())
         return _is_first(store, WAIT * is_lost(error))
 
 
@@ -147,6 +155,61 @@ def _unending() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def announce_first() -> Callable[[], None]:
+    """Tell the processes that this one is about to start, if it is, how they can see that it was killed.
+
+    Returns
+    -------
+    callable
+        To be called when this process ends in any other way; does nothing when it is called again.
+    """
+    if launched() is not None:
+        return lambda: None
+    number, name = tempfile.mkstemp(prefix="titans-seq-")
+    os.close(number)
+    os.environ[_FIRST] = f"{os.getpid()} {name}"
+    return lambda: Path(name).unlink(missing_ok=True)
+
+
+@contextmanager
+def watching_first() -> Iterator[None]:
+    """End this process where the one that started it has ended inside: waiting for it can take half an hour."""
+    done = threading.Event()
+    if _first() is not None and not is_main():
+        threading.Thread(target=_watch, args=(done,), daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
+
+
+def _watch(done: threading.Event) -> None:
+    while not done.wait(1.0):
+        if (first := _first()) is not None and os.getppid() != first[0]:
+            if _is_second() and _first_was_killed():
+                print(f"error: {LOST}; nothing was written", file=sys.stderr, flush=True)
+            os._exit(1)  # the main thread waits where no signal is heard
+
+
+def _first() -> tuple[int, Path] | None:
+    number, _, name = os.environ.get(_FIRST, "").partition(" ")
+    return (int(number), Path(name)) if name else None
+
+
+def _is_second() -> bool:
+    return os.environ.get("LOCAL_RANK") == "1"
+
+
+def _first_was_killed() -> bool:
+    """Whether the first process has ended without removing its file, which is done here."""
+    first = _first()
+    if first is None or not first[1].exists():
+        return False
+    with suppress(OSError):
+        first[1].unlink()
+    return True
 
 
 def is_lost(error: BaseException) -> bool:

@@ -20,7 +20,7 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 
-from titans_seq.training.launch import check_launch, launched, remember
+from titans_seq.training.launch import announce_first, check_launch, launched, remember, watching_first
 
 Scalar = TypeVar("Scalar", bool, int, float)
 
@@ -86,6 +86,22 @@ class Ranks:
         dist.broadcast(kept, 0, group=_host_group())
         return type(value)(kept.item())
 
+    def from_first(self, content: bytes) -> bytes:
+        """Return the bytes of rank 0."""
+        if self.alone or not (size := self.same(len(content))):
+            return content if self.alone else b""
+        sent = torch.frombuffer(bytearray(content if self.rank == 0 else size), dtype=torch.uint8)
+        dist.broadcast(sent, 0, group=_host_group())
+        return sent.numpy().tobytes()
+
+    def gather_bytes(self, content: bytes) -> list[bytes]:
+        """Return the bytes of every rank."""
+        if self.alone:
+            return [content]
+        ends = np.cumsum(self._gather_counts(len(content)))
+        rows = self.gather(np.frombuffer(content, dtype=np.uint8))
+        return [part.tobytes() for part in np.split(rows, ends[:-1])]
+
     def sum(self, x: Tensor) -> Tensor:
         """Return the sum of the ranks' tensors, through which no gradient flows."""
         if self.alone:
@@ -145,11 +161,13 @@ class Ranks:
             return {"devices": 1}
         from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
-        # Batch statistics are made the same by ourselves, where there are any.
+        # Batch statistics are made the same by ourselves, where there are any. Of three numbers the sum depends on the
+        # order, that on the place in a bucket, and DDP makes its buckets anew after the first step, unless it looks
+        # for parameters without a gradient: a training that goes on would add up in another order for one step.
         strategy = (
             ModelParallelStrategy(data_parallel_size=self.size, tensor_parallel_size=1)
             if self.strategy == "fsdp"
-            else DDPStrategy(broadcast_buffers=False)
+            else DDPStrategy(broadcast_buffers=False, find_unused_parameters=self.size > 2)
         )
         nodes = {"devices": self.devices, "num_nodes": self.num_nodes}
         return {**nodes, "strategy": strategy, "use_distributed_sampler": False}
@@ -231,7 +249,9 @@ def _meet(devices: int, num_nodes: int, accelerator: str) -> None:
 
     from titans_seq.training.fit import quiet_lightning
 
-    with quiet_lightning():
+    forget = announce_first()
+    atexit.register(forget)
+    with quiet_lightning(), watching_first():
         Fabric(accelerator=accelerator, devices=devices, num_nodes=num_nodes, strategy="ddp").launch()
     logging.getLogger("lightning.fabric.strategies.launchers.subprocess_script").setLevel(logging.ERROR)
     for thread in threading.enumerate():
@@ -240,6 +260,7 @@ def _meet(devices: int, num_nodes: int, accelerator: str) -> None:
             thread._terminate_all = lambda seen=thread: _end(seen._child_processes)  # type: ignore[attr-defined]
     remember()
     atexit.register(_leave)
+    atexit.register(forget)  # once more, as what comes last is done first: before the others can miss this process
 
 
 def _end(children: list[Any]) -> None:

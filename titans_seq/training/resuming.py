@@ -14,6 +14,7 @@ from torch.utils.data import IterableDataset
 
 from titans_seq.training.checkpoint import Place, Saved, prefixed
 from titans_seq.training.contiguous import CARRIED
+from titans_seq.training.sharded import collected
 from titans_seq.training.torch_state import (
     optimizer_tensors,
     random_tensors,
@@ -72,7 +73,8 @@ class Resuming(Callback):
     """Saves a training between two batches whenever that is due, and lets one go on that was saved.
 
     What is kept: module, optimiser, schedule, the sampler's place within the epoch, the random generators, a carried
-    state, and what the owner knows.
+    state, and what the owner knows. Of processes that train together the generators and the carried state are those of
+    each, weights that are spread over them are collected, and all else is the same for all.
 
     Parameters
     ----------
@@ -120,19 +122,19 @@ class Resuming(Callback):
         extra: dict[str, Any] = {}
         module.on_save_checkpoint(extra)
         carried = extra.get(CARRIED) or {"tensors": {}, "description": None}
-        own = self.owner.own_state()
+        knows = self.owner.own_state()
         schedule = trainer.lr_scheduler_configs[0].scheduler.state_dict()
         self.place.save(
-            prefixed("module.", module.state_dict())
-            | prefixed("carried.", carried["tensors"])
-            | optimizer_tensors(trainer.optimizers[0])
-            | random_tensors(module.device)
-            | own.tensors,
+            collected(prefixed("module.", module.state_dict()) | optimizer_tensors(trainer.optimizers[0]))
+            | knows.tensors,
             {
-                **own.facts,
+                **knows.facts,
                 "finished": False,
                 "sampler": before,
-                "carried": carried["description"],
                 "schedule": {name: schedule[name] for name in _SCHEDULE},
             },
+            Saved(
+                prefixed("carried.", carried["tensors"]) | random_tensors(module.device),
+                {"carried": carried["description"]},
+            ),
         )

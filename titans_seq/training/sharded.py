@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from torch import nn
+from torch import Tensor, nn
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -34,3 +34,20 @@ def collect_weights(spread: nn.Module, whole: nn.Module) -> None:
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
     whole.load_state_dict(get_model_state_dict(spread, options=StateDictOptions(full_state_dict=True)))
+
+
+def collected(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors whole, also those that are spread over processes, all of which have to call it."""
+    # Sorted, as the processes have to take them in one order.
+    return {name: x.full_tensor() if hasattr(x, "full_tensor") else x for name, x in sorted(tensors.items())}
+
+
+def spread_like(x: Tensor, weight: Tensor) -> Tensor:
+    """Spread what was collected of an entry of the optimizer, in the way the weight is that it belongs to."""
+    mesh = getattr(weight, "device_mesh", None)
+    if mesh is None or x.shape != weight.shape:
+        return x
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    assert isinstance(weight, DTensor)
+    return distribute_tensor(x.to(weight.device), mesh, weight.placements, src_data_rank=None)

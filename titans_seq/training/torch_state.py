@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from titans_seq.training.checkpoint import Saved
+from titans_seq.training.sharded import spread_like
 
 
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
@@ -22,9 +23,10 @@ def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
 def restore_optimizer(optimizer: Optimizer, saved: Saved) -> None:
     """Put back what `optimizer_tensors` returned."""
     state = optimizer.state_dict()
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     for name, x in saved.part("optimizer.").items():
         i, _, key = name.partition(".")
-        state["state"].setdefault(int(i), {})[key] = x
+        state["state"].setdefault(int(i), {})[key] = spread_like(x, weights[int(i)])
     optimizer.load_state_dict(state)
 
 
