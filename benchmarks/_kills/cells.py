@@ -26,6 +26,10 @@ class Cell:
 # No limit of minutes: where the clock stops a training, no two runs are alike.
 CELLS: tuple[Cell, ...] = (
     Cell("forecast", "quickstart", ("train.max_epochs=4", "train.max_minutes=600"), 8),
+    Cell(
+        "two processes", "quickstart",
+        ("train.max_epochs=4", "train.max_minutes=600", "train.devices=2", "train.strategy=ddp"), 4,
+    ),
     Cell("classify", "dna_quickstart", ("train.max_epochs=4", "data.simulated.n=600", "model.n_members=2"), 6),
     Cell(
         "recall", "recall_pairs",

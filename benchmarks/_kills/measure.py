@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -88,7 +90,7 @@ def _kill_at(cell: Cell, folder: Path, stage: str, later: float) -> dict[str, An
 
 
 def _kill(process: subprocess.Popen[str], folder: Path) -> dict[str, Any]:
-    process.kill()
+    os.killpg(process.pid, signal.SIGKILL)  # all processes of the run
     process.communicate()
     return {"stage": _stage(folder)}
 
@@ -96,7 +98,7 @@ def _kill(process: subprocess.Popen[str], folder: Path) -> dict[str, Any]:
 def _start(cell: Cell, folder: Path) -> subprocess.Popen[str]:
     changes = [word for change in cell.changes for word in ("--set", change)]
     command = [sys.executable, str(CHILD), "run", cell.recipe, *changes, "--output-dir", str(folder)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
 def _finish(cell: Cell, folder: Path) -> str:
