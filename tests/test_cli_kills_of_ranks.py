@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import sys
+import time
 from pathlib import Path
 
 import killed_runs
@@ -56,7 +58,7 @@ def test_where_one_process_is_killed_the_others_end_with_a_line_and_the_command_
 ) -> None:
     recipe, options = of_rank("forecast", tmp_path)
     partial = partial_of(tmp_path / "run")
-    code, said = Run(recipe, tmp_path / "run", options, dies=f"{rank} 3").end(60)
+    code, said = Run(recipe, tmp_path / "run", options, dies=f"{rank} 3").end()
     lost = f"error: another process of this run has ended without a word; what was reached is kept in {partial}: "
     assert (code, said) == (-9 if rank == 0 else 1, lost + "the same command goes on from there\n")
     again = Run(recipe, tmp_path / "run", options)
@@ -64,6 +66,18 @@ def test_where_one_process_is_killed_the_others_end_with_a_line_and_the_command_
     assert code == 0, said
     assert GOES_ON in said and again.steps() == 18
     assert not partial.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_where_the_first_process_is_killed_before_they_have_met_the_other_does_not_wait_for_it(tmp_path: Path) -> None:
+    recipe, options = of_rank("forecast", tmp_path)
+    run = Run(recipe, tmp_path / "run", options)
+    children = Path(f"/proc/{run.process.pid}/task/{run.process.pid}/children")
+    while not children.read_text():
+        assert run.process.poll() is None
+        time.sleep(0.05)
+    run.process.kill()
+    assert run.end() == (-9, "error: another process of this run has ended without a word; nothing was written\n")
 
 
 def test_torchrun_goes_on_with_what_it_was_killed_in_and_with_what_others_have_started(tmp_path: Path) -> None:

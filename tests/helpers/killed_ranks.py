@@ -41,18 +41,20 @@ class Run:
         self.trained.write_text("")
         command = [sys.executable, *(TORCHRUN if torchrun else ()), __file__, "run", str(recipe)]
         own = {name: value for name, value in killed_runs.environment().items() if name not in STARTED_BY}
+        about = {"STEPS": str(self.trained), "DIES": dies, "PYTHONFAULTHANDLER": "1"}
         self.process = subprocess.Popen(
             [*command, "--output-dir", str(folder), *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, start_new_session=True, env=own | {"STEPS": str(self.trained), "DIES": dies},
+            text=True, start_new_session=True, env=own | about,
         )  # fmt: skip
 
-    def end(self, seconds: float = 120) -> tuple[int, str]:
+    def end(self, seconds: float = 240) -> tuple[int, str]:
         """Wait until all processes have ended; what the one that was started returned, and stderr of all."""
         try:
             _, said = self.process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            raise
+            os.killpg(self.process.pid, signal.SIGABRT)  # PYTHONFAULTHANDLER shows where they are
+            _, said = self.process.communicate()
+            raise AssertionError(f"not over after {seconds} s: {said}") from None
         return self.process.returncode, said
 
     def steps(self) -> int:

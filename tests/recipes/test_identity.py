@@ -45,6 +45,15 @@ def test_a_key_that_was_set_is_a_change_of_the_recipe(override: str) -> None:
     assert change(identity(), identity(override)) == "the recipe has changed"
 
 
+def test_processes_are_counted_wherever_they_are_and_told() -> None:
+    two = identity("train.devices=2")
+    assert change(two, identity("train.num_nodes=2", "train.strategy=ddp")) is None
+    assert change(two, identity()) == "it is one of 2 processes (ddp), and this is a run of 1 process"
+    spread = change(two, identity("train.devices=2", "train.strategy=fsdp"))
+    assert spread == "it is one of 2 processes (ddp), and this is a run of 2 processes (fsdp)"
+    assert change(identity(), identity("train.strategy=ddp")) is None  # of one process
+
+
 @pytest.mark.parametrize("changed", [{"y": "5.000001"}, {"y": ""}, {"sun": "1.000001"}])
 def test_one_value_is_a_change_of_the_data(changed: dict[str, str]) -> None:
     assert change(identity(), identity(**changed)) == "the data have changed"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -226,7 +227,8 @@ def _store() -> Any:
     if address is None or port is None:
         return None
     try:
+        socket.create_connection((address, int(port)), 2.0).close()  # where nobody listens torch prints pages
         patience = timedelta(seconds=2)
         return dist.TCPStore(address, int(port), None, False, timeout=patience, wait_for_workers=False)  # type: ignore[attr-defined]
-    except (RuntimeError, ValueError):
+    except (RuntimeError, ValueError, OSError):
         return None
