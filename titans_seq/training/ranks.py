@@ -88,8 +88,11 @@ class Ranks:
 
     def from_first(self, content: bytes) -> bytes:
         """Return the bytes of rank 0."""
-        if self.alone or not (size := self.same(len(content))):
-            return content if self.alone else b""
+        if self.alone:
+            return content
+        size = self.same(len(content))
+        if not size:
+            return b""
         sent = torch.frombuffer(bytearray(content if self.rank == 0 else size), dtype=torch.uint8)
         dist.broadcast(sent, 0, group=_host_group())
         return sent.numpy().tobytes()
