@@ -72,13 +72,13 @@ class Checkpoint:
     def __init__(self, folder: Path, ranks: Ranks = ALONE) -> None:
         self.folder, self.ranks = folder, ranks
         self.earlier = max((_facts_of(file)["elapsed"] for file in self._files()), default=0.0)
-        self.began = self._written = time.monotonic()
-        self._pause = EVERY
+        self.began, self._pause = time.monotonic(), EVERY
         self.join(ranks)
 
     def join(self, ranks: Ranks) -> None:
         """Keep the state of all these processes from here on; each of them has to call it, and all that follows."""
         self.ranks, self.earlier = ranks, ranks.same(float(self.earlier))
+        self._written = time.monotonic()  # that starting the others takes long is no reason to save
 
     def at(self, name: str, **notes: Any) -> Place:
         """Return the place of a file; notes are written with everything that is saved there."""

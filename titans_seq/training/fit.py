@@ -20,6 +20,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.utils.data import DataLoader, IterableDataset
 
 from titans_seq.training.checkpoint import Place, Saved, prefixed
+from titans_seq.training.in_order import InOrder
 from titans_seq.training.module import SeriesTraining
 from titans_seq.training.pieces import PieceSampler
 from titans_seq.training.resuming import Resuming
@@ -182,7 +183,7 @@ def _finish(module: SeriesTraining, selection: _Selection, saved: Saved) -> Trai
 def fit_or_interrupt(trainer: pl.Trainer, module: pl.LightningModule, batches: DataLoader[Any]) -> None:
     """Train; an interrupted training ends as an interrupt, where Lightning would exit quietly."""
     if trainer.world_size > 1:
-        trainer.callbacks.append(_OwnSignals())  # type: ignore[attr-defined]
+        trainer.callbacks += [_OwnSignals(), InOrder()]  # type: ignore[attr-defined]
     try:
         trainer.fit(module, batches)
     except SIGTERMException:

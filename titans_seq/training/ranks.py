@@ -164,13 +164,11 @@ class Ranks:
             return {"devices": 1}
         from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
-        # Batch statistics are made the same by ourselves, where there are any. Of three numbers the sum depends on the
-        # order, that on the place in a bucket, and DDP makes its buckets anew after the first step, unless it looks
-        # for parameters without a gradient: a training that goes on would add up in another order for one step.
+        # Batch statistics are made the same by ourselves, where there are any.
         strategy = (
             ModelParallelStrategy(data_parallel_size=self.size, tensor_parallel_size=1)
             if self.strategy == "fsdp"
-            else DDPStrategy(broadcast_buffers=False, find_unused_parameters=self.size > 2)
+            else DDPStrategy(broadcast_buffers=False)
         )
         nodes = {"devices": self.devices, "num_nodes": self.num_nodes}
         return {**nodes, "strategy": strategy, "use_distributed_sampler": False}
