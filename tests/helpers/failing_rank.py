@@ -1,4 +1,4 @@
-"""The command line, in whose second process training fails at its third batch; FAILS says how.
+"""The command line, in whose second process training fails at its third batch, with no checkpoint; FAILS says how.
 
 Run: FAILS=raises|killed [python -m torch.distributed.run …] tests/helpers/failing_rank.py run RECIPE
 """
@@ -9,6 +9,7 @@ import os
 import signal
 
 from titans_seq import cli
+from titans_seq.training import checkpoint
 from titans_seq.training.sampling import Stretch, StretchSampler
 
 draw, drawn = StretchSampler.draw, []
@@ -24,5 +25,6 @@ def draw_or_fail(self: StretchSampler) -> Stretch:
 
 
 if __name__ == "__main__":
+    checkpoint.EVERY = 3600.0  # also where a slow machine takes longer to get there
     StretchSampler.draw = draw_or_fail  # type: ignore[method-assign]
     cli.main()
