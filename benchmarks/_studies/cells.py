@@ -30,5 +30,4 @@ CELLS = (
     Cell("etth1_tune", "mse"),
     Cell("dna_quickstart", "log_loss"),
     Cell("dna_splice", "log_loss"),
-    Cell("dna_promoters", "log_loss"),
 )
