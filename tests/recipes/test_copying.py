@@ -67,6 +67,20 @@ def test_where_nothing_can_be_written_nothing_is(destination: str, message: str)
     assert list(Path().iterdir()) == []
 
 
+def test_where_there_is_no_room_for_the_schema_there_is_no_recipe_either() -> None:
+    resource = pytest.importorskip("resource", reason="sizes of files cannot be limited here")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    room = 16 << 10
+    assert find_recipe("quickstart").stat().st_size < room < len(schema_text())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+    try:
+        with pytest.raises(ValueError, match=rf"{SCHEMA_FILE}: cannot be written: File too large"):
+            copy_recipe("quickstart")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(Path().iterdir()) == []
+
+
 def test_an_unknown_recipe_brings_the_nearest() -> None:
     with pytest.raises(FileNotFoundError, match="did you mean 'quickstart'"):
         copy_recipe("quickstrat")

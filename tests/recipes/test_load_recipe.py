@@ -117,12 +117,33 @@ class TestValues:
         ("text", "value"), [("1e-3", 1e-3), ("1E3", 1e3), (".5", 0.5), ("2", 2.0), ("+1.5e2", 150.0)]
     )
     def test_numbers_are_read_as_numbers(self, text: str, value: float) -> None:
-        assert loaded(GOOD + f"train: {{learning_rate: {text}}}\n").train.learning_rate == value
+        assert loaded(GOOD + f"train: {{max_minutes: {text}}}\n").train.max_minutes == value
 
     @pytest.mark.parametrize("text", ["'1e-3'", "1_000", "true", "010", ".inf", ".nan", "1:30"])
     def test_what_is_no_number_is_not_taken_for_one(self, text: str) -> None:
         (line,) = faults(GOOD + f"train: {{learning_rate: {text}}}\n")
         assert line.startswith("r.yaml:4:9: train.learning_rate: must be ")
+
+    @pytest.mark.parametrize(
+        ("key", "value", "said"),
+        [
+            ("train.learning_rate", "1e30", "at most 10.0, found 1e+30"),
+            ("train.batch_size", "1000000000", "at most 1000000, found 1000000000"),
+            ("train.random_state", "4294967296", "at most 4294967295, found 4294967296"),
+            ("model.d_model", "100000000", "at most 65536, found 100000000"),
+            ("model.n_layers", "5000", "at most 1024, found 5000"),
+            ("task.horizon", "1000000000", "at most 100000000, found 1000000000"),
+            ("evaluate.seeds", "[1, 5000000000]", "at most 4294967295, found 5000000000"),
+        ],
+    )
+    def test_what_no_machine_could_try_is_refused(self, key: str, value: str, said: str) -> None:
+        (line,) = faults(GOOD, f"{key}={value}")
+        assert line.startswith(f"--set {key}") and line.endswith(f": must be {said}")
+
+    @pytest.mark.parametrize("version", ["true", "false", "1.5", "'1'"])
+    def test_a_version_is_a_number(self, version: str) -> None:
+        (line,) = faults(GOOD.replace("schema: 1", f"schema: {version}"))
+        assert line == f"r.yaml:1:1: schema: must be 1, found {version}"
 
     @pytest.mark.parametrize("word", ["no", "on", "yes", "2020-01-01"])
     def test_words_that_old_yaml_converts_stay_words(self, word: str) -> None:

@@ -10,8 +10,10 @@ import pandas as pd
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
+from typer.testing import CliRunner
 
-from titans_seq import DNARegressor, TitansForecaster
+from titans_seq import DNARegressor, TitansForecaster, cli
+from titans_seq.estimators import _progress
 from titans_seq.recipes import load_recipe, run_recipe
 from titans_seq.recipes.predicting import Request, predict_series
 
@@ -161,6 +163,34 @@ def test_a_model_of_another_kind_is_refused(here: Path) -> None:
     DNARegressor(max_epochs=0, n_members=1, random_state=0, verbose=0).fit(sequences, [1.0, 2.0] * 8).save(here / "dna")
     with pytest.raises(ValueError, match="holds a DNARegressor; predict needs a TitansForecaster"):
         predict_series(here / "dna", Request())
+
+
+def test_far_beyond_the_horizon_a_line_comes_before_the_forecasts(here: Path) -> None:
+    TitansForecaster(1, max_epochs=0).fit(np.sin(np.arange(80.0))).save(here / "model")
+    far = CliRunner().invoke(cli.app, ["predict", str(here / "model"), "--horizon", "1001"])
+    assert far.exit_code == 0
+    assert far.stderr.splitlines() == [
+        "warning: 1,001 rows are 1,001 times the horizon that the model was trained for (1): they are forecast 1 after "
+        "1, each from the ones before, which takes long"
+    ]
+    for options in (["--horizon", "1000"], ["--horizon", "1001", "--quiet"]):
+        assert CliRunner().invoke(cli.app, ["predict", str(here / "model"), *options]).stderr == ""
+
+
+def test_a_terminal_shows_how_far_the_forecasts_are(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(_progress, "_LONG", 0.0)
+    monkeypatch.setattr(TitansForecaster, "_show_progress", lambda self: bool(self.verbose))  # there is no terminal
+    TitansForecaster(5, max_epochs=0, verbose=0).fit(np.sin(np.arange(80.0))).save(here / "model")
+    asked = Request(horizon=40, level=(80.0,), state_out=here / "state")
+    predict_series(here / "model", asked, warn=print)
+    shown = capsys.readouterr().err
+    assert "rows ahead" in shown and "0/35" in shown
+    assert "blocks of the paths of 1 of 1 series" in shown and "0/8" in shown
+    assert TitansForecaster.load(here / "state" / "model").verbose == 0
+    predict_series(here / "model", Request(horizon=40, level=(80.0,)))
+    assert capsys.readouterr().err == ""
 
 
 def test_covariates_come_from_the_files(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ def predict(
         check_output(output, overwrite=overwrite)
     asked = Request(data, future, level or (), horizon, state_in, state_out)
     as_text = output is None or output.suffix.lower() != ".parquet"
-    found = predict_series(model, asked, overwrite=overwrite, as_text=as_text)
+    found = predict_series(model, asked, overwrite=overwrite, as_text=as_text, warn=None if quiet else _warn)
     if output is not None:
         write_answers(found.table, output, overwrite=overwrite)
     if quiet:
@@ -46,6 +46,10 @@ def predict(
     typer.echo(format_answers(found.table) if output is None else f"{len(found.table):,} rows written to {output}")
     for note in found.notes:
         typer.echo(note)
+
+
+def _warn(text: str) -> None:
+    typer.echo(f"warning: {text}", err=True)
 
 
 def compare(

@@ -22,6 +22,7 @@ from titans_seq.estimators._conformal import LEVELS
 from titans_seq.estimators._covariates_ahead import CovariatesAhead
 from titans_seq.estimators._normal_scores import at_levels
 from titans_seq.estimators._paths import draw_scores, in_order_of, stratified_levels
+from titans_seq.estimators._progress import with_progress
 
 if TYPE_CHECKING:
     from titans_seq.estimators._predicting import Predicting
@@ -109,8 +110,10 @@ def _stream_of(forecaster: Predicting, start: Start) -> SeriesStream:
 def _points(forecaster: Predicting, start: Start, stream: SeriesStream, horizon: int) -> FloatArray:
     """Point forecasts (n, horizon) of which each block has read the ones before it, scaled units."""
     blocks, ahead = [forecaster._combination.point(start.forecasts)], _covariates(forecaster, start, stream)
-    while (at := sum(block.shape[1] for block in blocks)) < horizon:
-        beside = None if ahead is None else ahead.expected(at - blocks[-1].shape[1], at)
+    steps = blocks[0].shape[1]
+    later = (range(at, min(at + steps, horizon)) for at in range(steps, horizon, steps))
+    for rows in with_progress(later, horizon - steps, "rows ahead", forecaster._show_progress()):
+        beside = None if ahead is None else ahead.expected(rows.start - steps, rows.start)
         stream, forecasts = _read_and_forecast(forecaster, start, stream, start.forecasts.series, blocks[-1], beside)
         blocks.append(forecaster._combination.point(forecasts))
     return np.concatenate(blocks, axis=1)[:, :horizon]
@@ -191,7 +194,10 @@ def _paths_of(
     place = forecaster._places(start.data.panel.ids)[series]
     stream, forecasts = stream.select(torch.from_numpy(series)), start.forecasts.take(series)
     blocks: list[_Block] = []
-    for number, z in enumerate(scores):
+    numbers = (range(number, number + 1) for number in range(len(scores)))
+    what = f"blocks of the paths of {len(which)} of {len(start.forecasts.series)} series"
+    for (number,) in with_progress(numbers, len(scores), what, forecaster._show_progress()):
+        z = scores[number]
         if blocks:
             read = slice((number - 1) * shape[2], number * shape[2])
             beside = None if features is None else features[:, read]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -24,10 +25,13 @@ from titans_seq.estimators import _long_horizon
 from titans_seq.estimators._carrying import Carrying
 from titans_seq.estimators._covariates_ahead import with_static
 from titans_seq.estimators._settings import check_horizon, check_integer, output_columns
+from titans_seq.training.launch import is_main
 
 
 class Predicting(Carrying):
     """Point forecasts, intervals and sample paths from where the streams stand, or from other histories."""
+
+    verbose: int
 
     def predict(
         self,
@@ -225,3 +229,6 @@ class Predicting(Carrying):
     def _effect_of(self, ahead: NDArray[np.float64], data: ScaledPanel) -> NDArray[np.float64]:
         """Effect of covariates (n, horizon, n_features) on each series, (n, horizon), in units of the data."""
         return self._effect.of(ahead, self._places(data.panel.ids)) * data.scale[:, None]
+
+    def _show_progress(self) -> bool:
+        return bool(self.verbose) and is_main() and sys.stdout.isatty() and sys.stderr.isatty()

@@ -33,7 +33,7 @@ class Choice:
     temperature : float
         Logits are divided by it (Guo et al. 2017, section 4.2); 1 for numbers.
     score : float
-        Smaller is better; see `badness`. NaN if nothing was measured.
+        Smaller is better; see `badness`. NaN if nothing was measured, infinite if the outputs are not finite.
     """
 
     placed_share: float = 0.5
@@ -54,6 +54,8 @@ def mixed(outputs: Numbers, placed_share: float) -> Numbers:
 
 def choose(outputs: FloatArray, targets: NDArray[Any], weight: FloatArray, objective: Objective) -> Choice:
     """Return the best share and temperature for outputs (n, heads, n_outputs) of validation rows."""
+    if not np.isfinite(outputs).all():
+        return Choice(score=float("inf"))
     shares = SHARES if outputs.shape[1] > 1 else (0.0,)
     found = [_judge(mixed(outputs, share), share, targets, weight, objective) for share in shares]
     return min(found, key=lambda choice: choice.score)

@@ -190,7 +190,19 @@ class _Training:
         if len(self.held):
             known = self.choices.get(training.run.best_validation)
             choice = self._choose(model, both_strands) if known is None else known
+        self._check_finite(model, choice, training.run.history)
         return Member(model, choice), both_strands, training.run.history
+
+    def _check_finite(self, model: SequenceModel, choice: Choice, history: list[dict[str, float | None]]) -> None:
+        """Refuse a network that has no answer; one that had an answer in an earlier epoch was put back to it."""
+        some = (self.held if len(self.held) else self.rows)[:FEWEST_VALIDATION_ROWS]
+        examples, device, ranks = self.plan.labelled.examples, self.device, self.plan.ranks
+        said = outputs(model, examples, some, both_strands=False, device=device, ranks=ranks)
+        if choice.score == np.inf or not np.isfinite(said).all():
+            raise ValueError(
+                f"learning_rate is too large, found {self.estimator.learning_rate}: "
+                f"training went to infinity by epoch {history[-1]['epoch']}; take a smaller one"
+            )
 
     def _found_out(self) -> bool | None:
         """Return what is known of the strands where training goes on from a checkpoint."""
@@ -252,6 +264,8 @@ class _Training:
             outputs(model, labelled.examples, held, both_strands=both, device=self.device, ranks=self.plan.ranks)
             for both in (False, True)
         )
+        if not np.isfinite(own + mean).all():  # of weights that went to infinity
+            return Evidence(0.0, 0.0, 0.0, 0.0)
         targets, weight = labelled.targets[held], labelled.weight[held]
         found = compare_strands(own, 2 * mean - own, targets, weight, self.plan.objective)
         return Evidence(*map(self.plan.ranks.same, found))

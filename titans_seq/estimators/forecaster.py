@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -25,7 +24,6 @@ from titans_seq.estimators._settings import check_arguments
 from titans_seq.estimators._starting import covariates_of, starting_point
 from titans_seq.estimators._weighting import row_weights
 from titans_seq.training.checkpoint import Checkpoint
-from titans_seq.training.launch import is_main
 
 if TYPE_CHECKING:
     from titans_seq.estimators.gluonts import TitansPredictor
@@ -481,6 +479,3 @@ class TitansForecaster(Judging):
 
     def _accelerator(self) -> str:
         return "gpu" if self._device().type == "cuda" else "cpu"
-
-    def _show_progress(self) -> bool:
-        return bool(self.verbose) and is_main() and sys.stdout.isatty() and sys.stderr.isatty()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 NAME = "TitansForecaster"
 STATE = "state.json"
+FAR = 1000
+"""Trained horizons from which on a forecast takes so long, and says so little, that it is worth a word before."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,10 @@ class Prediction:
     notes: Sequence[str]
 
 
-def predict_series(model: Path, asked: Request, *, overwrite: bool = False, as_text: bool = True) -> Prediction:
+def predict_series(
+    model: Path, asked: Request, *, overwrite: bool = False, as_text: bool = True,
+    warn: Callable[[str], None] | None = None,
+) -> Prediction:  # fmt: skip
     """Let a saved forecaster read on and forecast.
 
     Nothing is trained, and nothing that was read before is read again: new rows cost what they cost.
@@ -76,6 +82,9 @@ def predict_series(model: Path, asked: Request, *, overwrite: bool = False, as_t
         Replace the folder of an earlier state.
     as_text : bool, default True
         Times as the data file writes them; else as datetimes.
+    warn : callable, optional
+        Is told what should be known before the forecasts begin, and a bar then shows in a terminal how far they are;
+        default: nothing is said.
 
     Raises
     ------
@@ -95,7 +104,10 @@ def predict_series(model: Path, asked: Request, *, overwrite: bool = False, as_t
     reading = reading_of(recipe, forecaster)
     notes = [] if asked.data is None else [_read(forecaster, asked.data, reading)]
     future = None if asked.future is None else future_rows(forecaster, asked.future, reading)
-    answer = forecaster.predict(future=future, level=asked.level or None, horizon=asked.horizon)
+    if warn is not None and (asked.horizon or 0) > FAR * forecaster.horizon:
+        warn(_far(forecaster, asked))
+    with _shown(forecaster, warn is not None):
+        answer = forecaster.predict(future=future, level=asked.level or None, horizon=asked.horizon)
     form = reading.time_format if as_text else None
     table = _table(answer, forecaster, form, as_text)
     if asked.state_out is not None:
@@ -149,6 +161,24 @@ def _read(forecaster: TitansForecaster, path: Path, reading: Any) -> str:
         forecaster.update(frame)
     skipped = f"; {known:,} had been read before" if known else ""
     return f"{len(frame):,} new rows of {path} were read{skipped}"
+
+
+def _far(forecaster: TitansForecaster, asked: Request) -> str:
+    rows, trained = asked.horizon or 0, forecaster.horizon
+    return (
+        f"{rows:,} rows are {rows / trained:,.0f} times the horizon that the model was trained for ({trained:,}): they "
+        f"are forecast {trained:,} after {trained:,}, each from the ones before, which takes long"
+    )
+
+
+@contextmanager
+def _shown(forecaster: TitansForecaster, shown: bool) -> Iterator[None]:
+    """Let a forecaster show its progress, or not, whatever it does by itself."""
+    before, forecaster.verbose = forecaster.verbose, int(shown)
+    try:
+        yield
+    finally:
+        forecaster.verbose = before
 
 
 def _where(forecaster: TitansForecaster, asked: Request) -> list[str]:

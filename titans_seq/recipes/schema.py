@@ -12,6 +12,7 @@ from zoneinfo import available_timezones
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -36,6 +37,25 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Probability = Annotated[float, Field(gt=0, lt=1)]
 Some = Field(min_length=1)
 
+# Beyond these bounds lie slips of the keyboard, not networks: what they would ask for could not even be tried.
+Width = Annotated[int, Field(ge=1, le=65_536)]
+WidthOrZero = Annotated[int, Field(ge=0, le=65_536)]
+Depth = Annotated[int, Field(ge=1, le=1024)]
+Length = Annotated[int, Field(ge=1, le=100_000_000)]
+BatchSize = Annotated[int, Field(ge=1, le=1_000_000)]
+Epochs = Annotated[int, Field(ge=0, le=1_000_000)]
+LearningRate = Annotated[float, Field(gt=0, le=10)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+
+
+def _not_true(version: Any) -> Any:
+    if isinstance(version, bool):  # to Python, true is 1
+        raise ValueError(f"must be 1, found {str(version).lower()}")
+    return version
+
+
+Version = Annotated[Literal[1], BeforeValidator(_not_true)]
+
 
 def _all_different(seeds: list[int]) -> list[int]:
     if len(set(seeds)) < len(seeds):
@@ -43,7 +63,7 @@ def _all_different(seeds: list[int]) -> list[int]:
     return seeds
 
 
-Seeds = Annotated[list[CountOrZero], Field(min_length=2), AfterValidator(_all_different)]
+Seeds = Annotated[list[Seed], Field(min_length=2), AfterValidator(_all_different)]
 """Seeds of a model that is trained with each; the first is the one that is saved."""
 
 Metric = Literal["mse", "mae", "rmse", "smape", "mase", "weighted_quantile_loss", "msis", "coverage"]
@@ -63,7 +83,7 @@ class Task(Section):
     """What is asked: to forecast the next `horizon` steps."""
 
     kind: Literal["forecast"] = "forecast"
-    horizon: Count
+    horizon: Length
 
 
 class Data(Section):
@@ -132,14 +152,14 @@ class BackboneArguments(Section):
     """Arguments of `Backbone` that every recipe may state."""
 
     variant: Variant | None = None
-    d_model: Count | None = None
-    n_layers: Count | None = None
-    n_heads: Count | None = None
+    d_model: Width | None = None
+    n_layers: Depth | None = None
+    n_heads: Width | None = None
     memory_depth: Annotated[int, Field(ge=1, le=4)] | None = None
-    memory_expansion: Count | None = None
-    chunk_size: Count | None = None
-    window_size: Count | None = None
-    n_persistent: CountOrZero | None = None
+    memory_expansion: Depth | None = None
+    chunk_size: Width | None = None
+    window_size: Length | None = None
+    n_persistent: WidthOrZero | None = None
     dropout: Fraction | None = None
     rule: Literal["bounded", "titans"] | None = None
     surprise_threshold: NotNegative | None = None
@@ -152,9 +172,9 @@ class BackboneArguments(Section):
 class Model(BackboneArguments):
     """Arguments of `TitansForecaster` that shape the network; null is the same as leaving a key out."""
 
-    context_length: Count | None = None
-    patch_length: Count | None = None
-    sequence_length: Count | None = None
+    context_length: Length | None = None
+    patch_length: Width | None = None
+    sequence_length: Length | None = None
     carry_state: bool | None = None
     online_linear: Literal["auto"] | bool | None = None
     error_memory: Literal["auto"] | bool | None = None
@@ -172,10 +192,10 @@ class Model(BackboneArguments):
 class Train(Section):
     """Arguments of `TitansForecaster` that rule its training; null is the same as leaving a key out."""
 
-    max_epochs: CountOrZero | None = None
+    max_epochs: Epochs | None = None
     max_minutes: Positive | None = None
-    learning_rate: Positive | None = None
-    batch_size: Count | None = None
+    learning_rate: LearningRate | None = None
+    batch_size: BatchSize | None = None
     validation_fraction: Probability | None = None
     early_stopping_patience: Count | None = None
     device: str | None = None
@@ -184,7 +204,7 @@ class Train(Section):
     devices: Count | None = None
     num_nodes: Count | None = None
     strategy: Literal["auto", "ddp", "fsdp"] | None = None
-    random_state: CountOrZero | None = None
+    random_state: Seed | None = None
 
 
 class Evaluate(Section):
@@ -266,7 +286,7 @@ class Output(Section):
 class Recipe(Section):
     """A whole recipe."""
 
-    version: Literal[1] = Field(alias="schema")
+    version: Version = Field(alias="schema")
     task: Task
     data: Data
     model: Model = Model()

@@ -19,6 +19,7 @@ from titans_seq.adapters.next_base import Evidence, EvidenceArrays, NextBaseMode
 from titans_seq.nn import BackboneState
 from titans_seq.training.fit import seeded
 from titans_seq.training.streams import Pieces, StreamLoader, carry, restart
+from titans_seq.training.watching import noted
 
 _IGNORED = -100
 _READ = 2048
@@ -46,7 +47,8 @@ class NextBaseResult:
     Attributes
     ----------
     history : list of dict
-        Per epoch: ``epoch``, ``train_bits`` (None for epoch 0), ``validation_bits``, ``seconds``; bits per base.
+        Per epoch: ``epoch``, ``train_bits`` (None for epoch 0), ``validation_bits``, ``seconds``; bits per base. Those
+        of weights that went to infinity are None.
     best_validation : float
         NaN without validation.
     best_epoch : int
@@ -152,12 +154,14 @@ class _Selection:
         bits = self.validate()
         self.validation_seconds = time.monotonic() - began
         seconds = time.monotonic() - self.began
-        entry = {"epoch": epoch, "train_bits": train_bits, "validation_bits": bits, "seconds": seconds}
+        entry = {"epoch": epoch, "train_bits": noted(train_bits), "validation_bits": noted(bits), "seconds": seconds}
         self.result.history.append(entry)
-        if epoch == 0 or not bits >= self.result.best_validation:
+        if epoch == 0 or bits < self.result.best_validation:
             self.result.best_validation, self.result.best_epoch = bits, epoch
             self.best = copy.deepcopy(self.model.state_dict())
         elif epoch - self.result.best_epoch >= self.patience:
+            self.done, self.result.stopped_by = True, "early_stopping"
+        if train_bits is not None and not math.isfinite(train_bits):  # no step leads back from infinity
             self.done, self.result.stopped_by = True, "early_stopping"
 
     def keep_best(self) -> NextBaseResult:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -22,7 +23,7 @@ from titans_seq.training.fit import fit_or_interrupt, quiet_lightning
 from titans_seq.training.objectives import Objective
 from titans_seq.training.ranks import ALONE
 from titans_seq.training.resuming import Resuming
-from titans_seq.training.watching import report_epoch
+from titans_seq.training.watching import noted, report_epoch
 
 AVERAGING = 0.99
 """Share of the averaged weights that a step leaves; fewer at first, so that the start is soon forgotten."""
@@ -145,7 +146,7 @@ class TrainingRun:
     ----------
     history : list of dict
         Per epoch: ``epoch``, ``train_loss`` (None for epoch 0), ``validation_loss`` (None without validation rows),
-        ``seconds``.
+        ``seconds``. Losses of weights that went to infinity are None, too.
     best_validation : float
         Smallest validation loss.
     best_epoch : int
@@ -313,7 +314,10 @@ class SequenceFit(Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Measure, and stop where nothing gets better."""
         self.epoch += 1
-        self._record(self.module.take_loss())
+        train_loss = self.module.take_loss()
+        self._record(train_loss)
+        if not math.isfinite(train_loss):  # no step leads back from infinity
+            self._stop(trainer, "early_stopping")
         waited = self.epoch - self.run.best_epoch
         if self.validate is not None and waited >= self.patience and self.epoch >= self.min_epochs:
             self._stop(trainer, "early_stopping")
@@ -328,8 +332,8 @@ class SequenceFit(Callback):
         self.run.history.append(
             {
                 "epoch": self.epoch,
-                "train_loss": train_loss,
-                "validation_loss": loss,
+                "train_loss": noted(train_loss),
+                "validation_loss": noted(loss),
                 "seconds": time.monotonic() - self.began,
             }
         )

@@ -10,7 +10,7 @@ import pytest
 from planted_motifs import planted
 from typer.testing import CliRunner, Result
 
-from titans_seq import DNAClassifier, cli
+from titans_seq import DNAClassifier, TitansForecaster, cli
 from titans_seq.data import read_sequences, write_fasta
 
 TINY = {
@@ -104,3 +104,10 @@ def test_what_can_not_be_used_is_named_in_a_line(model: Path) -> None:
     Path("odd.csv").write_text("chrom,position\n0,5\n")
     assert "pos" in error_of(call(model, "genome.fa", "odd.csv"))
     assert "on_mismatch" in error_of(call(model, "genome.fa", "some.vcf", "--on-mismatch", "perhaps"))
+
+
+@pytest.mark.parametrize("command", ["variants other genome.fa some.vcf", "classify other genome.fa"])
+def test_a_model_of_another_kind_is_refused_in_the_name_of_the_command(command: str) -> None:
+    TitansForecaster(4, max_epochs=0).fit(np.arange(80.0)).save("other")
+    said, name = error_of(CliRunner().invoke(cli.app, command.split())), command.split()[0]
+    assert f"other holds a TitansForecaster; {name} needs a DNAClassifier or DNARegressor" in said

@@ -90,5 +90,6 @@ def test_numbers_are_rounded_to_what_can_be_read(value: float | None, shown: str
 def test_words_fit_their_numbers() -> None:
     assert (count(1, "row"), count(2000, "row"), count(2, "series", "series")) == ("1 row", "2,000 rows", "2 series")
     assert (percent(0.12345), percent(None)) == ("12.3\xa0%", "–")
+    assert (percent(10.0), percent(6.2e13), percent(-11.0)) == ("1000.0\xa0%", "> 1000\xa0%", "< -1000\xa0%")
     assert [duration(s) for s in (0.1234, 12.3, 200, 9000)] == ["0.123 s", "12 s", "3 min", "2.5 h"]
     assert (listed(["a"]), listed(["a", "b", "c"])) == ("a", "a, b and c")

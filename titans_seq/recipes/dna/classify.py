@@ -48,7 +48,7 @@ def classify_sequences(
     ValueError, TypeError
         A model of another kind, or sequences that can't be read.
     """
-    estimator = load_dna_model(model)
+    estimator = load_dna_model(model, "classify")
     from titans_seq.data import read_sequences
 
     found = read_sequences(
@@ -62,8 +62,8 @@ def classify_sequences(
     return pl.DataFrame({"id": list(found.ids), **_answers(estimator, found)})
 
 
-def load_dna_model(folder: Path) -> DNAClassifier | DNARegressor:
-    """Load the `DNAClassifier` or `DNARegressor` of a run's or a model's folder.
+def load_dna_model(folder: Path, command: str) -> DNAClassifier | DNARegressor:
+    """Load the `DNAClassifier` or `DNARegressor` of a run's or a model's folder, for a command of that name.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def load_dna_model(folder: Path) -> DNAClassifier | DNARegressor:
     except (ValueError, AttributeError):
         raise ValueError(f"{found.folder / 'model.json'} is damaged; save the model again") from None
     if name not in ESTIMATORS:
-        raise ValueError(f"{found.own} holds a {name}; classify needs a {' or '.join(ESTIMATORS)}")
+        raise ValueError(f"{found.own} holds a {name}; {command} needs a {' or '.join(ESTIMATORS)}")
     from titans_seq import estimators
 
     return getattr(estimators, name).load(found.folder)

@@ -13,14 +13,20 @@ from pydantic import Field, WithJsonSchema, field_validator, model_validator
 from titans_seq.data.catalog import dataset_card
 from titans_seq.recipes.schema import (
     BackboneArguments,
+    BatchSize,
     Count,
-    CountOrZero,
+    Depth,
+    Epochs,
+    LearningRate,
     Output,
     Positive,
     Section,
+    Seed,
     Seeds,
     Some,
     Tune,
+    Version,
+    Width,
 )
 
 Names = Annotated[list[str], Some]
@@ -69,7 +75,7 @@ class Split(Section):
     column: str | None = None
     train: Names | None = None
     test: ShareOrNames = None
-    seed: CountOrZero = 0
+    seed: Seed = 0
     k: Annotated[int, Field(ge=4, le=31)] | None = None
     threshold: Share | None = None
 
@@ -94,7 +100,7 @@ class Simulated(Section):
     name: Literal["motif_grammar"] = "motif_grammar"
     n: Annotated[int, Field(ge=20)] = 1500
     length: Annotated[int, Field(ge=56)] = 100
-    seed: CountOrZero = 0
+    seed: Seed = 0
 
 
 class Data(Section):
@@ -169,9 +175,9 @@ class RegressModel(BackboneArguments):
     """Arguments of `DNARegressor` that shape the network; null is the same as leaving a key out."""
 
     reverse_complement: Strands = None
-    stride: Count | None = None
-    channels: Count | None = None
-    n_members: Count | None = None
+    stride: Width | None = None
+    channels: Width | None = None
+    n_members: Depth | None = None
     soft_mask: Literal["keep", "fold", "mask"] | None = None
 
     @field_validator("reverse_complement")
@@ -201,11 +207,11 @@ class ClassifyModel(RegressModel):
 class Train(Section):
     """Arguments of the estimator that rule its training; null is the same as leaving a key out."""
 
-    max_epochs: CountOrZero | None = None
+    max_epochs: Epochs | None = None
     max_minutes: Positive | None = None
-    learning_rate: Positive | None = None
+    learning_rate: LearningRate | None = None
     weight_decay: NotNegative | None = None
-    batch_size: Count | None = None
+    batch_size: BatchSize | None = None
     validation_fraction: FractionOrZero | None = None
     early_stopping_patience: Count | None = None
     device: str | None = None
@@ -213,7 +219,7 @@ class Train(Section):
     devices: Count | None = None
     num_nodes: Count | None = None
     strategy: Literal["auto", "ddp"] | None = None
-    random_state: CountOrZero | None = None
+    random_state: Seed | None = None
 
 
 class Evaluate(Section):
@@ -263,7 +269,7 @@ class DNARecipe(Section):
     """A whole recipe for labelled DNA; one class for each kind of task."""
 
     estimator: ClassVar[str]
-    version: Literal[1] = Field(alias="schema")
+    version: Version = Field(alias="schema")
     task: ClassifyTask | RegressTask
     data: Data
     model: RegressModel

@@ -47,7 +47,7 @@ def rank_variants(model: Path, genome: Path, variants: Path, *, output: Path | N
     """
     import polars as pl
 
-    estimator = load_dna_model(model)
+    estimator = load_dna_model(model, "variants")
     if output is not None and is_vcf(output):
         options["write_vcf"] = output
     found = estimator.variant_effect(genome, _table(variants), **options)

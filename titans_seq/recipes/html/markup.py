@@ -113,9 +113,11 @@ def number(value: Any, digits: int = 3) -> str:
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    """Return a share in percent; a dash for none."""
+    """Return a share in percent; a dash for none. Beyond a thousand it is enough to know that much."""
     if share is None or not math.isfinite(share):
         return "\N{EN DASH}"
+    if abs(share) > 10:
+        return ("> " if share > 0 else "< -") + "1000\N{NO-BREAK SPACE}%"
     return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
 
 

@@ -26,16 +26,20 @@ from titans_seq.recipes.recall.tasks import (
 )
 from titans_seq.recipes.schema import (
     BackboneArguments,
+    BatchSize,
     Count,
     CountOrZero,
+    LearningRate,
     NotNegative,
     Output,
-    Positive,
     Probability,
     Section,
+    Seed,
     Share,
     Some,
     Variant,
+    Version,
+    Width,
 )
 
 Stage = Annotated[list[Count], Field(min_length=2, max_length=2)]
@@ -71,15 +75,15 @@ class Genome(Section):
 class BackboneModel(BackboneArguments):
     """Arguments of `Backbone`, and the `stem_width` of `SymbolModel`; null is the same as leaving a key out."""
 
-    segment_length: Count | None = None
+    segment_length: Width | None = None
     loss: Literal["l2", "dot"] | None = None
     decay_before_error: bool | None = None
     gate: Literal["sigmoid", "hard"] | None = None
     association: bool | None = None
     hold_theta: Share | None = None
     hold_alpha: Share | None = None
-    conv_width: Count | None = None
-    stem_width: Count | None = None
+    conv_width: Width | None = None
+    stem_width: Width | None = None
     backend: Literal["auto", "torch", "triton", "reference"] | None = None
 
     def backbone(self) -> dict[str, Any]:
@@ -96,7 +100,7 @@ class RecallTrain(Section):
 
     curriculum: Annotated[list[Stage], Some] | None = None
     tokens_per_step: Count | None = None
-    learning_rate: Positive | None = None
+    learning_rate: LearningRate | None = None
     write_price: NotNegative | None = None
     write_margin: NotNegative | None = None
     free_steps: CountOrZero | None = None
@@ -104,7 +108,7 @@ class RecallTrain(Section):
     reconstruction: NotNegative | None = None
     core_steps: CountOrZero | None = None
     piece_length: Count | None = None
-    random_state: CountOrZero | None = None
+    random_state: Seed | None = None
 
     @property
     def seed(self) -> int:
@@ -182,7 +186,7 @@ class RecallEvaluate(Section):
     ]
     controls: list[Variant] = ["swa"]
     control_max_length: Count | None = None
-    batch_size: Count = 8
+    batch_size: BatchSize = 8
     piece_length: Count = 4096
 
     def lengths_for(self, variant: str, *, control: bool) -> list[Length]:
@@ -195,7 +199,7 @@ class RecallRecipe(Section):
     """A whole recall recipe; one class for each task."""
 
     reads_genome: ClassVar[bool] = False
-    version: Literal[1] = Field(alias="schema")
+    version: Version = Field(alias="schema")
     task: RecallTask
     data: Genome | None = None
     model: BackboneModel = BackboneModel()
