@@ -1,4 +1,8 @@
-"""Backward kernels compiled for GPUs that need not be there: registers, spills and shared memory."""
+"""Backward kernels compiled for GPUs that need not be there: registers, spills and shared memory.
+
+Of all variants those are compiled in which every two settings (kernel, sizes, rule, types, configuration) meet; with
+TITANS_SEQ_EVERY_VARIANT=1 in the environment all are.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from typing import Any
 
 import pytest
 from kernel_resources import note_resources
+from kernel_variants import default_shape, every_wanted, some_of
 
 pytest.importorskip("triton", reason="there is no Triton for this platform")
 pytestmark = pytest.mark.skipif(
@@ -14,20 +19,33 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def compiled(
-    capability: int, shapes: list[Any], *, every: bool = False, surprise: bool = False
-) -> list[tuple[Any, dict[str, Any]]]:
-    """Variants with what they need; the table of it is printed at the end of the run."""
-    from titans_seq.memory.kernels.resources import compile_resources
+HOPPER = [(16, 64), (32, 64), (64, 64), (64, 256)]
+AMPERE = [(64, 64)]
+
+
+def variants(shapes: list[Any], *, every: bool = False, surprise: bool = False) -> list[Any]:
     from titans_seq.memory.kernels.resources_backward import backward_variants
 
+    return [v for v in backward_variants(shapes, surprise=surprise) if every or v.default]
+
+
+def compiled(capability: int, chosen: list[Any]) -> list[tuple[Any, dict[str, Any]]]:
+    """Variants with what they need; the table of it is printed at the end of the run."""
+    from titans_seq.memory.kernels.resources import compile_resources
+
     found = []
-    for variant in backward_variants(shapes, surprise=surprise):
-        if every or variant.default:
-            needs = compile_resources(variant, capability)
-            note_resources(capability, variant, needs)
-            found.append((variant, needs))
+    for variant in chosen:
+        needs = compile_resources(variant, capability)
+        note_resources(capability, variant, needs)
+        found.append((variant, needs))
     return found
+
+
+def of_sizes(sizes: list[tuple[int, int]]) -> list[Any]:
+    """Shapes of chunk sizes and widths."""
+    from titans_seq.memory.kernels.resources import Shape
+
+    return [Shape(chunk_size, 64, width) for chunk_size, width in sizes]
 
 
 def check_shared(capability: int, found: list[tuple[Any, dict[str, Any]]]) -> None:
@@ -41,11 +59,16 @@ def check_spills(found: list[tuple[Any, dict[str, Any]]], limit: int = 0) -> Non
     assert not spilling
 
 
-@pytest.mark.parametrize(("chunk_size", "width"), [(16, 64), (32, 64), (64, 64), (64, 256)])
+@pytest.mark.parametrize(("chunk_size", "width"), HOPPER)
 def test_defaults_do_not_spill_on_hopper(chunk_size: int, width: int) -> None:
-    from titans_seq.memory.kernels.resources import Shape
+    found = compiled(90, variants(of_sizes([(chunk_size, width)])))
+    assert len(found) == 11
+    check_spills(found)
+    check_shared(90, found)
 
-    found = compiled(90, [Shape(chunk_size, 64, width)])
+
+def test_the_memory_of_an_estimator_that_was_told_nothing_does_not_spill_on_hopper() -> None:
+    found = compiled(90, variants([default_shape()]))
     assert len(found) == 11
     check_spills(found)
     check_shared(90, found)
@@ -55,7 +78,7 @@ def test_defaults_do_not_spill_on_hopper(chunk_size: int, width: int) -> None:
 def test_one_layer_does_not_spill_on_hopper(rule: str) -> None:
     from titans_seq.memory.kernels.resources import Shape
 
-    found = compiled(90, [Shape(64, 64, depth=1, rule=rule)], surprise=True)
+    found = compiled(90, variants([Shape(64, 64, depth=1, rule=rule)], surprise=True))
     assert len(found) == (7 if rule == "bounded" else 6)
     check_spills(found)
     check_shared(90, found)
@@ -63,34 +86,35 @@ def test_one_layer_does_not_spill_on_hopper(rule: str) -> None:
 
 def test_defaults_fit_on_ampere() -> None:
     """They run there too; only the sequential kernel's spills are held down, the parallel ones may."""
-    from titans_seq.memory.kernels.resources import Shape
-
-    found = compiled(80, [Shape(64, 64, 64)])
+    found = compiled(80, variants(of_sizes(AMPERE)))
     check_shared(80, found)
     check_spills([(v, needs) for v, needs in found if "backward state" in v.name])
     check_spills(found, limit=2048)
 
 
 @pytest.mark.slow
-def test_every_variant() -> None:
+def test_every_two_settings_together() -> None:
     from titans_seq.memory.kernels.resources import SHAPES
 
-    found = compiled(90, list(SHAPES), every=True)
+    found = compiled(90, some_of(variants(list(SHAPES), every=True), variants(of_sizes(HOPPER))))
     check_shared(90, found)
     check_spills([(v, needs) for v, needs in found if v.default and " D64 " in v.name])
     check_spills(found, limit=512)
 
 
 @pytest.mark.slow
-def test_every_variant_on_ampere() -> None:
+def test_every_two_settings_together_on_ampere() -> None:
     from titans_seq.memory.kernels.resources import SHAPES
 
-    check_shared(80, compiled(80, [shape for shape in SHAPES if shape.head_dim <= 64], every=True))
+    shapes = [shape for shape in SHAPES if shape.head_dim <= 64]
+    check_shared(80, compiled(80, some_of(variants(shapes, every=True), variants(of_sizes(AMPERE)))))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [64, 256])
 def test_defaults_with_surprise(width: int) -> None:
-    from titans_seq.memory.kernels.resources import Shape
-
-    check_spills(compiled(90, [Shape(size, 64, width) for size in (16, 32, 64)], surprise=True))
+    """Only kernels that surprise is asked of are others than without it."""
+    shapes = of_sizes([(size, width) for size in (16, 32, 64)])
+    chosen = [v for v in variants(shapes, surprise=True) if v.constants.get("SURPRISE") or every_wanted()]
+    assert len(chosen) >= 3
+    check_spills(compiled(90, chosen))

@@ -47,32 +47,41 @@ def rows(folder: Path = FOLDER) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Folder of one search that several tests look at, and what it said."""
+    folder = tmp_path_factory.mktemp("searched")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_recipe(folder)
+        return folder / FOLDER, tuned()
+
+
 @pytest.mark.slow
-def test_a_search_leaves_table_plots_page_and_a_recipe_that_runs() -> None:
-    said = tuned()
-    table = rows()
+def test_a_search_leaves_table_plots_page_and_a_recipe_that_runs(searched: tuple[Path, str]) -> None:
+    found, said = searched
+    table = rows(found)
     assert [row["state"] for row in table] == ["complete"] * 4
     best = min(table, key=lambda row: float(row["validation_error"]))
     assert f"trial {best['trial']}, validation_error {float(best['validation_error']):.5g}" in said
     for name in ("history.png", "importances.png", "slices.png"):
-        assert (FOLDER / name).read_bytes().startswith(b"\x89PNG")
-    facts = json.loads((FOLDER / "study.json").read_text())
+        assert (found / name).read_bytes().startswith(b"\x89PNG")
+    facts = json.loads((found / "study.json").read_text())
     assert (facts["best"]["trial"], facts["trials"]) == (int(best["trial"]), {"complete": 4, "pruned": 0, "fail": 0})
-    winner = load_recipe(FOLDER / "best.yaml")
+    winner = load_recipe(found / "best.yaml")
     assert winner.model.context_length == int(best["context_length"])
     assert winner.model.initial_alpha == float(best["initial_alpha"])
     assert winner.tune is None
     assert (winner.model.d_model, winner.data.split) == (8, [120, 40, 30])
-    result = call("run", str(FOLDER / "best.yaml"), "--quiet")
+    result = call("run", str(found / "best.yaml"), "--quiet")
     assert result.exit_code == 0, result.output
     saved = json.loads(Path("runs/r-best/model/model.json").read_text())
     assert saved["validation_score"] == float(best["validation_error"])
 
 
 @pytest.mark.slow
-def test_the_page_is_complete_in_itself() -> None:
-    tuned("--trials", "2", "--quiet")
-    page = (FOLDER / "tune.html").read_text()
+def test_the_page_is_complete_in_itself(searched: tuple[Path, str]) -> None:
+    page = (searched[0] / "tune.html").read_text()
 
     class Sources(HTMLParser):
         found: list[str] = []
@@ -88,7 +97,7 @@ def test_the_page_is_complete_in_itself() -> None:
     assert all(source.startswith("data:image/png;base64,") for source in sources.found)
     assert not sources.tags & {"script", "link", "iframe", "object"}
     assert not re.search(r"url\(|@import", page)
-    assert (FOLDER / "best.yaml").read_text().splitlines()[-1] in page
+    assert (searched[0] / "best.yaml").read_text().splitlines()[-1] in page
 
 
 @pytest.mark.slow
@@ -103,15 +112,13 @@ def test_the_same_command_goes_on_and_more_trials_are_added() -> None:
 
 
 @pytest.mark.slow
-def test_test_rows_are_not_looked_at() -> None:
-    tuned("--quiet", "--output-dir", "one")
+def test_test_rows_are_not_looked_at(searched: tuple[Path, str]) -> None:
     lines = Path("data.csv").read_text().splitlines()
     spoilt = [line if i <= 160 else line.rpartition(",")[0] + ",1e6" for i, line in enumerate(lines)]
     Path("data.csv").write_text("\n".join(spoilt) + "\n")
     tuned("--quiet", "--output-dir", "two")
-    one, two = (
-        [(row["validation_error"], row["context_length"]) for row in rows(Path(name))] for name in ("one", "two")
-    )
+    places = (searched[0], Path("two"))
+    one, two = ([(row["validation_error"], row["context_length"]) for row in rows(place)] for place in places)
     assert one == two
 
 
