@@ -27,7 +27,7 @@ class Cell:
 CELLS: tuple[Cell, ...] = (
     Cell("forecast", "quickstart", ("train.max_epochs=4", "train.max_minutes=600"), 8),
     Cell(
-        "two processes", "quickstart",
+        "two_processes", "quickstart",
         ("train.max_epochs=4", "train.max_minutes=600", "train.devices=2", "train.strategy=ddp"), 4,
     ),
     Cell("classify", "dna_quickstart", ("train.max_epochs=4", "data.simulated.n=600", "model.n_members=2"), 6),
