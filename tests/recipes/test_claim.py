@@ -19,7 +19,7 @@ import titans_seq
 from titans_seq.recipes._claim import PRIVATE, partial_of
 from titans_seq.recipes._output import KEPT, run_folder, work_folder
 
-IDENTITY = {"recipe": "r", "data": "d", "versions": "v"}
+IDENTITY = {"recipe": "r", "data": "d", "versions": "v", "processes": "1 process"}
 
 
 def write_run(folder: Path, content: str = "{}", overwrite: bool = False) -> None:
