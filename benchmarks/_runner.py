@@ -136,8 +136,11 @@ class Benchmark:
         """Run a cell in a process of its own; True if it wrote its file."""
         command = [sys.executable, str(self.script), "--child", cell.name, "--output", str(options.output)]
         command += ["--cache", str(options.cache)] + ["--quick"] * options.quick
-        threads, began = dict.fromkeys(THREADS, str(self.threads(cell))), time.perf_counter()
-        fine = subprocess.run(command, env=os.environ | threads, check=False).returncode == 0
+        # The package of this tree is measured, also by what a cell starts in another folder.
+        paths = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
+        given = dict.fromkeys(THREADS, str(self.threads(cell))) | {"PYTHONPATH": paths}
+        began = time.perf_counter()
+        fine = subprocess.run(command, env=os.environ | given, check=False).returncode == 0
         print(f"{cell.name}: {'done' if fine else 'FAILED'} in {time.perf_counter() - began:.0f} s", flush=True)
         return fine
 

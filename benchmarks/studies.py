@@ -1,6 +1,6 @@
 """Searches of shipped recipes by their own `tune` sections, and what the winners score on the test rows.
 
-A cell is a recipe: `titans-seq tune`, then `titans-seq run` of the recipe as it stands and of the winner, with three
+A cell is a recipe: `titans-seq tune`, then `titans-seq run` with the values it began with and with the winner's, three
 seeds each. One JSON file each in results/studies; finished cells are skipped, and the tables show the gaps. A cell
 takes 5 to 30 minutes on two cores.
 

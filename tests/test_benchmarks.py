@@ -163,7 +163,7 @@ def test_a_study_runs_small_and_renders_with_gaps(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "studies" / "dna_quickstart.json").read_text())["results"]
     assert results["trials"]["complete"] == len(results["rows"]) == 2
-    assert results["as_it_stands"]["score"] == "log_loss" and len(results["best_on_test"]["values"]) == 2
+    assert results["by_hand"]["score"] == "log_loss" and len(results["best_on_test"]["values"]) == 2
     table = (tmp_path / "studies.md").read_text()
     assert "| `quickstart` | not run |" in table and "## dna_quickstart" in table
 

@@ -1,4 +1,4 @@
-"""What a cell does: search a recipe, then run it as it stands and as the search left it, with three seeds each."""
+"""What a cell does: search a recipe, then run it with the values chosen by hand and those found, three seeds each."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ Result = dict[str, Any]
 def measure(cell: Cell, *, quick: bool) -> Result:
     """Every trial, the best, and scores on the test rows, which the search has not seen."""
     few = ["--set", "train.max_epochs=1"] if quick else []
+    recipe = [cell.recipe, *cell.by_hand, *few]
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         trials = ["--trials", "2"] if quick else []
-        _command(["tune", cell.recipe, "--workers", str(WORKERS), *trials, *few, "--output-dir", "study"], folder)
+        _command(["tune", *recipe, "--workers", str(WORKERS), *trials, "--output-dir", "study"], folder)
         facts = json.loads((folder / "study" / "study.json").read_text())
         with open(folder / "study" / "study.csv", encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         seeds = ["--set", f"evaluate.seeds={list(SEEDS[:2] if quick else SEEDS)}"]
-        before = _scores([cell.recipe, *seeds, *few], folder, "before", cell.score)
+        before = _scores([*recipe, *seeds], folder, "before", cell.score)
         after = _scores(["study/best.yaml", *seeds, *few], folder, "after", cell.score)
         best = (folder / "study" / "best.yaml").read_text()
     return {
         "trials": facts["trials"], "objectives": facts["objectives"], "best": facts["best"], "rows": rows,
-        "study_seconds": facts["seconds"], "workers": WORKERS, "seeds": list(SEEDS), "as_it_stands": before,
+        "study_seconds": facts["seconds"], "workers": WORKERS, "seeds": list(SEEDS), "by_hand": before,
         "best_on_test": after, "best_recipe": best,
     }  # fmt: skip
 
