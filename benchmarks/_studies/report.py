@@ -8,7 +8,7 @@ from typing import Any
 from .cells import CELLS, Cell
 
 Parts = Mapping[str, Mapping[str, Any]]
-LEFT_OUT = ("process", "attempt", "fault", "begun", "epochs", "n_parameters")
+LEFT_OUT = ("process", "attempt", "begun", "epochs", "n_parameters")
 
 
 def report(parts: Parts) -> str:
