@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import logging
 import os
 import signal
@@ -277,6 +278,7 @@ def _end(children: list[Any]) -> None:
 
 def _leave() -> None:
     if dist.is_initialized():
+        gc.collect()  # trainers are cycles, and hold the group whose threads are to end now
         dist.destroy_process_group()
 
 
