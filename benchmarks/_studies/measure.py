@@ -21,7 +21,7 @@ Result = dict[str, Any]
 def measure(cell: Cell, *, quick: bool) -> Result:
     """Every trial, the best, and scores on the test rows, which the search has not seen."""
     few = ["--set", "train.max_epochs=1"] if quick else []
-    recipe = [cell.recipe, *cell.by_hand, *few]
+    recipe, drawn = [cell.recipe, *cell.by_hand, *few], list(SEEDS[:2] if quick else SEEDS)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         trials = ["--trials", "2"] if quick else []
@@ -29,13 +29,13 @@ def measure(cell: Cell, *, quick: bool) -> Result:
         facts = json.loads((folder / "study" / "study.json").read_text())
         with open(folder / "study" / "study.csv", encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
-        seeds = ["--set", f"evaluate.seeds={list(SEEDS[:2] if quick else SEEDS)}"]
+        seeds = ["--set", f"evaluate.seeds={drawn}"]
         before = _scores([*recipe, *seeds], folder, "before", cell.score)
         after = _scores(["study/best.yaml", *seeds, *few], folder, "after", cell.score)
         best = (folder / "study" / "best.yaml").read_text()
     return {
         "trials": facts["trials"], "objectives": facts["objectives"], "best": facts["best"], "rows": rows,
-        "study_seconds": facts["seconds"], "workers": WORKERS, "seeds": list(SEEDS), "by_hand": before,
+        "study_seconds": facts["seconds"], "workers": WORKERS, "seeds": drawn, "by_hand": before,
         "best_on_test": after, "best_recipe": best,
     }  # fmt: skip
 

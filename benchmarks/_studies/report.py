@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from .cells import CELLS, Cell
@@ -67,10 +67,10 @@ def _value(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else "as learned" if value is None else str(value)
 
 
-def _number(text: str | Sequence[Any] | float) -> str:
+def _number(text: str | float) -> str:
     """Numbers with four digits, anything else as it stands."""
     try:
-        value = float(text)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+        value = float(text)
+    except ValueError:
         return str(text)
     return f"{value:.4g}" if value == int(value) or abs(value) < 0.1 else f"{value:.4f}"

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from titans_seq.recipes import find_recipe, list_recipes, load_recipe
@@ -19,12 +20,10 @@ RECALL = {"schema": 1, "task": {"kind": "recall", "name": "copy"}}
 
 
 def faults(recipe: dict[str, Any], task: str | None = None) -> list[str]:
-    jsonschema = pytest.importorskip("jsonschema", reason="needs jsonschema, which is no dependency")
     return [fault.message for fault in jsonschema.Draft7Validator(recipe_schema(task)).iter_errors(recipe)]
 
 
 def test_the_schema_is_a_schema() -> None:
-    jsonschema = pytest.importorskip("jsonschema", reason="needs jsonschema, which is no dependency")
     for task in (None, *KINDS):
         jsonschema.Draft7Validator.check_schema(recipe_schema(task))
 

@@ -54,7 +54,7 @@ class FullAttention(AttentionProjections):
         keys = torch.cat((_rows(persistent[0], buffer, left=True), _right_zeros(rotate(buffer.keys, table))), 1)
         values = torch.cat((_rows(persistent[1], buffer), buffer.values), 1)
         visible = self._visible(buffer.visible, time, persistent[0].shape[0])
-        if time == 1:
+        if time == 1:  # a step of sessions; of a long read the mask would be copied
             keys, values, visible = _whole_vectors(keys, values, visible)
         y = F.scaled_dot_product_attention(
             query.transpose(1, 2),
