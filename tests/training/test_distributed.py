@@ -122,3 +122,36 @@ def test_processes_that_are_given_different_rows_are_told(tmp_path: Path) -> Non
     done = run_python("program.py", "other", folder=tmp_path)
     assert done.returncode == 3
     assert "X: process 1 of 2 was given other rows than the first one" in done.stdout + done.stderr
+
+
+AT_THE_END = """
+import atexit, os, pathlib
+
+def threads():
+    names = [file.read_text().strip() for file in pathlib.Path("/proc/self/task").glob("*/comm")]
+    pathlib.Path("threads-" + os.environ["LOCAL_RANK"]).write_text("\\n".join(names))
+
+atexit.register(threads)  # what is registered first is called last
+"""
+
+CLASSIFY = """
+import numpy as np
+from titans_seq import TitansClassifier
+
+X = np.random.default_rng(0).normal(size=(64, 8))
+model = TitansClassifier(max_epochs=2, devices=2, random_state=0, verbose=0)
+model.fit(X, X[:, 0] > 0).predict(X)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to see threads that Python did not start")
+@pytest.mark.parametrize("program", [PROGRAM, CLASSIFY], ids=["forecast", "classify"])
+def test_no_thread_of_the_group_is_left_when_python_ends(tmp_path: Path, program: str) -> None:
+    """One that lets go of a tensor by then aborts the process: seldom, so that its end alone shows nothing."""
+    (tmp_path / "program.py").write_text(AT_THE_END + program)
+    done = run_python("program.py", folder=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    for rank in "01":
+        names = (tmp_path / f"threads-{rank}").read_text()
+        assert "python" in names and "gloo" not in names

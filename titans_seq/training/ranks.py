@@ -277,8 +277,13 @@ def _end(children: list[Any]) -> None:
 
 
 def _leave() -> None:
+    """Leave the group, and let nothing keep it.
+
+    Its threads are joined once it is gone; one that still let go of a tensor while Python ends would abort the process.
+    """
     if dist.is_initialized():
-        gc.collect()  # trainers are cycles, and hold the group whose threads are to end now
+        _host_group.cache_clear()
+        gc.collect()  # trainers are cycles, and hold it
         dist.destroy_process_group()
 
 
