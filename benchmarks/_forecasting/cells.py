@@ -12,6 +12,8 @@ LONG, SHORT = (96, 192, 336, 720), (24, 36, 48, 60)
 M4, M4_HORIZON = "m4_hourly", 48
 NEURAL = ("PatchTST", "iTransformer", "NHITS", "DLinear")
 STATISTICAL = ("AutoETS", "AutoTheta")
+STREAMED = {"online_ridge": "online_ridge", "mag": "online_ours"}
+"""Models in streaming mode, and the closed form that their look-back is chosen by."""
 SEEDS = range(3)
 TRIALS = (
     "plain", "narrowing", "short", "all_decays", "shared", "shipped",
@@ -77,6 +79,11 @@ def horizons(data: str) -> tuple[int, ...]:
     return SHORT if data == "national_illness" else LONG
 
 
+def chosen_over(data: str, closed_form: str) -> tuple[int, ...]:
+    """Horizons that the look-back of a closed form is chosen over: streaming has one."""
+    return (horizons(data)[0],) if closed_form in STREAMED.values() else horizons(data)
+
+
 def _windowed(data: str, horizon: int) -> list[Cell]:
     cells = [Cell(data, horizon, closed_form, "choose") for closed_form in ("ridge", "ours")]
     cells += [Cell(data, horizon, model, "windowed") for model in ("naive", "seasonal_naive", "ridge")]
@@ -91,6 +98,7 @@ def _windowed(data: str, horizon: int) -> list[Cell]:
 
 def _streaming(data: str) -> list[Cell]:
     return [
+        *(Cell(data, 96, closed_form, "choose") for closed_form in STREAMED.values()),
         Cell(data, 96, "online_ridge", "streaming"),
         *(Cell(data, 96, "mag", "streaming", seed) for seed in SEEDS),
     ]

@@ -1,19 +1,25 @@
-"""The look-back of a data set: one for all horizons, chosen on validation rows; ours by our own closed form."""
+"""The look-back of a data set: one for all horizons, chosen on validation rows; ours by our own closed form.
+
+Streaming has one of its own: a map that goes on learning from few windows at first wants a shorter one.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from titans_seq import TitansForecaster
-from titans_seq.adapters.linear import fit_linear
+from titans_seq.adapters.linear import PRIORS, LinearMap, fit_linear
+from titans_seq.adapters.online import OnlineLinear, online_forecasts
 from titans_seq.adapters.scaled import ScaledPanel, fit_scaling
 from titans_seq.data import read_panel
 
-from .cells import horizons
+from .cells import STREAMED, chosen_over
 from .choosing import Errors, longest_as_good
 from .sets import LOOK_BACKS, PATCH, Split, load
 
@@ -26,9 +32,12 @@ def look_back(data: str, cache: Path, closed_form: str) -> int:
 
     Over all horizons together, by blocks of time (the one-standard-error rule of Breiman et al., 1984): where
     validation does not tell look-backs apart, the one that sees most is taken.
-    ``closed_form``: "ridge", the plain one, or "ours", that of the forecaster.
+    ``closed_form``: "ridge", the plain one, or "ours", that of the forecaster; for streaming "online_ridge" and
+    "online_ours".
     """
-    return int(longest_as_good([errors(data, horizon, cache, closed_form) for horizon in horizons(data)]))
+    return int(
+        longest_as_good([errors(data, horizon, cache, closed_form) for horizon in chosen_over(data, closed_form)])
+    )
 
 
 def errors(data: str, horizon: int, cache: Path, closed_form: str) -> Errors:
@@ -43,7 +52,7 @@ def errors(data: str, horizon: int, cache: Path, closed_form: str) -> Errors:
 
 def choose(split: Split, data: str, horizon: int, cache: Path, closed_form: str) -> Errors:
     """Compute them and keep them for the cells to come."""
-    measure = _ours if closed_form == "ours" else _ridge
+    measure = {"ours": _ours, "ridge": _ridge}.get(closed_form, partial(_online, closed_form=closed_form))
     lengths = [length for length in LOOK_BACKS[data] if length + horizon < split.rows[0]]
     found = {str(length): measure(split, data, horizon, length) for length in lengths}
     keep(cache / f"choose_{data}_{horizon}_{closed_form}_s0.json", {"validation": found})
@@ -52,17 +61,37 @@ def choose(split: Split, data: str, horizon: int, cache: Path, closed_form: str)
 
 def _ridge(split: Split, data: str, horizon: int, length: int) -> list[float]:
     """Validation errors of the plain closed form."""
+    scaled, linear, series, cutoff = _fitted(split, horizon, length)
+    values, observed = scaled.gather(series, cutoff - length, length)
+    forecast = linear.predict(values.numpy(), observed.numpy(), scaled.group[series])
+    return _judged(scaled, series, cutoff, forecast)
+
+
+def _online(split: Split, data: str, horizon: int, length: int, *, closed_form: str) -> list[float]:
+    """Validation errors of a closed form that goes on learning, solved again after every patch."""
+    priors = PRIORS if closed_form == STREAMED["mag"] else ()
+    scaled, linear, series, cutoff = _fitted(split, horizon, length, priors)
+    forecast = online_forecasts(OnlineLinear.empty(linear), scaled, series, cutoff, refresh=PATCH[data])
+    return _judged(scaled, series, cutoff, forecast)
+
+
+def _fitted(
+    split: Split, horizon: int, length: int, priors: Sequence[tuple[float, float]] = ()
+) -> tuple[ScaledPanel, LinearMap, np.ndarray, np.ndarray]:
+    """Rows before the test, the map of the train rows, and every validation window: its series and cut-off."""
     panel, _ = read_panel(split.frame[: split.test_begins], time_col=split.time)
     train = np.full(panel.n_series, split.rows[0])
     center, scale = fit_scaling(panel, train)
-    linear = fit_linear(panel, scale, center, train, length, horizon)
+    linear = fit_linear(panel, scale, center, train, length, horizon, priors=priors)
     cutoffs = _cutoffs(split, horizon)
     series, cutoff = np.repeat(np.arange(panel.n_series), len(cutoffs)), np.tile(cutoffs, panel.n_series)
     group = np.zeros(panel.n_series, dtype=np.int64) if linear.shared else np.arange(panel.n_series)
-    scaled = ScaledPanel(panel, center, scale, group)
-    values, observed = scaled.gather(series, cutoff - length, length)
-    forecast = scaled.to_original(linear.predict(values.numpy(), observed.numpy(), group[series]), series)
-    return _in_blocks(forecast - panel.gather(series, cutoff, horizon)[0], cutoff)
+    return ScaledPanel(panel, center, scale, group), linear, series, cutoff
+
+
+def _judged(data: ScaledPanel, series: np.ndarray, cutoff: np.ndarray, forecast: np.ndarray) -> list[float]:
+    actual = data.panel.gather(series, cutoff, forecast.shape[1])[0]
+    return _in_blocks(data.to_original(forecast, series) - actual, cutoff)
 
 
 def _ours(split: Split, data: str, horizon: int, length: int) -> list[float]:

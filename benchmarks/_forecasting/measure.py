@@ -15,7 +15,7 @@ from titans_seq.data import read_panel
 from titans_seq.evaluation import naive, online_ridge, ridge, seasonal_naive
 
 from .budget import FIT_MINUTES, cpu_clock
-from .cells import NEURAL, Cell
+from .cells import NEURAL, STREAMED, Cell
 from .look_back import choose, look_back
 from .sets import PATCH, Split, load
 
@@ -56,7 +56,8 @@ def measure(cell: Cell, cache: Path, *, quick: bool) -> Result:
         return {"validation": choose(split, cell.data, cell.horizon, cache, cell.model)}
     began, errors = time.process_time(), Errors()
     if cell.model not in ("naive", "seasonal_naive") and "context_length" not in cell.options:
-        closed_form = "ridge" if cell.model in (*NEURAL, "ridge", "online_ridge") else "ours"
+        closed_form = "ridge" if cell.model in (*NEURAL, "ridge") else "ours"
+        closed_form = STREAMED[cell.model] if cell.mode == "streaming" else closed_form
         cell = replace(cell, options=cell.options | {"context_length": look_back(cell.data, cache, closed_form)})
     about = _of(cell.model.removesuffix("_96"))(cell, split, errors)
     cpu = {"cpu_seconds": time.process_time() - began}

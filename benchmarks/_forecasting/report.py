@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from statistics import mean, stdev
 from typing import Any
 
-from .cells import ABLATED, CELLS, ETT, M4, NEURAL, SETS, TRIALS, Cell, horizons
+from .cells import ABLATED, CELLS, ETT, M4, NEURAL, SETS, STREAMED, TRIALS, Cell, chosen_over, horizons
 from .choosing import longest_as_good
 from .trial_names import NAMES
 
@@ -23,7 +23,8 @@ Seeds: mean ± standard deviation. `mag` is `TitansForecaster` as it comes.
 - ETT, Exchange, ILI: errors in z-scores of the train rows, pooled over channels; every test window at stride 1 is
   counted, and the count asserted. What is chosen is chosen on validation rows: the look-back of a data set (one for all
   horizons: the longest whose validation error is within one standard error of the smallest, by ten blocks of time; ours
-  by our closed form, all others' by the plain ridge), penalties, weights, when to stop. Test rows are read once.
+  by our closed form, all others' by the plain ridge; in streaming mode by the same maps as they go on learning),
+  penalties, weights, when to stop. Test rows are read once.
 - Peers are rerun at the first horizon of each data set and with the look-back chosen: they cost hours.
 - Every fit that trains has the same CPU minutes (2; M4: 4) and the same rows. PatchTST, iTransformer, NHITS and DLinear
   are neuralforecast's, AutoETS and AutoTheta statsforecast's. The four train on the squared error (M4: on quantiles) at
@@ -89,6 +90,7 @@ def over_horizons(parts: Parts, mode: str, data: str, model: str, score: str) ->
 def look_backs(parts: Parts) -> list[str]:
     """Validation error of the closed forms, mean over horizons, and the longest look-back that is as good."""
     rows = [_look_back(parts, data, closed_form) for data in SETS for closed_form in ("ridge", "ours")]
+    rows += [_look_back(parts, data, closed_form) for data in ETT for closed_form in STREAMED.values()]
     part = parts.get("official_m4_hourly_48_choose_s0")
     found_m4 = part["results"]["validation"] if part else {}
     best = min(found_m4, key=found_m4.__getitem__, default="not run")
@@ -97,7 +99,7 @@ def look_backs(parts: Parts) -> list[str]:
 
 
 def _look_back(parts: Parts, data: str, closed_form: str) -> list[str]:
-    found = [parts.get(cells_of("choose", data, h, closed_form)[0].name) for h in horizons(data)]
+    found = [parts.get(cells_of("choose", data, h, closed_form)[0].name) for h in chosen_over(data, closed_form)]
     if None in found:
         return [data, closed_form, "not run", ""]
     every = [part["results"]["validation"] for part in found if part]

@@ -88,6 +88,13 @@ def test_validation_chooses_it_under_drift_and_it_needs_a_state_that_is_carried(
         make(online_linear="yes").fit(y)
 
 
+def test_minutes_that_do_for_it_do_not_stop_the_map_from_going_on(make: Callable) -> None:
+    """ETTh1 within two minutes: it takes seconds, but an estimate of three minutes once left it out."""
+    y = drifting(400)
+    assert make(max_epochs=0, validation_fraction=0.4, max_minutes=2).fit(y).online_linear_
+    assert not make(max_epochs=0, validation_fraction=0.4, max_minutes=0.001).fit(y).online_linear_
+
+
 def test_a_backtest_that_begins_before_the_end_of_the_fit_counts_no_window_twice(make: Callable) -> None:
     frame = hourly({"a": 300})
     forecaster = make(max_epochs=0, online_linear=True).fit(rows(frame, 0, 200))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from titans_seq.adapters._linear_sliding import needs_reading
+from titans_seq.adapters._linear_windows import WindowReader
 from titans_seq.adapters.clock import NO_LIMIT, Clock
 from titans_seq.adapters.forecasts import Forecasts
 from titans_seq.adapters.lags import LaggedMap
 from titans_seq.adapters.linear import LinearMap
 from titans_seq.adapters.online import OnlineLinear, online_forecasts
 from titans_seq.adapters.scaled import IntArray, ScaledPanel
-from titans_seq.estimators._budget import SLOW
 from titans_seq.estimators._combination import mean_of
 from titans_seq.estimators._settings import Settings
 
@@ -28,6 +30,10 @@ _WORK = 5e10
 """Operations of all of them together: some ten seconds."""
 _FOR_LEARNING_ON = 0.25
 """Share of the time that is left that all this may take."""
+_TIMED = 512
+"""Rows and columns of the matrices whose product is timed: some 10 ms."""
+_SLOWER = 2.0
+"""What the work takes beside products of matrices with as many operations."""
 
 
 def goes_on_learning(
@@ -53,13 +59,12 @@ def goes_on_learning(
                 f"{settings.context_length}: too much; use a shorter context, or online_linear='auto'"
             )
         return True
-    windows = int(np.maximum(data.panel.lengths - settings.context_length - settings.horizon, 0).sum())
-    if forecaster.online_linear is False or not settings.carry_state or not feasible or windows > MOST_WINDOWS:
+    if forecaster.online_linear is False or not settings.carry_state or not feasible:
+        return False
+    if _windows(settings, data) > MOST_WINDOWS:
         return False
     series, cutoff = _ends_of_patches(settings, data, train_end)
-    # Its windows are summed up here, in the choice of the combination, and when everything is read.
-    work = 3 * windows * 2.0 * settings.context_length * (settings.context_length + settings.horizon) + 2 * _WORK
-    if not len(series) or not clock.allows(work / SLOW, _FOR_LEARNING_ON):
+    if not len(series) or (clock.limited and not clock.allows(_seconds(settings, data, train_end), _FOR_LEARNING_ON)):
         return False
     actual, observed, counts = outcomes(data, series, cutoff, settings.horizon)
     if not observed.any():
@@ -67,6 +72,24 @@ def goes_on_learning(
     both = _both(settings, data, series, cutoff, linear)
     once, online = (mean_of(np.square(f - actual), observed, counts) for f in both)
     return bool(online < once)
+
+
+def _seconds(settings: Settings, data: ScaledPanel, train_end: IntArray) -> float:
+    """Time that a map takes which goes on learning, as fast as this machine multiplies matrices."""
+    length, h = settings.context_length, settings.horizon
+    later = int(np.maximum(data.panel.lengths - train_end, 0).sum())
+    one_by_one = needs_reading(WindowReader(data.panel, data.center, data.scale, length, h, data.weight))
+    windows = 3 * later + 4 * _windows(settings, data) * one_by_one
+    square, seconds = np.ones((_TIMED, _TIMED)), []
+    for _ in range(3):  # the first time is also one of warming up
+        began = time.monotonic()
+        np.dot(square, square)
+        seconds.append(time.monotonic() - began)
+    return _SLOWER * (2.0 * windows * length * (length + h) + 3 * _WORK) * min(seconds) / (2.0 * _TIMED**3)
+
+
+def _windows(settings: Settings, data: ScaledPanel) -> int:
+    return int(np.maximum(data.panel.lengths - settings.context_length - settings.horizon, 0).sum())
 
 
 def with_online_map(
