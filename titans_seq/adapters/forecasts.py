@@ -34,6 +34,8 @@ class Forecasts:
         Trailing standard deviation at the cut-off.
     recalled : float32 array (n, horizon)
         What a memory of earlier errors adds; zeros without one.
+    lowest : float64 array (n,)
+        Value below which a forecast may not fall; -inf: there is no such bound.
     """
 
     series: IntArray
@@ -43,6 +45,7 @@ class Forecasts:
     log_spread: Float32Array
     scale: Float32Array
     recalled: Float32Array
+    lowest: NDArray[np.float64]
 
     @staticmethod
     def join(parts: list[Forecasts]) -> Forecasts:
@@ -54,7 +57,8 @@ class Forecasts:
         """Bring tensors (n, horizon) to numpy."""
         parts = (linear, correction.shift, correction.log_spread, correction.scale)
         linear_, shift, log_spread, scale = (x.detach().cpu().float().numpy() for x in parts)
-        return Forecasts(which, cutoff, linear_, shift, log_spread, scale, np.zeros_like(shift))
+        lowest = correction.lowest.double().cpu().numpy()
+        return Forecasts(which, cutoff, linear_, shift, log_spread, scale, np.zeros_like(shift), lowest)
 
     def take(self, rows: NDArray[np.intp]) -> Forecasts:
         """Return the forecasts named by an index array."""
@@ -69,7 +73,8 @@ class Forecasts:
     def none(steps: int) -> Forecasts:
         """Return no forecasts, of so many steps."""
         nothing, empty = np.zeros(0, dtype=np.int64), np.zeros((0, steps), dtype=np.float32)
-        return Forecasts(nothing, nothing, empty, empty, empty, np.zeros(0, dtype=np.float32), empty)
+        each = np.zeros(0, dtype=np.float32)
+        return Forecasts(nothing, nothing, empty, empty, empty, each, empty, each.astype(np.float64))
 
 
 def windowed_forecasts(
@@ -368,8 +373,8 @@ def forecasts_from_reads(
         return []
     rows, columns = np.nonzero(valid)
     with torch.no_grad():
-        correction = reader.model.correct(reads.hidden, reads.tokens.scale)
-    picked = Correction(*(x[rows, columns] for x in (correction.shift, correction.log_spread, correction.scale)))
+        correction = reader.model.correct(reads.hidden, reads.tokens.scale, reads.tokens.lowest)
+    picked = Correction(*(x[rows, columns] for x in vars(correction).values()))
     return [Forecasts.collect(which[rows], ends[rows, columns], reads.tokens.linear[rows, columns], picked)]
 
 

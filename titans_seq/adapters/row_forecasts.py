@@ -215,10 +215,11 @@ def linear_forecasts(reader: StreamReader, data: ScaledPanel, which: IntArray, e
     rows = reader.patching.context_length
     values, observed = (x.to(reader.linear.weights.device) for x in data.gather(which, end - rows, rows))
     linear = reader.linear(values.float(), observed, groups_of(reader, data, which))
+    lowest = reader.linear.lowest(values, observed)
     _, scale = trailing_statistics(values, observed, torch.full((len(which), 1), rows, device=values.device), rows)
     linear = linear + torch.as_tensor(reader.linear.lags.forecast(data, which, end)).to(linear)
     nothing = torch.zeros_like(linear)
-    return Forecasts.collect(which, end, linear, Correction(nothing, nothing, scale[:, 0]))
+    return Forecasts.collect(which, end, linear, Correction(nothing, nothing, scale[:, 0], lowest))
 
 
 def _patches(reads: Reads, which: IntArray, ends: IntArray) -> list[Patches]:

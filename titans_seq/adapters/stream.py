@@ -252,7 +252,7 @@ class StreamReader:
         if bool(partial.any()):
             read, _ = self.model.read(tokens, stream.backbone, lengths=partial, zero_memory=zero_memory)
             hidden = torch.where(partial.bool()[:, None], read[:, 0].to(hidden.dtype), hidden)
-        correction = self.model.correct(hidden, tokens.scale[:, 0])
+        correction = self.model.correct(hidden, tokens.scale[:, 0], tokens.lowest[:, 0])
         return tokens.linear[:, 0], correction
 
     def _tokens(

@@ -16,6 +16,8 @@ from titans_seq.adapters.linear import LinearMap, linear_predict_torch
 
 SCALE_FLOOR = 0.02
 _CLIP = 30.0
+_ROUNDING = 1e-15
+"""What scaling a value and back may change it by, relative to it and to the scale."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,15 @@ class Tokens:
         Standard deviation of the rows in the trailing window (floored), in units of the scaled series.
     linear : Tensor, shape (batch, tokens, horizon), float32
         Closed-form forecast from each cut-off, in units of the scaled series; of no steps if it was not asked for.
+    lowest : Tensor, shape (batch, tokens), float64
+        Value below which no forecast from that cut-off may fall; -inf: there is no such bound.
     """
 
     features: Tensor
     mask: Tensor
     scale: Tensor
     linear: Tensor
+    lowest: Tensor
 
     def split(self, n: int) -> tuple[Tokens, Tokens]:
         """Return the first ``n`` tokens of every row, and the others."""
@@ -82,11 +87,13 @@ class LinearForecast(nn.Module):
     linear : LinearMap
     lags : LaggedMap, optional
         What covariates add.
+    bounded : bool
+        Whether forecasts are to stay above the lowest value of their window.
     """
 
-    def __init__(self, linear: LinearMap, lags: LaggedMap | None = None) -> None:
+    def __init__(self, linear: LinearMap, lags: LaggedMap | None = None, *, bounded: bool = False) -> None:
         super().__init__()
-        self.lags = lags or LaggedMap()
+        self.lags, self.bounded = lags or LaggedMap(), bounded
         weights, bias = (torch.from_numpy(x).float() for x in (linear.weights, linear.bias))
         if not linear.shared:
             weights, bias = (torch.cat([x, x.mean(0, keepdim=True)]) for x in (weights, bias))
@@ -104,6 +111,17 @@ class LinearForecast(nn.Module):
     def forward(self, windows: Tensor, observed: Tensor, group: Tensor) -> Tensor:
         """Forecast from windows (n, context_length) of scaled values: (n, horizon)."""
         return linear_predict_torch(self.weights, self.bias, self.centring, windows, observed, group)
+
+    def lowest(self, windows: Tensor, observed: Tensor) -> Tensor:
+        """Return what no forecast from windows (n, context_length) may fall below, (n,); -inf where there is nothing.
+
+        In double precision and a little above, so that no zero of the data comes back as a negative number.
+        """
+        if not self.bounded:
+            return torch.full((len(windows),), -torch.inf, dtype=torch.float64, device=windows.device)
+        lowest = windows.double().masked_fill(~observed, torch.inf).amin(-1)
+        lowest = lowest + _ROUNDING * lowest.abs().clamp(min=1.0)
+        return lowest.masked_fill(lowest == torch.inf, -torch.inf)
 
 
 def make_tokens(
@@ -152,8 +170,9 @@ def make_tokens(
     described = torch.stack([scale.log(), filled], -1)
     features = torch.cat([patch, visible.to(values.dtype), described], -1).float()
     forecast = scale.new_zeros(*cutoffs.shape, 0, dtype=torch.float32)
+    lowest = torch.full(cutoffs.shape, -torch.inf, dtype=torch.float64, device=values.device)
     if linear is not None:
-        forecast = _linear_forecast(patching, linear, group, values, observed, cutoffs)
+        forecast, lowest = _linear_forecast(patching, linear, group, values, observed, cutoffs)
     if beside is not None:
         features = torch.cat([features, _covariate_patches(beside, columns, read)], -1)
     if beside is not None and linear is not None:
@@ -163,6 +182,7 @@ def make_tokens(
         mask=visible.any(-1),
         scale=scale.float(),
         linear=forecast,
+        lowest=lowest,
     )
 
 
@@ -216,11 +236,11 @@ def _linear_forecast(
     values: Tensor,
     observed: Tensor,
     cutoffs: Tensor,
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     length = patching.context_length
     columns = cutoffs.unsqueeze(-1) - length + torch.arange(length, device=values.device)
     inside = columns >= 0
     window = torch.where(inside, _take(values, columns), 0).flatten(0, 1)
     seen = (_take(observed, columns) & inside).flatten(0, 1)
     forecast = linear(window.float(), seen, group.repeat_interleave(cutoffs.shape[1]))
-    return forecast.view(*cutoffs.shape, forecast.shape[-1])
+    return forecast.view(*cutoffs.shape, forecast.shape[-1]), linear.lowest(window, seen).view(cutoffs.shape)

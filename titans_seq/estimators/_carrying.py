@@ -279,7 +279,8 @@ class Carrying(BaseEstimator):
 
     @property
     def _reader(self) -> StreamReader:
-        return StreamReader(self._model, LinearForecast(self.linear_, self._lags), self.frequency_)
+        linear = LinearForecast(self.linear_, self._lags, bounded=self._combination.bounded)
+        return StreamReader(self._model, linear, self.frequency_)
 
     def _read_later(self, X: Any) -> tuple[Panel, FrameFormat]:
         """Read data of the same kind as those of `fit`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from statistics import NormalDist
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,8 @@ class Combination:
         How errors along the horizon go together, see `_paths.dependence`; None: independently of each other.
     error_weight : float
         Share of what the memory of errors recalls in the forecast, 0 to 1.
+    bounded : bool
+        Whether forecasts and their quantiles stay above the lowest value of the look-back.
     """
 
     weight: float
@@ -70,6 +73,7 @@ class Combination:
     factor: FloatArray = field(default_factory=lambda: np.ones(1))
     dependence: FloatArray | None = None
     error_weight: float = 0.0
+    bounded: bool = False
 
     @property
     def needs_network(self) -> bool:
@@ -78,8 +82,16 @@ class Combination:
 
     def point(self, forecasts: Forecasts) -> FloatArray:
         """Point forecasts (n, horizon), scaled units."""
-        base = forecasts.linear.astype(np.float64) + self.weight * forecasts.shift
-        return base + self.error_weight * forecasts.recalled if self.error_weight else base
+        point = forecasts.linear.astype(np.float64) + self.weight * forecasts.shift
+        if self.error_weight:
+            point = point + self.error_weight * forecasts.recalled
+        return self.within_bounds(forecasts, point)
+
+    def within_bounds(self, forecasts: Forecasts, values: FloatArray) -> FloatArray:
+        """Return values (n, ...) of forecasts, none below their bound."""
+        if not self.bounded:
+            return values
+        return np.maximum(values, forecasts.lowest.reshape(-1, *[1] * (values.ndim - 1)))
 
     def quantiles(
         self, forecasts: Forecasts, levels: tuple[float, ...], place: IntArray, recent: FloatArray | None = None
@@ -96,7 +108,8 @@ class Combination:
             Normal scores that the quantiles at `LEVELS` of the errors of late have. Default: those of validation.
         """
         errors = self.error_quantiles(np.asarray(levels), recent)
-        return self.point(forecasts)[..., None] + self.width(forecasts, place)[..., None] * errors
+        found = self.point(forecasts)[..., None] + self.width(forecasts, place)[..., None] * errors
+        return self.within_bounds(forecasts, found)
 
     def error_quantiles(self, levels: FloatArray, recent: FloatArray | None = None) -> FloatArray:
         """Quantiles of errors in units of `width`, (n, horizon, n_levels), or (1, …) where all forecasts share them."""
@@ -168,6 +181,7 @@ def calibrate(
     n_series: int,
     intervals: str,
     weights: tuple[float, float],
+    bounded: bool | Literal["auto"] = False,
 ) -> Combination:
     """Calibrate the intervals on validation forecasts.
 
@@ -182,18 +196,40 @@ def calibrate(
     intervals : {"conformal", "adaptive", "empirical"}
     weights : tuple of two floats
         Of the network's correction, and of what the memory of errors recalls.
+    bounded : {"auto", True, False}, default False
+        Whether the bounds of the forecasts hold. "auto": if that lowers both the squared error of the point
+        forecasts and the pinball loss of the quantiles.
     """
-    weight, error_weight = weights
-    error = actual - forecasts.linear - weight * forecasts.shift - error_weight * forecasts.recalled
+    plain = Combination(weights[0], False, np.zeros((len(LEVELS), actual.shape[1])), error_weight=weights[1])
+    given = (forecasts, actual, observed, counts, n_series, intervals)
+    options = (False, True) if bounded == "auto" else (bounded,)
+    (best, loss), *others = [_with_intervals(replace(plain, bounded=option), *given) for option in options]
+    for other, its_loss in others:
+        if other.score < best.score and its_loss < loss:
+            best = other
+    error = actual - best.point(forecasts)
+    scores = to_normal(error / best.width(forecasts, forecasts.series), best.offsets)
+    return replace(best, dependence=dependence(scores, observed))
+
+
+def _with_intervals(
+    plain: Combination,
+    forecasts: Forecasts,
+    actual: FloatArray,
+    observed: BoolArray,
+    counts: FloatArray | None,
+    n_series: int,
+    intervals: str,
+) -> tuple[Combination, float]:
+    """Give a combination its score and the intervals that fit best; returns their pinball loss, too."""
+    error = actual - plain.point(forecasts)
     score = float(mean_of(np.square(error), observed, counts)) if observed.any() else float("nan")
-    offsets = np.zeros((len(LEVELS), actual.shape[1]))
-    plain = Combination(weight, False, offsets, score=score, error_weight=error_weight)
+    plain = replace(plain, score=score)
     both = (plain, replace(plain, use_spread=True))
     candidates = [_calibrated(c, forecasts, error, observed, counts, n_series, intervals) for c in both]
     losses = [_pinball(c, forecasts, actual, observed, counts) for c in candidates]
-    best = candidates[int(losses[1] < losses[0])]
-    scores = to_normal(error / best.width(forecasts, forecasts.series), best.offsets)
-    return replace(best, dependence=dependence(scores, observed))
+    at = int(losses[1] < losses[0])
+    return candidates[at], losses[at]
 
 
 def mean_of(x: FloatArray, observed: BoolArray, counts: FloatArray | None) -> float:

@@ -108,6 +108,7 @@ def fit(
     """
     from titans_seq.training.fit import seeded
 
+    bounded = _lower_bound(forecaster, panel, covariates)
     settings = resolve(forecaster, panel, train_end) if start is None else start.settings_for(forecaster, panel)
     center, scale = fit_scaling(panel, train_end)
     effect = _effect(settings, panel, train_end, center, scale, covariates, start, clock)
@@ -131,7 +132,7 @@ def fit(
         online = toward is None and goes_on_learning(forecaster, settings, data, train_end, linear, clock)
         settings = replace(settings, online_linear=online)
         lags = _lags(settings, data, train_end, linear, covariates, start, clock)
-        reader = StreamReader(model, LinearForecast(linear, lags), data.panel.frequency)
+        reader = StreamReader(model, LinearForecast(linear, lags, bounded=bool(bounded)), data.panel.frequency)
         budget = Budget.plan(reader, settings, data, train_end, clock, refit=_REFIT * seconds if refit else 0.0)
         place, budget = _place(checkpoint, budget)
         training = _train(forecaster, settings, data, train_end, linear, lags, reader, seed, budget, ranks, place)
@@ -139,7 +140,9 @@ def fit(
     judged, errors = len(validation_cutoffs(panel, train_end, settings.horizon, 1)[0]), None
     if start is None or judged:
         wanted = forecaster.error_memory if budget.allows_error_memory else False
-        combination, errors = _combine(settings, data, train_end, linear, lags, model, wanted, seed, budget, ranks)
+        combination, errors = _combine(
+            settings, data, train_end, linear, lags, model, wanted, bounded, seed, budget, ranks
+        )
     else:
         combination = start.combination_for()
     if refit and budget.allows_refit:
@@ -151,6 +154,19 @@ def fit(
         shared = np.zeros(panel.n_series, dtype=np.int64)
         data = data.with_groups(shared if linear.shared else np.arange(panel.n_series))
     return Fitted(settings, data, linear, model, combination, training, effect, lags, errors)
+
+
+def _lower_bound(forecaster: TitansForecaster, panel: Panel, covariates: Covariates) -> bool | Literal["auto"]:
+    """Whether forecasts have a lower bound; "auto" is left only where validation may choose one."""
+    known_ahead = bool(covariates.features_of("future").any())
+    if forecaster.lower_bound is True and known_ahead:
+        raise ValueError(
+            "lower_bound=True keeps forecasts above the lowest value of late, which covariates of role 'future' may "
+            "explain; leave them out, or use lower_bound=False"
+        )
+    if forecaster.lower_bound != "auto":
+        return bool(forecaster.lower_bound)
+    return "auto" if not known_ahead and not (panel.values[panel.observed] < 0).any() else False
 
 
 def _lags(
@@ -302,12 +318,13 @@ def _combine(
     lags: LaggedMap,
     model: SeriesModel,
     error_memory: bool | Literal["auto"],
+    bounded: bool | Literal["auto"],
     seed: int,
     budget: Budget,
     ranks: Ranks,
 ) -> tuple[Combination, ErrorMemory | None]:
     """Choose on validation what counts how much; without a memory of errors where it adds nothing."""
-    reader = StreamReader(model, LinearForecast(linear, lags), data.panel.frequency)
+    reader = StreamReader(model, LinearForecast(linear, lags, bounded=bool(bounded)), data.panel.frequency)
     rows = budget.rows_to_validate
     forecasts = validation_forecasts(reader, settings, data, train_end, MAX_VALIDATION_WINDOWS, rows, ranks)
     later = bool(len(forecasts.series))
@@ -333,7 +350,7 @@ def _combine(
             error_weight = max(error_weight, LEAST_SHARE)
     chosen = calibrate(
         forecasts, actual, observed, counts, n_series=n_series, intervals=settings.intervals,
-        weights=(weight, error_weight),
+        weights=(weight, error_weight), bounded=bounded,
     )  # fmt: skip
     chosen = chosen.judge_errors(forecasts, actual, observed, n_series=n_series, steps=steps)
     return chosen, errors if error_weight else None

@@ -142,7 +142,7 @@ def _table(forecaster: Predicting, start: Start, stream: SeriesStream, point: Fl
     below, above = np.minimum(deviation[:, steps:], first), np.maximum(deviation[:, steps:], first)
     wide = np.where(LEVELS < 0.5, below, np.where(LEVELS > 0.5, above, deviation[:, steps:]))
     table[:, steps:] = point[:, steps:, None] + np.maximum.accumulate(wide, axis=2)
-    return table
+    return forecaster._combination.within_bounds(start.forecasts, table)
 
 
 def _simulate(
@@ -204,6 +204,7 @@ def _paths_of(
             stream, forecasts = _read_and_forecast(forecaster, start, stream, series, blocks[-1].values, beside)
         point, width = chosen.point(forecasts), chosen.width(forecasts, place)
         values = point + width * chosen.errors(z.reshape(point.shape), forecaster._recent_quantiles(place))
+        values = chosen.within_bounds(forecasts, values)
         blocks.append(_Block(*(x.reshape(shape) for x in (point, width, values))))
     return blocks
 

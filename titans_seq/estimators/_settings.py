@@ -111,6 +111,7 @@ def check_arguments(forecaster: TitansForecaster) -> None:
     check_choice("error_memory", forecaster.error_memory, ("auto", True, False))
     if forecaster.error_memory is True and not forecaster.carry_state:
         raise ValueError("error_memory=True learns from the errors in what is read; it needs carry_state=True")
+    check_choice("lower_bound", forecaster.lower_bound, ("auto", True, False))
     if forecaster.intervals == "adaptive" and not forecaster.carry_state:
         raise ValueError("intervals='adaptive' follows the errors in what is read; it needs carry_state=True")
     check_real("dropout", forecaster.dropout, -1e-9, 1.0)

@@ -66,6 +66,11 @@ class TitansForecaster(Judging):
         was off; it is read with how the series looks now. "auto": if that lowers the validation error by more
         than one standard error, for as much as is sure. True: at least a quarter of what it recalls is added, if there
         were rows to train it on; needs ``carry_state=True``.
+    lower_bound : {"auto", True, False}, default "auto"
+        Whether forecasts, their quantiles and sample paths stay above the lowest value within ``context_length`` rows:
+        loads, sales and counts have a floor that a linear map does not know. "auto": if no value that `fit` reads is
+        negative, no covariate has the role "future", and both the error and the intervals are better for it on
+        validation rows. True can't be combined with covariates of that role.
     variant : {"mag", "mal", "mac", "lmm", "swa", "attention"}, default "mag"
         How memory and attention work together; the last two have no memory.
     d_model, n_layers, n_heads, memory_depth, memory_expansion, chunk_size, window_size, n_persistent, dropout, rule
@@ -139,6 +144,8 @@ class TitansForecaster(Judging):
         Share of the network's correction in the forecast; 0 where validation saw no gain.
     error_weight_ : float
         Share of what the memory of errors recalls; 0 where validation saw no gain, or had too few rows to see one.
+    lower_bound_ : bool
+        Whether forecasts stay above the lowest value of the look-back.
     anomaly_threshold_ : float
         Surprise above which `surprise` flags a row, in robust standard deviations.
     history_ : list of dict
@@ -193,6 +200,7 @@ class TitansForecaster(Judging):
         training_mode: Literal["sampled", "contiguous"] = "sampled",
         online_linear: bool | Literal["auto"] = "auto",
         error_memory: bool | Literal["auto"] = "auto",
+        lower_bound: bool | Literal["auto"] = "auto",
         variant: str = "mag",
         d_model: int = 32,
         n_layers: int = 2,
@@ -238,6 +246,7 @@ class TitansForecaster(Judging):
         self.training_mode = training_mode
         self.online_linear = online_linear
         self.error_memory = error_memory
+        self.lower_bound = lower_bound
         self.variant = variant
         self.d_model = d_model
         self.n_layers = n_layers
@@ -378,6 +387,7 @@ class TitansForecaster(Judging):
         """Set what follows from the rest."""
         self.network_weight_, self.validation_score_ = self._combination.weight, self._combination.score
         self.online_linear_, self.error_weight_ = self._settings.online_linear, self._combination.error_weight
+        self.lower_bound_ = self._combination.bounded
         self.anomaly_threshold_ = self._combination.alarm_level
         self.context_length_, self.patch_length_ = self._settings.context_length, self._settings.patch_length
         self.effect_ = named_effect(self._covariates, self._effect)

@@ -178,6 +178,7 @@ class Model(BackboneArguments):
     carry_state: bool | None = None
     online_linear: Literal["auto"] | bool | None = None
     error_memory: Literal["auto"] | bool | None = None
+    lower_bound: Literal["auto"] | bool | None = None
     quantile_levels: Annotated[list[Probability], Some] | None = None
     intervals: Literal["conformal", "adaptive", "empirical"] | None = None
 
