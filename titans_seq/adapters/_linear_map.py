@@ -99,6 +99,16 @@ class LinearMap:
         """Rows the map forecasts, H."""
         return int(self.weights.shape[2])
 
+    @property
+    def is_last_value(self) -> bool:
+        """Whether it is the `last_value`."""
+        return math.isinf(self.penalty)
+
+    def last_value(self) -> LinearMap:
+        """Return the map that forecasts the last observed value: an infinite penalty."""
+        weights, bias = np.zeros((1, *self.weights.shape[1:])), np.zeros((1, self.horizon))
+        return LinearMap(weights, bias, "last", math.inf, self.validation_score)
+
     def predict(
         self, values: ArrayLike, observed: BoolArray | None = None, group: NDArray[Any] | None = None
     ) -> FloatArray:

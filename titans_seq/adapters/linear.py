@@ -194,6 +194,8 @@ def refit_linear(
 
     Parameters and result are those of `fit_linear`; the validation score stays that of the choice.
     """
+    if chosen.is_last_value:
+        return chosen
     centers, scales = _per_series("center", center, panel), _checked_scale(scale, panel)
     reader = WindowReader(panel, centers, scales, chosen.context_length, chosen.horizon, weight)
     max_windows = max_windows if needs_reading(reader) else max(max_windows, MOST_SLIDING)

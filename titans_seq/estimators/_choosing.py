@@ -28,6 +28,11 @@ _SOLUTIONS = 20, 200
 """Solutions of the map in a validation, at least and at most: a map older than it will be errs on the safe side."""
 _WORK = 5e10
 """Operations of all of them together: some ten seconds."""
+_BLOCKS = 10
+_MOST_COMPARED = 20_000
+"""Windows in which a map is compared with the last value at most."""
+_SMALL = 0.05
+"""Share of the error of the last value that a map has to take away, or surely to."""
 _FOR_LEARNING_ON = 0.25
 """Share of the time that is left that all this may take."""
 _TIMED = 512
@@ -59,7 +64,7 @@ def goes_on_learning(
                 f"{settings.context_length}: too much; use a shorter context, or online_linear='auto'"
             )
         return True
-    if forecaster.online_linear is False or not settings.carry_state or not feasible:
+    if forecaster.online_linear is False or not settings.carry_state or not feasible or linear.is_last_value:
         return False
     if _windows(settings, data) > MOST_WINDOWS:
         return False
@@ -72,6 +77,31 @@ def goes_on_learning(
     both = _both(settings, data, series, cutoff, linear)
     once, online = (mean_of(np.square(f - actual), observed, counts) for f in both)
     return bool(online < once)
+
+
+def no_better_than_the_last_value(
+    settings: Settings, data: ScaledPanel, train_end: IntArray, linear: LinearMap
+) -> bool:
+    """Whether validation does not tell a map from one that forecasts the last value, as on random walks.
+
+    Its gain has to be less than `_SMALL`, and less than two standard errors, by blocks of time: a map that fits noise
+    of the train rows is worse on rows to come.
+    """
+    series, cutoff = (x[:: 1 + len(x) // _MOST_COMPARED] for x in _ends_of_patches(settings, data, train_end))
+    actual, observed, counts = outcomes(data, series, cutoff, settings.horizon)
+    if not observed.any():
+        return False
+    values, seen = (x.numpy() for x in data.gather(series, cutoff - settings.context_length, settings.context_length))
+    weights = observed.astype(np.float64) if counts is None else np.where(observed, counts, 0.0)
+    last, mapped = (
+        (weights * np.square(one.predict(values, seen, group) - actual)).sum(1)
+        for one, group in ((linear.last_value(), None), (linear, data.group[series]))
+    )
+    gain, order = last - mapped, np.argsort(cutoff, kind="stable")
+    blocks = np.array([gain[rows].sum() for rows in np.array_split(order, _BLOCKS) if len(rows)])
+    if len(blocks) < _BLOCKS or gain.sum() >= _SMALL * last.sum():
+        return False
+    return bool(blocks.mean() < 2 * blocks.std(ddof=1) / np.sqrt(len(blocks)))
 
 
 def _seconds(settings: Settings, data: ScaledPanel, train_end: IntArray) -> float:

@@ -23,7 +23,12 @@ from titans_seq.adapters.stream import StreamReader
 from titans_seq.adapters.tokens import LinearForecast
 from titans_seq.data import Covariates, Panel
 from titans_seq.estimators._budget import SLOW, Budget
-from titans_seq.estimators._choosing import goes_on_learning, outcomes, with_online_map
+from titans_seq.estimators._choosing import (
+    goes_on_learning,
+    no_better_than_the_last_value,
+    outcomes,
+    with_online_map,
+)
 from titans_seq.estimators._combination import LEAST_SHARE, Combination, best_weight, calibrate, cautious_weight
 from titans_seq.estimators._error_memory import fit_error_memory
 from titans_seq.estimators._processes import share_out, share_series
@@ -108,7 +113,7 @@ def fit(
     """
     from titans_seq.training.fit import seeded
 
-    bounded = _lower_bound(forecaster, panel, covariates)
+    bounded = _lower_bound(forecaster, panel, covariates, weight)
     settings = resolve(forecaster, panel, train_end) if start is None else start.settings_for(forecaster, panel)
     center, scale = fit_scaling(panel, train_end)
     effect = _effect(settings, panel, train_end, center, scale, covariates, start, clock)
@@ -123,8 +128,11 @@ def fit(
         toward = fit_linear_toward(start.linear, *given, weight=weight)
         toward = toward if toward.validation_score <= linear.validation_score else None
     linear = linear if toward is None else toward
-    group = np.arange(panel.n_series) if not linear.shared else np.zeros(panel.n_series, dtype=np.int64)
-    data = ScaledPanel(panel, center, scale, group, weight)
+    data = _scaled(panel, center, scale, linear, weight)
+    choosing = start is None and forecaster.online_linear is not True
+    if choosing and no_better_than_the_last_value(settings, data, train_end, linear):
+        linear = linear.last_value()
+        data = _scaled(panel, center, scale, linear, weight)
     with seeded(seed):
         model = SeriesModel(settings.patching, settings.horizon, **settings.backbone)
         if start is not None:
@@ -156,7 +164,17 @@ def fit(
     return Fitted(settings, data, linear, model, combination, training, effect, lags, errors)
 
 
-def _lower_bound(forecaster: TitansForecaster, panel: Panel, covariates: Covariates) -> bool | Literal["auto"]:
+def _scaled(
+    panel: Panel, center: FloatArray, scale: FloatArray, linear: LinearMap, weight: FloatArray | None
+) -> ScaledPanel:
+    """The panel with the groups that a map tells apart."""
+    n = panel.n_series
+    return ScaledPanel(panel, center, scale, np.zeros(n, dtype=np.int64) if linear.shared else np.arange(n), weight)
+
+
+def _lower_bound(
+    forecaster: TitansForecaster, panel: Panel, covariates: Covariates, weight: FloatArray | None
+) -> bool | Literal["auto"]:
     """Whether forecasts have a lower bound; "auto" is left only where validation may choose one."""
     known_ahead = bool(covariates.features_of("future").any())
     if forecaster.lower_bound is True and known_ahead:
@@ -166,7 +184,8 @@ def _lower_bound(forecaster: TitansForecaster, panel: Panel, covariates: Covaria
         )
     if forecaster.lower_bound != "auto":
         return bool(forecaster.lower_bound)
-    return "auto" if not known_ahead and not (panel.values[panel.observed] < 0).any() else False
+    counted = panel.observed if weight is None else panel.observed & (weight > 0)
+    return "auto" if not known_ahead and not (panel.values[counted] < 0).any() else False
 
 
 def _lags(
@@ -338,7 +357,9 @@ def _combine(
     steps = min(settings.patch_length, settings.horizon)
     n_series = data.panel.n_series
     residual, cutoff = actual - forecasts.linear, forecasts.cutoff
-    weight = cautious_weight(residual, forecasts.shift, cutoff, observed, counts)
+    # What a random walk leaves over is noise: there nothing counts that is not sure.
+    least = 0.0 if linear.is_last_value else LEAST_SHARE
+    weight = cautious_weight(residual, forecasts.shift, cutoff, observed, counts, least_share=least)
     errors, error_weight = None, 0.0
     if error_memory and later and settings.carry_state:
         given = (reader, settings, weight, data, train_end, forecasts)

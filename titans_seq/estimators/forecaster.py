@@ -137,7 +137,8 @@ class TitansForecaster(Judging):
     Attributes
     ----------
     linear_ : LinearMap
-        The closed-form map in use.
+        The closed-form map in use; its penalty is infinite where validation does not tell it from the last value, as on
+        random walks: then that is forecast, and the network counts only where it surely helps.
     online_linear_ : bool
         Whether it goes on learning.
     network_weight_ : float
