@@ -251,22 +251,25 @@ def cautious_weight(
     The weight is the smallest whose squared error lies within one standard error of the best weight's (the
     one-standard-error rule of Breiman et al., 1984), yet at least ``least_share`` of the best: a quarter is worth
     44 % of the gain if it is real, and costs 6 % of the correction's noise if it is not. 0 where there is no gain.
+    Errors are compared in blocks of time, ten or as many as there are windows that do not overlap; where they are
+    fewer than ten, the least share is as much smaller: windows that overlap say the same again.
 
     Parameters
     ----------
     residual, shift : arrays (n, horizon)
         Errors without the correction, and the correction.
     cutoff : int array (n,)
-        Errors are compared in blocks of time.
     observed : bool array (n, horizon)
     counts : float array (n, horizon), optional
         What each row counts, above 0 where observed. Default: all alike.
     """
     best, _ = best_weight(residual, shift, observed, counts)
+    disjoint = 1 + int(np.ptp(cutoff)) // residual.shape[1] if len(cutoff) else 0
     order = np.argsort(cutoff, kind="stable")
-    blocks = [rows for rows in np.array_split(order, _BLOCKS) if observed[rows].any()]
+    blocks = [rows for rows in np.array_split(order, min(_BLOCKS, max(disjoint, 2))) if observed[rows].any()]
     if best == 0 or len(blocks) < 2:
         return best
+    least_share *= min(disjoint, _BLOCKS) / _BLOCKS
     parts = [None if counts is None else counts[b] for b in blocks]
     moments = np.array([_moments(residual[b], shift[b], observed[b], c) for b, c in zip(blocks, parts, strict=True)])
     if counts is not None:
