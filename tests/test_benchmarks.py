@@ -256,7 +256,8 @@ def test_a_backtest_reads_every_row_once_and_looks_ahead_once_per_cut_off(tmp_pa
     "cell",
     [
         "official_m4_hourly_48_mag_s0", "ablation_ETTm1_96_mal_frozen_s0", "trial_ETTh1_96_shared_s0",
-        "trial_ETTh2_96_carried_online_all_errors_s0",
+        "trial_ETTh2_96_carried_online_all_errors_s0", "trial_ETTh1_96_online_forgetting_s0",
+        "trial_ETTh1_96_online_steady_penalty_s0",
     ],
 )  # fmt: skip
 @pytest.mark.slow
@@ -268,6 +269,8 @@ def test_other_forecasting_cells_run_small(cell: str, tmp_path: Path) -> None:
         assert 0.5 < results["coverage_90"] <= 1
     elif "carried" in cell:
         assert results["error_weight"] >= 0.25 and 0 < results["mse"] < 10
+    elif "online" in cell:
+        assert results["error_weight"] == 0 and 0 < results["mse"] < 10
     else:
         assert results["windows"] == 7 * (480 - 96 + 1)
 

@@ -18,6 +18,7 @@ SEEDS = range(3)
 TRIALS = (
     "plain", "narrowing", "short", "all_decays", "shared", "shipped",
     "carried", "carried_online", "carried_errors", "carried_online_errors", "carried_online_all_errors",
+    "online_forgetting", "online_steady_penalty", "online_four_decays",
 )  # fmt: skip
 ABLATED = ("mag", "mal", "lmm", "swa", "mag_frozen", "mal_frozen", "lmm_frozen")
 

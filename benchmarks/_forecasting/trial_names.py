@@ -12,4 +12,7 @@ NAMES = {
     "carried_errors": "a memory of errors, as much as validation gives it",
     "carried_online_errors": "both",
     "carried_online_all_errors": "both, the memory of errors whatever validation says",
+    "online_forgetting": "the map goes on learning and forgets half of a window in 8,000 rows",
+    "online_steady_penalty": "the map goes on learning, its penalty does not grow with the windows",
+    "online_four_decays": "the map goes on learning, the mean over four decays instead of two",
 }

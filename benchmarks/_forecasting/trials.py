@@ -14,6 +14,8 @@ from unittest import mock
 import numpy as np
 
 from titans_seq import TitansForecaster
+from titans_seq.adapters._linear_moments import solve_ridge
+from titans_seq.adapters.online import OnlineLinear
 
 from .cells import Cell
 from .measure import Errors
@@ -27,6 +29,7 @@ PRIORS = {
     "narrowing": ((1.0, 1.0),),
     "short": ((0.0, 0.5),),
     "all_decays": ((0.0, 1.0), (1.0, 1.0)),
+    "online_four_decays": ((0.0, 1.0), (0.5, 1.0), (1.0, 1.0), (1.5, 1.0)),
 }
 STREAMING = {
     "carried": {"online_linear": False, "error_memory": False},
@@ -34,7 +37,12 @@ STREAMING = {
     "carried_errors": {"online_linear": False, "error_memory": "auto"},
     "carried_online_errors": {"online_linear": True, "error_memory": "auto"},
     "carried_online_all_errors": {"online_linear": True, "error_memory": True},
+    "online_forgetting": {"online_linear": True, "error_memory": False},
+    "online_steady_penalty": {"online_linear": True, "error_memory": False},
+    "online_four_decays": {"online_linear": True, "error_memory": False},
 }
+HALF_LIFE, FORGOTTEN_EVERY = 8_000, 256
+"""Rows after which a window counts half, and rows from one time to the next that this is done."""
 
 
 def measure(cell: Cell, *, quick: bool) -> dict[str, Any]:
@@ -48,12 +56,12 @@ def measure(cell: Cell, *, quick: bool) -> dict[str, Any]:
         random_state=cell.seed, verbose=0, time_col=split.time, **STREAMING.get(cell.model, {}),
     )  # fmt: skip
     train = split.rows[0]
-    with _changed(cell.model):
-        forecaster.fit(split.frame[:train], validation=split.frame[train : split.test_begins])
-    fitted = time.process_time() - began
     mode, stride = ("streaming", PATCH[cell.data]) if carried else ("windowed", 1)
     errors = Errors()
-    result = forecaster.backtest(split.frame, first_cutoff=split.test_begins, mode=mode, stride=stride)
+    with _changed(cell.model, train - length - cell.horizon + 1, split.frame.shape[1] - 1):
+        forecaster.fit(split.frame[:train], validation=split.frame[train : split.test_begins])
+        fitted = time.process_time() - began
+        result = forecaster.backtest(split.frame, first_cutoff=split.test_begins, mode=mode, stride=stride)
     errors.add(result.point, result.actual)
     found = {"mse": float(np.square(result.point - result.actual).mean())} if carried else {}
     scores = found or errors.result(split, cell.horizon)
@@ -64,10 +72,44 @@ def measure(cell: Cell, *, quick: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _changed(model: str) -> ExitStack:
+def _changed(model: str, windows: int, n_series: int) -> ExitStack:
     stack = ExitStack()
     if model in PRIORS:
         stack.enter_context(mock.patch("titans_seq.estimators._fitting.PRIORS", PRIORS[model]))
     if model == "shared":
         stack.enter_context(mock.patch("titans_seq.adapters._linear_pool._separate", lambda reader: False))
+    if model == "online_forgetting":
+        stack.enter_context(mock.patch.object(OnlineLinear, "add", _forgetting(OnlineLinear.add)))
+    if model == "online_steady_penalty":
+        steady = _steady(solve_ridge, windows, n_series)
+        for place in ("_linear_pool", "online"):
+            stack.enter_context(mock.patch(f"titans_seq.adapters.{place}.solve_ridge", steady))
     return stack
+
+
+def _forgetting(add: Any) -> Any:
+    """Let all sums shrink as rows are added."""
+
+    def forget_and_add(online: OnlineLinear, data: Any, before: np.ndarray, known: np.ndarray) -> None:
+        while (before < known).any():
+            until = np.minimum(known, before + FORGOTTEN_EVERY)
+            kept = 0.5 ** (float((until - before).max()) / HALF_LIFE)
+            for moments in online.moments:
+                moments.inputs *= kept
+                moments.cross *= kept
+                moments.squares *= kept
+            add(online, data, before, until)
+            before = until
+
+    return forget_and_add
+
+
+def _steady(solve: Any, windows: int, n_series: int) -> Any:
+    """Let the penalty be that of the windows it was chosen with, and not grow with those that are added."""
+
+    def solve_steadily(moments: Any, penalty: float, *, intercept: bool) -> Any:
+        every = windows * n_series if moments.n > 2.5 * windows else windows
+        share = min(1.0, every / moments.n) if moments.n else 1.0
+        return solve(moments, penalty * share, intercept=intercept)
+
+    return solve_steadily
