@@ -19,10 +19,11 @@ from titans_seq.adapters.online import OnlineLinear, online_forecasts
 from titans_seq.adapters.scaled import ScaledPanel, fit_scaling
 from titans_seq.data import read_panel
 
-from .cells import STREAMED, chosen_over
+from .cells import chosen_over
 from .choosing import Errors, longest_as_good
 from .sets import LOOK_BACKS, PATCH, Split, load
 
+Priors = Sequence[tuple[float, float]]
 RESULTS = Path(__file__).parents[1] / "results" / "forecasting"
 BLOCKS, MOST_CUTOFFS = 10, 720
 
@@ -52,7 +53,12 @@ def errors(data: str, horizon: int, cache: Path, closed_form: str) -> Errors:
 
 def choose(split: Split, data: str, horizon: int, cache: Path, closed_form: str) -> Errors:
     """Compute them and keep them for the cells to come."""
-    measure = {"ours": _ours, "ridge": _ridge}.get(closed_form, partial(_online, closed_form=closed_form))
+    measure = {
+        "ours": _ours,
+        "ridge": _ridge,
+        "online_ours": partial(_online, priors=PRIORS),
+        "online_ridge": partial(_online, priors=()),
+    }[closed_form]
     lengths = [length for length in LOOK_BACKS[data] if length + horizon < split.rows[0]]
     found = {str(length): measure(split, data, horizon, length) for length in lengths}
     keep(cache / f"choose_{data}_{horizon}_{closed_form}_s0.json", {"validation": found})
@@ -67,16 +73,15 @@ def _ridge(split: Split, data: str, horizon: int, length: int) -> list[float]:
     return _judged(scaled, series, cutoff, forecast)
 
 
-def _online(split: Split, data: str, horizon: int, length: int, *, closed_form: str) -> list[float]:
+def _online(split: Split, data: str, horizon: int, length: int, *, priors: Priors) -> list[float]:
     """Validation errors of a closed form that goes on learning, solved again after every patch."""
-    priors = PRIORS if closed_form == STREAMED["mag"] else ()
     scaled, linear, series, cutoff = _fitted(split, horizon, length, priors)
     forecast = online_forecasts(OnlineLinear.empty(linear), scaled, series, cutoff, refresh=PATCH[data])
     return _judged(scaled, series, cutoff, forecast)
 
 
 def _fitted(
-    split: Split, horizon: int, length: int, priors: Sequence[tuple[float, float]] = ()
+    split: Split, horizon: int, length: int, priors: Priors = ()
 ) -> tuple[ScaledPanel, LinearMap, np.ndarray, np.ndarray]:
     """Rows before the test, the map of the train rows, and every validation window: its series and cut-off."""
     panel, _ = read_panel(split.frame[: split.test_begins], time_col=split.time)

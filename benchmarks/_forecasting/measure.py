@@ -56,12 +56,18 @@ def measure(cell: Cell, cache: Path, *, quick: bool) -> Result:
         return {"validation": choose(split, cell.data, cell.horizon, cache, cell.model)}
     began, errors = time.process_time(), Errors()
     if cell.model not in ("naive", "seasonal_naive") and "context_length" not in cell.options:
-        closed_form = "ridge" if cell.model in (*NEURAL, "ridge") else "ours"
-        closed_form = STREAMED[cell.model] if cell.mode == "streaming" else closed_form
-        cell = replace(cell, options=cell.options | {"context_length": look_back(cell.data, cache, closed_form)})
+        length = look_back(cell.data, cache, _closed_form(cell))
+        cell = replace(cell, options=cell.options | {"context_length": length})
     about = _of(cell.model.removesuffix("_96"))(cell, split, errors)
     cpu = {"cpu_seconds": time.process_time() - began}
     return errors.result(split, cell.horizon) | cell.options | about | cpu
+
+
+def _closed_form(cell: Cell) -> str:
+    """What the look-back is chosen by."""
+    if cell.mode == "streaming":
+        return STREAMED[cell.model]
+    return "ridge" if cell.model in (*NEURAL, "ridge") else "ours"
 
 
 def _of(model: str) -> Callable[[Cell, Split, Errors], Result]:

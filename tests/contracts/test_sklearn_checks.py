@@ -19,7 +19,6 @@ NOT_REPEATED = "a row that counts twice stands in one batch, a row given twice i
 def expected_failures(estimator: Any) -> dict[str, str]:
     return {
         "check_sample_weight_equivalence_on_dense_data": NOT_REPEATED,
-        "check_sample_weight_equivalence_on_sparse_data": NOT_REPEATED,
     }
 
 

@@ -28,7 +28,8 @@ def weights(horizon: int, gain: float, seeds: int = 60) -> tuple[float, float]:
         error = windows(gain * shift + slow_noise(seed + 1000, ROWS + horizon), horizon)
         given = (error, windows(shift, horizon), np.ones(error.shape, dtype=bool))
         best.append(best_weight(*given)[0])
-        cautious.append(cautious_weight(given[0], given[1], np.arange(len(error)), given[2]))
+        apart = 1 + (len(error) - 1) // horizon
+        cautious.append(cautious_weight(given[0], given[1], np.arange(len(error)), given[2], disjoint=apart))
     return float(np.mean(best)), float(np.mean(cautious))
 
 
@@ -51,4 +52,4 @@ def test_of_a_single_window_a_tenth_of_the_least_share_is_left() -> None:
     shift = np.ones((2, 50), dtype=np.float32)
     given = (error, shift, np.array([0, horizon // 2]), np.ones((2, 50), dtype=bool))
     best, _ = best_weight(error, shift, given[3])
-    assert 0 < cautious_weight(*given) <= 0.1 * best
+    assert 0 < cautious_weight(*given, disjoint=1) <= 0.1 * best

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,21 @@ def test_the_map_that_is_asked_to_go_on_learning_is_not_taken_away(make: Make) -
 
 def test_too_few_windows_to_tell_leave_the_map(make: Make) -> None:
     assert not make(max_epochs=0).fit(walks(60, 1)).linear_.is_last_value
+
+
+def test_a_map_that_is_taken_over_as_it_is_is_another(make: Make) -> None:
+    """Its penalty is infinite, too, but it is drawn to the earlier map."""
+    y = np.sin(2 * np.pi * np.arange(600) / 12)[None] + 0.1 * np.random.default_rng(0).normal(size=(4, 600))
+    earlier = make(max_epochs=0).fit(y)
+    linear = replace(earlier.linear_, penalty=np.inf)
+    assert not linear.is_last_value and linear.last_value().is_last_value
+
+
+def test_many_windows_that_overlap_are_few(make: Make) -> None:
+    """Two horizons of validation rows tell nothing, however many windows begin in them."""
+    y = walks(180, 8)
+    assert not make(max_epochs=0, horizon=30, validation_fraction=0.4).fit(y).linear_.is_last_value
+    assert make(max_epochs=0, horizon=6, validation_fraction=0.4).fit(y).linear_.is_last_value
 
 
 def test_a_saved_model_keeps_it_and_others_start_from_it(make: Make, tmp_path: Path) -> None:

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-from covariate_frames import ROLES, before, moved_by_covariates
+import torch
 
 from titans_seq import TitansForecaster
+from titans_seq.adapters.linear import LinearMap
+from titans_seq.adapters.tokens import LinearForecast
 
 Make = Callable[..., TitansForecaster]
 
@@ -68,15 +71,13 @@ def test_the_bound_is_the_lowest_value_of_the_look_back_and_moves_with_it(make: 
 
 
 def test_rows_that_are_missing_are_no_bound(make: Make) -> None:
-    y = falling(300) + 1000
-    holes = y.copy()
-    holes[0, 290:296] = np.nan
-    forecaster = make(max_epochs=0, lower_bound=True, context_length=16, on_gap="mask").fit(holes)
-    seen = holes[0, -16:][np.isfinite(holes[0, -16:])]
-    found = forecaster.predict()
-    assert np.isfinite(found).all() and found.min() >= seen.min() - 1e-6
-    nothing = np.full((1, 40), np.nan)
-    assert np.isfinite(forecaster.update(nothing).predict()).all()
+    linear = LinearMap(np.zeros((1, 3, 2)), np.zeros((1, 2)), "last")
+    windows = torch.tensor([[5.0, 0.0, 3.0], [0.0, 0.0, 0.0]], dtype=torch.float64)  # zeros stand where one is missing
+    seen = torch.tensor([[True, False, True], [False, False, False]])
+    assert LinearForecast(linear, lower_bound=True).lowest(windows, seen).tolist() == pytest.approx([3.0, -np.inf])
+    assert LinearForecast(linear).lowest(windows, seen).tolist() == [-np.inf, -np.inf]
+    forecaster = make(max_epochs=0, lower_bound=True, on_gap="mask").fit(with_idle_hours(200))
+    assert np.isfinite(forecaster.update(np.full((2, 40), np.nan)).predict()).all()
 
 
 def test_a_stream_is_bounded_as_updates_would_bound_it(make: Make) -> None:
@@ -100,12 +101,21 @@ def test_a_saved_model_keeps_it(make: Make, tmp_path: Path) -> None:
 
 
 def test_covariates_that_are_known_ahead_leave_no_bound(make: Make) -> None:
-    data = moved_by_covariates()
-    data = data.assign(y=data["y"] - data["y"].min())
-    past = before(data, 200)
-    assert not make(max_epochs=0, roles=ROLES).fit(past).lower_bound_
+    n = 300
+    frame = pd.DataFrame({"ds": np.arange(n), "y": with_idle_hours(n)[0], "x": np.random.default_rng(1).normal(size=n)})
+    assert make(max_epochs=0, roles={"x": "past"}).fit(frame.assign(unique_id="a")).lower_bound_
+    roles = {"x": "future"}
+    assert not make(max_epochs=0, roles=roles).fit(frame.assign(unique_id="a")).lower_bound_
     with pytest.raises(ValueError, match="lower_bound=True .* covariates of role 'future'"):
-        make(max_epochs=0, roles=ROLES, lower_bound=True).fit(past)
+        make(max_epochs=0, roles=roles, lower_bound=True).fit(frame.assign(unique_id="a"))
+
+
+def test_what_does_not_count_takes_no_bound_away(make: Make) -> None:
+    y = with_idle_hours(300)
+    y[1] -= 100.0
+    frame = pd.DataFrame({"unique_id": np.repeat(["a", "b"], 300), "ds": np.tile(np.arange(300), 2), "y": y.ravel()})
+    assert not make(max_epochs=0).fit(frame).lower_bound_
+    assert make(max_epochs=0).fit(frame, sample_weight={"b": 0}).lower_bound_
 
 
 def test_what_it_may_be_is_said(make: Make) -> None:

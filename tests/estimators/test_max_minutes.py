@@ -32,12 +32,12 @@ class MadeUpTime:
 def looks(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], MadeUpTime]:
     """Put a made-up time in the place of time, of so many seconds from one look to the next."""
     from titans_seq.adapters import _linear_select, effects, linear
-    from titans_seq.estimators import _budget, _choosing, _fitting, forecaster
+    from titans_seq.estimators import _budget, _fitting, forecaster
     from titans_seq.training import fit
 
     def start(step: float) -> MadeUpTime:
         made_up = MadeUpTime(step)
-        for module in (clock_module, _linear_select, effects, linear, _budget, _choosing, _fitting, forecaster, fit):
+        for module in (clock_module, _linear_select, effects, linear, _budget, _fitting, forecaster, fit):
             monkeypatch.setattr(module, "time", made_up)
         return made_up
 

@@ -102,7 +102,7 @@ class LinearMap:
     @property
     def is_last_value(self) -> bool:
         """Whether it is the `last_value`."""
-        return math.isinf(self.penalty)
+        return math.isinf(self.penalty) and self.centring == "last" and not self.weights.any() and not self.bias.any()
 
     def last_value(self) -> LinearMap:
         """Return the map that forecasts the last observed value: an infinite penalty."""

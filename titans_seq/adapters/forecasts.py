@@ -53,12 +53,12 @@ class Forecasts:
         return Forecasts(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Forecasts)))
 
     @staticmethod
-    def collect(which: IntArray, cutoff: IntArray, linear: Tensor, correction: Correction) -> Forecasts:
-        """Bring tensors (n, horizon) to numpy."""
+    def collect(which: IntArray, cutoff: IntArray, linear: Tensor, lowest: Tensor, correction: Correction) -> Forecasts:
+        """Bring tensors (n, horizon), and (n,) for the bounds, to numpy."""
         parts = (linear, correction.shift, correction.log_spread, correction.scale)
         linear_, shift, log_spread, scale = (x.detach().cpu().float().numpy() for x in parts)
-        lowest = correction.lowest.double().cpu().numpy()
-        return Forecasts(which, cutoff, linear_, shift, log_spread, scale, np.zeros_like(shift), lowest)
+        recalled = np.zeros_like(shift)
+        return Forecasts(which, cutoff, linear_, shift, log_spread, scale, recalled, lowest.cpu().numpy())
 
     def take(self, rows: NDArray[np.intp]) -> Forecasts:
         """Return the forecasts named by an index array."""
@@ -73,8 +73,7 @@ class Forecasts:
     def none(steps: int) -> Forecasts:
         """Return no forecasts, of so many steps."""
         nothing, empty = np.zeros(0, dtype=np.int64), np.zeros((0, steps), dtype=np.float32)
-        each = np.zeros(0, dtype=np.float32)
-        return Forecasts(nothing, nothing, empty, empty, empty, each, empty, each.astype(np.float64))
+        return Forecasts(nothing, nothing, empty, empty, empty, np.zeros(0, dtype=np.float32), empty, np.zeros(0))
 
 
 def windowed_forecasts(
@@ -122,10 +121,8 @@ def read_windows(
         where = (reader, data, reader.start(len(which)), which, end - rows, rows)
         stream, reads = read_rows(*where, zero_memory, surprise=surprise, forecast=False)
         first_row = data.panel.frequency.advance(data.panel.origins[which], end - rows)
-        linear, correction = reader.forecast_now(
-            stream, first_row, groups_of(reader, data, which), zero_memory=zero_memory
-        )
-        yield Forecasts.collect(which, end, linear, correction), reads
+        forecast = reader.forecast_now(stream, first_row, groups_of(reader, data, which), zero_memory=zero_memory)
+        yield Forecasts.collect(which, end, *forecast), reads
 
 
 def streaming_forecasts(
@@ -257,11 +254,11 @@ class _Walk:
         which, origins, cutoff = (
             np.concatenate([getattr(p, n) for p in peeks]) for n in ("which", "origins", "cutoff")
         )
-        linear, correction = self.reader.forecast_now(
+        forecast = self.reader.forecast_now(
             SeriesStream.stack([p.stream for p in peeks]), origins, groups_of(self.reader, self.data, which),
             zero_memory=self.zero_memory,
         )  # fmt: skip
-        return [Forecasts.collect(which, cutoff, linear, correction)]
+        return [Forecasts.collect(which, cutoff, *forecast)]
 
     def _origins(self, which: IntArray, start: IntArray) -> NDArray[Any]:
         return self.data.panel.frequency.advance(self.data.panel.origins[which], start)
@@ -373,9 +370,10 @@ def forecasts_from_reads(
         return []
     rows, columns = np.nonzero(valid)
     with torch.no_grad():
-        correction = reader.model.correct(reads.hidden, reads.tokens.scale, reads.tokens.lowest)
-    picked = Correction(*(x[rows, columns] for x in vars(correction).values()))
-    return [Forecasts.collect(which[rows], ends[rows, columns], reads.tokens.linear[rows, columns], picked)]
+        correction = reader.model.correct(reads.hidden, reads.tokens.scale)
+    picked = Correction(*(x[rows, columns] for x in (correction.shift, correction.log_spread, correction.scale)))
+    linear, lowest = (x[rows, columns] for x in (reads.tokens.linear, reads.tokens.lowest))
+    return [Forecasts.collect(which[rows], ends[rows, columns], linear, lowest, picked)]
 
 
 def batches(items: IntArray, size: int) -> Iterator[IntArray]:

@@ -13,6 +13,7 @@ from titans_seq.adapters._linear_fill import FloatArray, IntArray, has_intercept
 from titans_seq.adapters._linear_map import LinearMap
 from titans_seq.adapters._linear_moments import Moments, moments_of, solve_ridge
 from titans_seq.adapters._linear_pool import solve_members
+from titans_seq.adapters._linear_sliding import FEWEST
 from titans_seq.adapters._linear_targets import with_own_forecasts
 from titans_seq.adapters._linear_windows import Block, WindowReader, Windows
 from titans_seq.adapters.scaled import ScaledPanel
@@ -29,8 +30,6 @@ _SHARE = 256
 """Patches go by between two solutions as long as they are less than this part of what was read."""
 
 _WINDOWS_AT_ONCE = 4096
-_FEW = 2
-"""Windows, as a multiple of their length, from which on sums that slide from one to the next are faster."""
 _EVERY = int(np.iinfo(np.int64).max)
 
 
@@ -93,7 +92,7 @@ class OnlineLinear:
         reader = WindowReader(data.panel, data.center, data.scale, length, h, data.weight)
         windows = reader.between(np.maximum(before - h + 1, 0), known - h, _EVERY, strict=True)
         for number, part in self._by_map(windows, data.group):
-            if len(part) > _FEW * length:
+            if len(part) >= FEWEST * length:
                 self.moments[number].merge(moments_of(reader, part, partial(self._targets, number=number)))
                 continue
             for block in reader.blocks(part):

@@ -206,8 +206,8 @@ def _forecast(batch: _Batch, stream: SeriesStream, grid: Cutoffs) -> Forecasts:
     steps = stream.steps.cpu().numpy()
     origins = data.panel.frequency.advance(data.panel.origins[which], -position)
     seen = torch.from_numpy(grid.within_patch(steps)).to(stream.phase.device)
-    linear, correction = reader.forecast_now(stream, origins, groups_of(reader, data, which), open_rows=seen)
-    return Forecasts.collect(which, grid.latest(steps) - position, linear, correction).upto(grid.step)
+    forecast = reader.forecast_now(stream, origins, groups_of(reader, data, which), open_rows=seen)
+    return Forecasts.collect(which, grid.latest(steps) - position, *forecast).upto(grid.step)
 
 
 def linear_forecasts(reader: StreamReader, data: ScaledPanel, which: IntArray, end: IntArray) -> Forecasts:
@@ -219,7 +219,7 @@ def linear_forecasts(reader: StreamReader, data: ScaledPanel, which: IntArray, e
     _, scale = trailing_statistics(values, observed, torch.full((len(which), 1), rows, device=values.device), rows)
     linear = linear + torch.as_tensor(reader.linear.lags.forecast(data, which, end)).to(linear)
     nothing = torch.zeros_like(linear)
-    return Forecasts.collect(which, end, linear, Correction(nothing, nothing, scale[:, 0], lowest))
+    return Forecasts.collect(which, end, linear, lowest, Correction(nothing, nothing, scale[:, 0]))
 
 
 def _patches(reads: Reads, which: IntArray, ends: IntArray) -> list[Patches]:

@@ -24,14 +24,11 @@ class Correction:
         Logarithm of a factor on the width of the prediction intervals.
     scale : Tensor, shape (batch, tokens)
         Trailing standard deviation at the cut-off.
-    lowest : Tensor, shape (batch, tokens)
-        Value below which no forecast may fall; -inf: there is no such bound.
     """
 
     shift: Tensor
     log_spread: Tensor
     scale: Tensor
-    lowest: Tensor
 
 
 class SeriesModel(nn.Module):
@@ -100,11 +97,10 @@ class SeriesModel(nn.Module):
     def _encode(self, tokens: Tokens) -> Tensor:
         return self.encoder(tokens.features.to(self.encoder.weight.dtype))
 
-    def correct(self, hidden: Tensor, scale: Tensor, lowest: Tensor | None = None) -> Correction:
-        """Turn hidden states (…, d_model), trailing scales and bounds (…) into corrections (…, horizon)."""
-        lowest = torch.full_like(scale, -torch.inf) if lowest is None else lowest
+    def correct(self, hidden: Tensor, scale: Tensor) -> Correction:
+        """Turn hidden states (…, d_model) and trailing scales (…) into corrections (…, horizon)."""
         shift, log_spread = self.head(hidden).float().chunk(2, -1)
-        return Correction(shift * scale.unsqueeze(-1), log_spread.clamp(-3.0, 3.0), scale, lowest)
+        return Correction(shift * scale.unsqueeze(-1), log_spread.clamp(-3.0, 3.0), scale)
 
     def n_parameters(self) -> int:
         """Number of learned numbers."""

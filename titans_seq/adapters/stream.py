@@ -222,7 +222,7 @@ class StreamReader:
         *,
         zero_memory: bool = False,
         open_rows: Tensor | None = None,
-    ) -> tuple[Tensor, Correction]:
+    ) -> tuple[Tensor, Tensor, Correction]:
         """Forecast from the rows read so far; rows in an open patch are read by a copy that is not kept.
 
         Parameters
@@ -238,6 +238,8 @@ class StreamReader:
         -------
         linear : Tensor, shape (n_series, horizon)
             Closed-form forecast, scaled units.
+        lowest : Tensor, shape (n_series,)
+            Value below which no forecast may fall, see `Tokens`.
         correction : Correction, each tensor (n_series, horizon)
         """
         seen = stream.phase if open_rows is None else open_rows
@@ -252,8 +254,8 @@ class StreamReader:
         if bool(partial.any()):
             read, _ = self.model.read(tokens, stream.backbone, lengths=partial, zero_memory=zero_memory)
             hidden = torch.where(partial.bool()[:, None], read[:, 0].to(hidden.dtype), hidden)
-        correction = self.model.correct(hidden, tokens.scale[:, 0], tokens.lowest[:, 0])
-        return tokens.linear[:, 0], correction
+        correction = self.model.correct(hidden, tokens.scale[:, 0])
+        return tokens.linear[:, 0], tokens.lowest[:, 0], correction
 
     def _tokens(
         self,

@@ -87,13 +87,13 @@ class LinearForecast(nn.Module):
     linear : LinearMap
     lags : LaggedMap, optional
         What covariates add.
-    bounded : bool
+    lower_bound : bool
         Whether forecasts are to stay above the lowest value of their window.
     """
 
-    def __init__(self, linear: LinearMap, lags: LaggedMap | None = None, *, bounded: bool = False) -> None:
+    def __init__(self, linear: LinearMap, lags: LaggedMap | None = None, *, lower_bound: bool = False) -> None:
         super().__init__()
-        self.lags, self.bounded = lags or LaggedMap(), bounded
+        self.lags, self.lower_bound = lags or LaggedMap(), lower_bound
         weights, bias = (torch.from_numpy(x).float() for x in (linear.weights, linear.bias))
         if not linear.shared:
             weights, bias = (torch.cat([x, x.mean(0, keepdim=True)]) for x in (weights, bias))
@@ -117,7 +117,7 @@ class LinearForecast(nn.Module):
 
         In double precision and a little above, so that no zero of the data comes back as a negative number.
         """
-        if not self.bounded:
+        if not self.lower_bound:
             return torch.full((len(windows),), -torch.inf, dtype=torch.float64, device=windows.device)
         lowest = windows.double().masked_fill(~observed, torch.inf).amin(-1)
         lowest = lowest + _ROUNDING * lowest.abs().clamp(min=1.0)

@@ -13,8 +13,10 @@ from titans_seq.adapters.scaled import IntArray, ScaledPanel
 from titans_seq.adapters.stream import StreamReader
 from titans_seq.estimators._settings import Settings
 
-SLOW = 2e9
-"""Floating-point operations per second that are counted on."""
+_TIMED = 512
+"""Rows and columns of the matrices whose product is timed: some 10 ms."""
+_SLOWER = 2.0
+"""How long work takes beside products of matrices with as many operations."""
 
 _PATCHES, _SERIES = 64, 256
 _ROUGHLY = 1.3
@@ -95,6 +97,16 @@ class Budget:
     def allows_refit(self) -> bool:
         """Whether there is time to fit the linear map again."""
         return self.clock.allows(self.refit + self.reading)
+
+
+def seconds_of(operations: float) -> float:
+    """Time that floating-point operations take, most of them in products of matrices, as fast as this machine is."""
+    square, seconds = np.ones((_TIMED, _TIMED)), []
+    for _ in range(3):  # the first time is also one of warming up
+        began = time.monotonic()
+        np.dot(square, square)
+        seconds.append(time.monotonic() - began)
+    return _SLOWER * operations * min(seconds) / (2.0 * _TIMED**3)
 
 
 def _seconds_per_patch(reader: StreamReader, data: ScaledPanel) -> float:

@@ -233,8 +233,7 @@ class Carrying(BaseEstimator):
                     self._reader.start(n), values, observed, lengths, origins, group,
                     covariates=stream.covariates[:, -rows:], forecast=False,
                 )  # fmt: skip
-        linear, correction = self._reader.forecast_now(stream, origins, group)
-        return Forecasts.collect(np.arange(n), cutoff, linear, correction)
+        return Forecasts.collect(np.arange(n), cutoff, *self._reader.forecast_now(stream, origins, group))
 
     def _feed(
         self, stream: SeriesStream, rows: FloatArray, origins: NDArray[Any], group: Tensor, features: FloatArray | None
@@ -268,8 +267,8 @@ class Carrying(BaseEstimator):
         if not self._reads_on:
             return windowed_forecasts(self._reader, data, which, ends, rows=self._settings.context_length)
         stream = read_all(self._reader, data, self._reader.start(len(which)))
-        linear, correction = self._reader.forecast_now(stream, data.panel.origins, torch.from_numpy(data.group))
-        return Forecasts.collect(which, ends, linear, correction)
+        forecast = self._reader.forecast_now(stream, data.panel.origins, torch.from_numpy(data.group))
+        return Forecasts.collect(which, ends, *forecast)
 
     def _device(self) -> torch.device:
         return default_device() if self.device == "auto" else torch.device(self.device)
@@ -279,7 +278,7 @@ class Carrying(BaseEstimator):
 
     @property
     def _reader(self) -> StreamReader:
-        linear = LinearForecast(self.linear_, self._lags, bounded=self._combination.bounded)
+        linear = LinearForecast(self.linear_, self._lags, lower_bound=self._combination.lower_bound)
         return StreamReader(self._model, linear, self.frequency_)
 
     def _read_later(self, X: Any) -> tuple[Panel, FrameFormat]:

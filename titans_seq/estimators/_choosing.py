@@ -1,10 +1,13 @@
-"""Whether the linear map goes on learning while series are read: chosen on validation."""
+"""What validation chooses about the linear forecast beside the map itself.
+
+Whether the map goes on learning while series are read, whether it gives way to the last value, and whether it may have
+a lower bound at all.
+"""
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -15,8 +18,13 @@ from titans_seq.adapters.forecasts import Forecasts
 from titans_seq.adapters.lags import LaggedMap
 from titans_seq.adapters.linear import LinearMap
 from titans_seq.adapters.online import OnlineLinear, online_forecasts
-from titans_seq.adapters.scaled import IntArray, ScaledPanel
+from titans_seq.adapters.scaled import FloatArray, IntArray, ScaledPanel
+from titans_seq.data.covariates import Covariates
+from titans_seq.data.panel import Panel
+from titans_seq.estimators._blocks import time_blocks
+from titans_seq.estimators._budget import seconds_of
 from titans_seq.estimators._combination import mean_of
+from titans_seq.estimators._conformal import disjoint_windows
 from titans_seq.estimators._settings import Settings
 
 if TYPE_CHECKING:
@@ -28,17 +36,14 @@ _SOLUTIONS = 20, 200
 """Solutions of the map in a validation, at least and at most: a map older than it will be errs on the safe side."""
 _WORK = 5e10
 """Operations of all of them together: some ten seconds."""
-_BLOCKS = 10
+_FEWEST_DISJOINT = 4
+"""Windows that do not overlap below which a map is not compared with the last value."""
 _MOST_COMPARED = 20_000
 """Windows in which a map is compared with the last value at most."""
 _SMALL = 0.05
 """Share of the error of the last value that a map has to take away, or surely to."""
 _FOR_LEARNING_ON = 0.25
 """Share of the time that is left that all this may take."""
-_TIMED = 512
-"""Rows and columns of the matrices whose product is timed: some 10 ms."""
-_SLOWER = 2.0
-"""What the work takes beside products of matrices with as many operations."""
 
 
 def goes_on_learning(
@@ -69,7 +74,9 @@ def goes_on_learning(
     if _windows(settings, data) > MOST_WINDOWS:
         return False
     series, cutoff = _ends_of_patches(settings, data, train_end)
-    if not len(series) or (clock.limited and not clock.allows(_seconds(settings, data, train_end), _FOR_LEARNING_ON)):
+    if not len(series):
+        return False
+    if clock.limited and not clock.allows(seconds_of(_operations(settings, data, train_end)), _FOR_LEARNING_ON):
         return False
     actual, observed, counts = outcomes(data, series, cutoff, settings.horizon)
     if not observed.any():
@@ -97,25 +104,20 @@ def no_better_than_the_last_value(
         (weights * np.square(one.predict(values, seen, group) - actual)).sum(1)
         for one, group in ((linear.last_value(), None), (linear, data.group[series]))
     )
-    gain, order = last - mapped, np.argsort(cutoff, kind="stable")
-    blocks = np.array([gain[rows].sum() for rows in np.array_split(order, _BLOCKS) if len(rows)])
-    if len(blocks) < _BLOCKS or gain.sum() >= _SMALL * last.sum():
+    gain, disjoint = last - mapped, int(disjoint_windows(series, cutoff, observed, data.panel.n_series).max())
+    if disjoint < _FEWEST_DISJOINT or gain.sum() >= _SMALL * last.sum():
         return False
+    blocks = np.array([gain[rows].sum() for rows in time_blocks(cutoff, disjoint)])
     return bool(blocks.mean() < 2 * blocks.std(ddof=1) / np.sqrt(len(blocks)))
 
 
-def _seconds(settings: Settings, data: ScaledPanel, train_end: IntArray) -> float:
-    """Time that a map takes which goes on learning, as fast as this machine multiplies matrices."""
+def _operations(settings: Settings, data: ScaledPanel, train_end: IntArray) -> float:
+    """Work of a map that goes on learning, in training, choosing and reading."""
     length, h = settings.context_length, settings.horizon
     later = int(np.maximum(data.panel.lengths - train_end, 0).sum())
     one_by_one = needs_reading(WindowReader(data.panel, data.center, data.scale, length, h, data.weight))
     windows = 3 * later + 4 * _windows(settings, data) * one_by_one
-    square, seconds = np.ones((_TIMED, _TIMED)), []
-    for _ in range(3):  # the first time is also one of warming up
-        began = time.monotonic()
-        np.dot(square, square)
-        seconds.append(time.monotonic() - began)
-    return _SLOWER * (2.0 * windows * length * (length + h) + 3 * _WORK) * min(seconds) / (2.0 * _TIMED**3)
+    return 2.0 * windows * length * (length + h) + 3 * _WORK
 
 
 def _windows(settings: Settings, data: ScaledPanel) -> int:
@@ -178,3 +180,19 @@ def outcomes(
     counts = data.weights(series, cutoff, horizon)
     usable = observed & (counts > 0)
     return (actual, usable, counts) if usable.any() else (actual, observed, None)
+
+
+def wanted_lower_bound(
+    forecaster: TitansForecaster, panel: Panel, covariates: Covariates, weight: FloatArray | None
+) -> bool | Literal["auto"]:
+    """Whether forecasts have a lower bound; "auto" is left only where validation may choose one."""
+    known_ahead = bool(covariates.features_of("future").any())
+    if forecaster.lower_bound is True and known_ahead:
+        raise ValueError(
+            "lower_bound=True keeps forecasts above the lowest value of late, which covariates of role 'future' may "
+            "explain; leave them out, or use lower_bound=False"
+        )
+    if forecaster.lower_bound != "auto":
+        return bool(forecaster.lower_bound)
+    counted = panel.observed if weight is None else panel.observed & (weight > 0)
+    return "auto" if not known_ahead and not (panel.values[counted] < 0).any() else False

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from titans_seq.adapters.forecasts import Forecasts, batches
+from titans_seq.estimators._blocks import BLOCKS, time_blocks
 from titans_seq.estimators._conformal import (
     LEVELS,
     conformal_offsets,
@@ -26,7 +27,6 @@ Float32Array = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 
-_BLOCKS = 10
 _ROWS_AT_ONCE = 256
 _WEIGHTS = 41
 LEAST_SHARE = 0.25
@@ -60,7 +60,7 @@ class Combination:
         How errors along the horizon go together, see `_paths.dependence`; None: independently of each other.
     error_weight : float
         Share of what the memory of errors recalls in the forecast, 0 to 1.
-    bounded : bool
+    lower_bound : bool
         Whether forecasts and their quantiles stay above the lowest value of the look-back.
     """
 
@@ -73,7 +73,7 @@ class Combination:
     factor: FloatArray = field(default_factory=lambda: np.ones(1))
     dependence: FloatArray | None = None
     error_weight: float = 0.0
-    bounded: bool = False
+    lower_bound: bool = False
 
     @property
     def needs_network(self) -> bool:
@@ -89,7 +89,7 @@ class Combination:
 
     def within_bounds(self, forecasts: Forecasts, values: FloatArray) -> FloatArray:
         """Return values (n, ...) of forecasts, none below their bound."""
-        if not self.bounded:
+        if not self.lower_bound:
             return values
         return np.maximum(values, forecasts.lowest.reshape(-1, *[1] * (values.ndim - 1)))
 
@@ -181,7 +181,7 @@ def calibrate(
     n_series: int,
     intervals: str,
     weights: tuple[float, float],
-    bounded: bool | Literal["auto"] = False,
+    lower_bound: bool | Literal["auto"] = False,
 ) -> Combination:
     """Calibrate the intervals on validation forecasts.
 
@@ -196,14 +196,14 @@ def calibrate(
     intervals : {"conformal", "adaptive", "empirical"}
     weights : tuple of two floats
         Of the network's correction, and of what the memory of errors recalls.
-    bounded : {"auto", True, False}, default False
+    lower_bound : {"auto", True, False}, default False
         Whether the bounds of the forecasts hold. "auto": if that lowers both the squared error of the point
         forecasts and the pinball loss of the quantiles.
     """
     plain = Combination(weights[0], False, np.zeros((len(LEVELS), actual.shape[1])), error_weight=weights[1])
     given = (forecasts, actual, observed, counts, n_series, intervals)
-    options = (False, True) if bounded == "auto" else (bounded,)
-    (best, loss), *others = [_with_intervals(replace(plain, bounded=option), *given) for option in options]
+    options = (False, True) if lower_bound == "auto" else (lower_bound,)
+    (best, loss), *others = [_with_intervals(replace(plain, lower_bound=option), *given) for option in options]
     for other, its_loss in others:
         if other.score < best.score and its_loss < loss:
             best = other
@@ -244,6 +244,7 @@ def cautious_weight(
     observed: BoolArray,
     counts: FloatArray | None = None,
     *,
+    disjoint: int = BLOCKS,
     least_share: float = LEAST_SHARE,
 ) -> float:
     """Choose the weight of a correction on validation forecasts.
@@ -262,14 +263,15 @@ def cautious_weight(
     observed : bool array (n, horizon)
     counts : float array (n, horizon), optional
         What each row counts, above 0 where observed. Default: all alike.
+    disjoint : int
+        Windows of a series that do not overlap. Default: enough.
+    least_share : float
     """
     best, _ = best_weight(residual, shift, observed, counts)
-    disjoint = 1 + int(np.ptp(cutoff)) // residual.shape[1] if len(cutoff) else 0
-    order = np.argsort(cutoff, kind="stable")
-    blocks = [rows for rows in np.array_split(order, min(_BLOCKS, max(disjoint, 2))) if observed[rows].any()]
+    blocks = [rows for rows in time_blocks(cutoff, disjoint) if observed[rows].any()]
     if best == 0 or len(blocks) < 2:
         return best
-    least_share *= min(disjoint, _BLOCKS) / _BLOCKS
+    least_share *= min(disjoint, BLOCKS) / BLOCKS
     parts = [None if counts is None else counts[b] for b in blocks]
     moments = np.array([_moments(residual[b], shift[b], observed[b], c) for b, c in zip(blocks, parts, strict=True)])
     if counts is not None:

@@ -22,14 +22,16 @@ from titans_seq.adapters.series import SeriesModel
 from titans_seq.adapters.stream import StreamReader
 from titans_seq.adapters.tokens import LinearForecast
 from titans_seq.data import Covariates, Panel
-from titans_seq.estimators._budget import SLOW, Budget
+from titans_seq.estimators._budget import Budget, seconds_of
 from titans_seq.estimators._choosing import (
     goes_on_learning,
     no_better_than_the_last_value,
     outcomes,
+    wanted_lower_bound,
     with_online_map,
 )
 from titans_seq.estimators._combination import LEAST_SHARE, Combination, best_weight, calibrate, cautious_weight
+from titans_seq.estimators._conformal import disjoint_windows
 from titans_seq.estimators._error_memory import fit_error_memory
 from titans_seq.estimators._processes import share_out, share_series
 from titans_seq.estimators._settings import Settings, resolve
@@ -113,7 +115,7 @@ def fit(
     """
     from titans_seq.training.fit import seeded
 
-    bounded = _lower_bound(forecaster, panel, covariates, weight)
+    lower_bound = wanted_lower_bound(forecaster, panel, covariates, weight)
     settings = resolve(forecaster, panel, train_end) if start is None else start.settings_for(forecaster, panel)
     center, scale = fit_scaling(panel, train_end)
     effect = _effect(settings, panel, train_end, center, scale, covariates, start, clock)
@@ -140,7 +142,7 @@ def fit(
         online = toward is None and goes_on_learning(forecaster, settings, data, train_end, linear, clock)
         settings = replace(settings, online_linear=online)
         lags = _lags(settings, data, train_end, linear, covariates, start, clock)
-        reader = StreamReader(model, LinearForecast(linear, lags, bounded=bool(bounded)), data.panel.frequency)
+        reader = StreamReader(model, LinearForecast(linear, lags), data.panel.frequency)
         budget = Budget.plan(reader, settings, data, train_end, clock, refit=_REFIT * seconds if refit else 0.0)
         place, budget = _place(checkpoint, budget)
         training = _train(forecaster, settings, data, train_end, linear, lags, reader, seed, budget, ranks, place)
@@ -149,7 +151,7 @@ def fit(
     if start is None or judged:
         wanted = forecaster.error_memory if budget.allows_error_memory else False
         combination, errors = _combine(
-            settings, data, train_end, linear, lags, model, wanted, bounded, seed, budget, ranks
+            settings, data, train_end, linear, lags, model, wanted, lower_bound, seed, budget, ranks
         )
     else:
         combination = start.combination_for()
@@ -172,22 +174,6 @@ def _scaled(
     return ScaledPanel(panel, center, scale, np.zeros(n, dtype=np.int64) if linear.shared else np.arange(n), weight)
 
 
-def _lower_bound(
-    forecaster: TitansForecaster, panel: Panel, covariates: Covariates, weight: FloatArray | None
-) -> bool | Literal["auto"]:
-    """Whether forecasts have a lower bound; "auto" is left only where validation may choose one."""
-    known_ahead = bool(covariates.features_of("future").any())
-    if forecaster.lower_bound is True and known_ahead:
-        raise ValueError(
-            "lower_bound=True keeps forecasts above the lowest value of late, which covariates of role 'future' may "
-            "explain; leave them out, or use lower_bound=False"
-        )
-    if forecaster.lower_bound != "auto":
-        return bool(forecaster.lower_bound)
-    counted = panel.observed if weight is None else panel.observed & (weight > 0)
-    return "auto" if not known_ahead and not (panel.values[counted] < 0).any() else False
-
-
 def _lags(
     settings: Settings,
     data: ScaledPanel,
@@ -202,7 +188,8 @@ def _lags(
     reader = WindowReader(data.panel, data.center, data.scale, settings.context_length, settings.horizon)
     rows = max(settings.horizon, settings.patch_length)
     work = 4.0 * (rows * features.sum()) ** 2 + 4.0 * settings.context_length * settings.horizon
-    most = clock.most(MOST_LAG_WINDOWS, work / SLOW, _FOR_LAGS, least=_FEWEST_WINDOWS)
+    seconds = seconds_of(work) if clock.limited else 0.0
+    most = clock.most(MOST_LAG_WINDOWS, seconds, _FOR_LAGS, least=_FEWEST_WINDOWS)
     found = fit_lags(reader, linear, train_end, features, rows, most_windows=most)
     return found if found.rows or start is None else start.lags
 
@@ -337,13 +324,14 @@ def _combine(
     lags: LaggedMap,
     model: SeriesModel,
     error_memory: bool | Literal["auto"],
-    bounded: bool | Literal["auto"],
+    lower_bound: bool | Literal["auto"],
     seed: int,
     budget: Budget,
     ranks: Ranks,
 ) -> tuple[Combination, ErrorMemory | None]:
     """Choose on validation what counts how much; without a memory of errors where it adds nothing."""
-    reader = StreamReader(model, LinearForecast(linear, lags, bounded=bool(bounded)), data.panel.frequency)
+    linear_forecast = LinearForecast(linear, lags, lower_bound=bool(lower_bound))
+    reader = StreamReader(model, linear_forecast, data.panel.frequency)
     rows = budget.rows_to_validate
     forecasts = validation_forecasts(reader, settings, data, train_end, MAX_VALIDATION_WINDOWS, rows, ranks)
     later = bool(len(forecasts.series))
@@ -359,19 +347,22 @@ def _combine(
     residual, cutoff = actual - forecasts.linear, forecasts.cutoff
     # What a random walk leaves over is noise: there nothing counts that is not sure.
     least = 0.0 if linear.is_last_value else LEAST_SHARE
-    weight = cautious_weight(residual, forecasts.shift, cutoff, observed, counts, least_share=least)
+    apart = int(disjoint_windows(forecasts.series, cutoff, observed, n_series).max())
+    weight = cautious_weight(residual, forecasts.shift, cutoff, observed, counts, disjoint=apart, least_share=least)
     errors, error_weight = None, 0.0
     if error_memory and later and settings.carry_state:
         given = (reader, settings, weight, data, train_end, forecasts)
         errors, forecasts = fit_error_memory(*given, seed=seed)
         left = residual - weight * forecasts.shift
         # No least share: on ETTh2 and on CO2 a little of a gain that was not sure did harm.
-        error_weight = cautious_weight(left, forecasts.recalled, cutoff, observed, counts, least_share=0.0)
+        error_weight = cautious_weight(
+            left, forecasts.recalled, cutoff, observed, counts, disjoint=apart, least_share=0.0
+        )
         if error_memory is True and errors is not None:
             error_weight = max(error_weight, LEAST_SHARE)
     chosen = calibrate(
         forecasts, actual, observed, counts, n_series=n_series, intervals=settings.intervals,
-        weights=(weight, error_weight), bounded=bounded,
+        weights=(weight, error_weight), lower_bound=lower_bound,
     )  # fmt: skip
     chosen = chosen.judge_errors(forecasts, actual, observed, n_series=n_series, steps=steps)
     return chosen, errors if error_weight else None

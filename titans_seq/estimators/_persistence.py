@@ -89,7 +89,7 @@ def _describe(forecaster: TitansForecaster) -> dict[str, Any]:
         "lags_centred": forecaster._lags.centred,
         "network_weight": forecaster._combination.weight,
         "error_weight": forecaster._combination.error_weight,
-        "bounded": forecaster._combination.bounded,
+        "lower_bound": forecaster._combination.lower_bound,
         "use_spread": forecaster._combination.use_spread,
         "validation_score": None if np.isnan(forecaster._combination.score) else forecaster._combination.score,
         "alarm_level": forecaster._combination.alarm_level,
@@ -124,7 +124,7 @@ def _restore(kind: type[Forecaster], tensors: dict[str, Tensor], description: di
     # Models saved before there was a memory of errors have no weight for it.
     chosen = replace(chosen, error_weight=float(description.get("error_weight", 0.0)))
     # Models saved before there were bounds have none.
-    forecaster._combination = replace(chosen, bounded=bool(description.get("bounded", False)))
+    forecaster._combination = replace(chosen, lower_bound=bool(description.get("lower_bound", False)))
     forecaster._errors, forecaster._error_stream = _restore_errors(settings, tensors, forecaster._combination)
     forecaster.linear_ = LinearMap.from_tensors({n: x.numpy() for n, x in _storage.part(tensors, "linear.").items()})
     forecaster._covariates = Covariates.from_dict(description.get("covariates", []))

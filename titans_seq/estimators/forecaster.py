@@ -388,7 +388,7 @@ class TitansForecaster(Judging):
         """Set what follows from the rest."""
         self.network_weight_, self.validation_score_ = self._combination.weight, self._combination.score
         self.online_linear_, self.error_weight_ = self._settings.online_linear, self._combination.error_weight
-        self.lower_bound_ = self._combination.bounded
+        self.lower_bound_ = self._combination.lower_bound
         self.anomaly_threshold_ = self._combination.alarm_level
         self.context_length_, self.patch_length_ = self._settings.context_length, self._settings.patch_length
         self.effect_ = named_effect(self._covariates, self._effect)
