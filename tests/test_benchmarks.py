@@ -366,12 +366,24 @@ def test_the_report_of_labelled_dna_shows_means_spreads_goals_and_gaps(genomics:
     found = {"exact": 1, "reverse_complement": 2, "near": 3, "covered": 4000}
     parts["splice_uci_leaks"] = genomics_part(found)
     text = genomics("report").report(parts)
-    assert "| splice_uci | accuracy | 0.975 | 0.9800 ± 0.0100 | met | not run | not run |" in text
+    assert "| splice_uci | accuracy | 0.975 | 0.9800 ± 0.0100 | met | not run | not run | not run |" in text
     assert "| 0.9750 ± 0.0071 (2 of 3 seeds) | 0.9000 (one-hot, linear, 1 of 7 run) |" in text
     assert "| splice_uci | MCC | 0.960 | 0.9300 ± 0.0100 | missed |" in text
-    assert "| mouse_tata_promoters | accuracy | 0.977 | not run |  | not run | not run | not run | not run |" in text
+    assert (
+        "| mouse_tata_promoters | accuracy | 0.977 | not run |  | not run | not run | not run | not run | not run |"
+        in text
+    )
     assert "| splice_uci | 2,528 | 662 | 1 | 2 | 3 | 4,000 |" in text
-    assert "| one-hot, linear | 0.9000 | 0.8000 | 0.9500 | 0.3000 |  |  |  | 2.0 (both) |  |" in text
+    assert "| one-hot, linear | 0.9000 | 0.8000 | 0.9500 | 0.3000 |  |  |  |  | 2.0 (both) |  |" in text
+    needle = {
+        "scores": {"accuracy": 1.0}, "kmer_share": [1.0, 0.5], "fit_cpu_seconds": 9.6, "predict_cpu_seconds": 2.0,
+        "attributions": [{"first": p, "is_site": p == 23403, "is_linked": p == 241} for p in (23403, 241, 7)],
+        "mutagenesis": {"first": 23403, "effect": 4.5, "next_effect": 0.25},
+    }  # fmt: skip
+    parts["sars_cov_2_418_needle_s1"] = genomics_part(needle)
+    text = genomics("report").report(parts)
+    assert "| 1 | 1.0000 | 75% | 23403 (the site), 241 (linked), 7 | 23403 (4.50, next 0.25) | 10 | 2 |" in text
+    assert "| 0 | not run |  |  |  |  |  |" in text
     assert "Commits: 0123456789ab-dirty." in text
     del parts["splice_uci_ours_s2"]
     assert "| 0.9750 ± 0.0071 (2 of 3 seeds) |  | not run |" in genomics("report").report(parts)

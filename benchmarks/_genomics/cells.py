@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .sets import SETS
+from .sets import NEEDLE, SETS
 
 SEEDS = (0, 1, 2)
 NETWORKS: dict[str, dict[str, Any]] = {
     "ours": {},
+    "network": {"kmers": False},
     "attention": {"variant": "attention", "d_model": 40},
     "swa": {"variant": "swa", "d_model": 40},
     "cnn": {},
@@ -27,7 +28,7 @@ class Cell:
     Attributes
     ----------
     data : str
-    kind : {"leaks", "baseline", "network"}
+    kind : {"leaks", "baseline", "network", "needle"}
     model : str
     seed : int
         Of networks; baselines draw nothing.
@@ -40,7 +41,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        return f"{self.data}_{self.model or self.kind}" + f"_s{self.seed}" * (self.kind == "network")
+        return f"{self.data}_{self.model or self.kind}" + f"_s{self.seed}" * (self.kind in ("network", "needle"))
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -62,6 +63,7 @@ def baselines_of(data: str) -> tuple[str, ...]:
 def _cells() -> tuple[Cell, ...]:
     cells = [Cell(data, "leaks") for data in SETS]
     cells += [Cell(data, "baseline", model) for data in SETS for model in baselines_of(data)]
+    cells += [Cell(NEEDLE, "needle", seed=seed) for seed in SEEDS]
     return (*cells, *(Cell(data, "network", model, seed) for data in SETS for model in NETWORKS for seed in SEEDS))
 
 

@@ -15,6 +15,7 @@ from titans_seq.evaluation.label_scores import class_scores, value_scores
 from .baselines import answers_of
 from .cells import Cell
 from .cnn import ConvolutionalNetwork
+from .needle import measure as needle  # noqa: F401  (called by its name)
 from .sets import SETS, path_of
 
 Result = dict[str, Any]
@@ -92,7 +93,7 @@ def _about(model: Any) -> Result:
     found = {"n_parameters": model.n_parameters_, "networks": len(model.history_), "history": model.history_}
     if isinstance(model, ConvolutionalNetwork):
         return found
-    chosen = ("both_strands_", "placed_share_", "validation_score_")
+    chosen = ("both_strands_", "placed_share_", "kmer_share_", "validation_score_")
     return found | {name.strip("_"): getattr(model, name) for name in chosen} | {"settings": model.get_params()}
 
 

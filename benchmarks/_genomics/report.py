@@ -7,11 +7,12 @@ from statistics import mean, stdev
 from typing import Any
 
 from .cells import NETWORKS, SEEDS, Cell, baselines_of
-from .sets import SETS
+from .sets import NEEDLE, SETS
 
 Parts = dict[str, dict[str, Any]]
 NAMES = {
     "ours": "ours",
+    "network": "ours without k-mers",
     "attention": "`variant='attention'`",
     "swa": "`variant='swa'`",
     "cnn": "CNN",
@@ -29,10 +30,11 @@ TITLE = """\
 # Labelled DNA
 
 Written by `python benchmarks/genomics.py`; one JSON per cell in `genomics/`, one process and one thread each, on the
-CPU. Networks: mean ± standard deviation over seeds. `ours` is `DNAClassifier` (`DNARegressor` for numbers) as it comes;
-`attention` and `swa` are the same without a memory and wide enough to have as many parameters, within 2 %. Where a set
-is small, ours averages three networks, and so do these two; the CNN is one network of 0.12 million parameters, whose
-probabilities are not calibrated.
+CPU. Networks: mean ± standard deviation over seeds. `ours` is `DNAClassifier` (`DNARegressor` for numbers) as it comes:
+networks with a memory, and beside each a linear model of k-mers that counts as much as validation rows say; the column
+*k-mers* is how much that is. Without k-mers: `kmers=False`. `attention` and `swa` are ours without a memory and wide
+enough to have as many parameters, within 2 %. Where a set is small, ours averages three networks, and so do these two;
+the CNN is one network of 0.12 million parameters, whose probabilities are not calibrated.
 
 - Every set comes with its split into train and test rows. What is chosen is chosen on 15 % of the train rows (4,096 at
   most); test rows are read once, for the score, every one of them, and their count is asserted.
@@ -50,6 +52,7 @@ def report(parts: Parts) -> str:
     machines = sorted({_machine(p["environment"]) for p in parts.values()})
     lines = [TITLE, f"Commits: {', '.join(commits) or 'none'}. Machines: {'; '.join(machines) or 'none'}."]
     lines += ["", "## Goals", "", *_goals(parts), "", "## What leaks from train to test", "", *_leaks(parts)]
+    lines += ["", f"## {NEEDLE}: one base decides", "", *_needle(parts)]
     for data, about in SETS.items():
         lines += ["", f"## {data}: {about.about}", "", *_models(data, parts)]
     return "\n".join(lines) + "\n"
@@ -94,7 +97,8 @@ def _goals(parts: Parts) -> list[str]:
         for data, about in SETS.items()
         for score, goal in about.goals.items()
     ]
-    head = ("set", "score", "goal", "ours", "", *(name for name in NETWORKS if name != "ours"), "best baseline")
+    others = [NAMES[name] for name in NETWORKS if name != "ours"]
+    head = ("set", "score", "goal", "ours", "", *others, "best baseline")
     return table(head, rows, left=2)
 
 
@@ -144,19 +148,64 @@ def _leaks(parts: Parts) -> list[str]:
 def _models(data: str, parts: Parts) -> list[str]:
     shown = OF_NUMBERS if SETS[data].is_regression else OF_CLASSES
     goals = SETS[data].goals
-    rows = [["goal", *(f"{goals[s]:.3f}" if s in goals else "" for s in shown), "", "", "", "", ""]]
+    rows = [["goal", *(f"{goals[s]:.3f}" if s in goals else "" for s in shown), *[""] * 6]]
     rows += [_row(data, model, shown, parts) for model in (*NETWORKS, *baselines_of(data))]
-    head = ("model", *(SCORES[s] for s in shown), "seeds", "networks", "parameters", "fit, CPU s", "predict, CPU s")
+    head = (
+        "model", *(SCORES[s] for s in shown), "k-mers", "seeds", "networks", "parameters", "fit, CPU s",
+        "predict, CPU s",
+    )  # fmt: skip
     return table(head, rows)
 
 
 def _row(data: str, model: str, shown: tuple[str, ...], parts: Parts) -> list[str]:
     found = results(parts, data, model)
     if not found:
-        return [NAMES[model], "not run", *[""] * (len(shown) + 4)]
+        return [NAMES[model], "not run", *[""] * (len(shown) + 5)]
     line = [NAMES[model], *(entry(found, score) for score in shown)]
     if model not in NETWORKS:
-        return [*line, "", "", "", f"{found[0]['fit_and_predict_cpu_seconds']:.1f} (both)", ""]
+        return [*line, "", "", "", "", f"{found[0]['fit_and_predict_cpu_seconds']:.1f} (both)", ""]
     seconds = [f"{mean(r[f'{what}_cpu_seconds'] for r in found):.1f}" for what in ("fit", "predict")]
     sizes = [f"{mean(r[what] for r in found):,.0f}" for what in ("networks", "n_parameters")]
-    return [*line, f"{len(found)} of {len(SEEDS)}", *sizes, *seconds]
+    shares = [share for r in found for share in r.get("kmer_share", [])]
+    beside = f"{mean(shares):.0%}" if shares else ""
+    return [*line, beside, f"{len(found)} of {len(SEEDS)}", *sizes, *seconds]
+
+
+def _needle(parts: Parts) -> list[str]:
+    """Whole genomes that one base tells apart."""
+    rows = []
+    for seed in SEEDS:
+        part = parts.get(Cell(NEEDLE, "needle", seed=seed).name)
+        if part is None:
+            rows.append([str(seed), "not run", *[""] * 5])
+            continue
+        r = part["results"]
+        first = [_place(a) for a in r["attributions"]]
+        change = r["mutagenesis"]
+        by_change = (
+            "" if change is None else f"{change['first']} ({change['effect']:.2f}, next {change['next_effect']:.2f})"
+        )
+        shares = f"{mean(r['kmer_share']):.0%}"
+        seconds = [f"{r[f'{what}_cpu_seconds']:.0f}" for what in ("fit", "predict")]
+        rows.append([str(seed), f"{r['scores']['accuracy']:.4f}", shares, ", ".join(first), by_change, *seconds])
+    note = (
+        "329 train and 88 test genomes of 30,000 bases, of classes D614 and G614, which A23403G tells apart; C241T, "
+        "C3037T and C14408T are linked to it. First: the base with the largest attribution of a whole genome "
+        "(integrated gradients), in test genomes of either class, by its place in the reference; and by the largest "
+        "effect of a substitution, of all within 500 bases of the site, in one genome."
+    )
+    head = (
+        "seed",
+        "accuracy",
+        "k-mers",
+        "first by attribution",
+        "first by substitution",
+        "fit, CPU s",
+        "predict, CPU s",
+    )
+    return [note, "", *table(head, rows)]
+
+
+def _place(found: dict[str, Any]) -> str:
+    kind = " (the site)" if found["is_site"] else " (linked)" if found["is_linked"] else ""
+    return f"{found['first']}{kind}"

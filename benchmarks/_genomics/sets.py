@@ -71,6 +71,10 @@ SETS = {
 }
 
 
+NEEDLE = "sars_cov_2_418"
+"""Whole genomes that one base tells apart."""
+
+
 def path_of(name: str) -> Path:
     """File of a set."""
     root = os.environ.get("TITANS_SEQ_DATA")

@@ -8,6 +8,7 @@ import torch
 
 from titans_seq.adapters import long_sequences
 from titans_seq.adapters.dna import N_FEATURES, BaseBatch, BaseFeatures
+from titans_seq.adapters.kmer_scores import Kmers, KmerScores
 from titans_seq.adapters.long_sequences import pieces_of, read_in_pieces, represent_in_pieces
 from titans_seq.adapters.sequence_network import NetworkShape, SequenceModel, SequenceNetwork
 
@@ -34,6 +35,16 @@ def sequence(length: int, seed: int = 0) -> BaseBatch:
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(long_sequences, "TOKENS_AT_ONCE", 16)
+
+
+@pytest.mark.parametrize("length", [2, 95, 500])
+def test_k_mers_are_read_whole_beside_the_pieces(length: int) -> None:
+    found = model()
+    weights = torch.from_numpy(np.random.default_rng(0).normal(size=(64, 3)))
+    found.kmers = KmerScores({Kmers(3): weights}, torch.ones(3), (1, 500)).double()
+    batch = sequence(length)
+    torch.testing.assert_close(read_in_pieces(found, batch), found(batch), rtol=1e-9, atol=1e-9)
+    assert found(batch).shape == (1, found.n_heads, 3) == (1, 2, 3)
 
 
 @pytest.mark.parametrize("length", [1, 5, 95, 96, 97, 500, 1003])

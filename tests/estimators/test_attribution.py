@@ -38,8 +38,26 @@ def logits(model: Any, features: torch.Tensor) -> torch.Tensor:
         for strand in strands:
             heads = network(strand, torch.full((len(strand),), n))
             share = member.choice.placed_share if heads.shape[1] == 2 else 0.0
-            found.append(((1 - share) * heads[:, 0] + share * heads[:, -1]) / member.choice.temperature)
+            said = (1 - share) * heads[:, 0] + share * heads[:, -1]
+            beside, count = kmer_logits(member.model, strand), member.choice.kmer_share
+            found.append(((1 - count) * said + count * beside) / member.choice.temperature)
     return torch.stack(found).mean(0)
+
+
+def kmer_logits(model: Any, features: torch.Tensor) -> torch.Tensor:
+    """Return what the k-mers say: their weights times how much of each there is, which is written out in full."""
+    if model.kmers is None:
+        return torch.zeros(1, dtype=torch.float64)
+    total = model.kmers.bias.double()
+    for kind in model.kmers.kinds:
+        weights = getattr(model.kmers, kind.name).double()
+        n = features.shape[1] - kind.k + 1
+        for at in range(n):
+            there = torch.ones(len(features), 1, dtype=torch.float64)
+            for base in features[:, at : at + kind.k, :4].unbind(1):
+                there = (there[:, :, None] * base[:, None]).flatten(1)
+            total = total + (there @ weights[at] if kind.where == "placed" else there @ weights / n)
+    return total
 
 
 def grid_sum(model: Any, sequence: str, score: Any, n: int) -> np.ndarray:
@@ -105,8 +123,8 @@ def test_both_strands_of_a_sequence_get_the_same_attributions() -> None:
 
 def test_refinement_narrows_the_gap_that_a_coarse_integral_leaves() -> None:
     with pytest.warns(UserWarning, match="use more n_steps"):
-        coarse = one_strand().integrated_gradients(SEQUENCE, n_steps=1, tolerance=1e-9)
-    fine = one_strand().integrated_gradients(SEQUENCE, n_steps=1, tolerance=0.01)
+        coarse = one_strand(kmers=False).integrated_gradients(SEQUENCE, n_steps=1, tolerance=1e-9)
+    fine = one_strand(kmers=False).integrated_gradients(SEQUENCE, n_steps=1, tolerance=0.01)
     assert 4 < fine.n_steps <= coarse.n_steps <= 64
     assert abs(fine.completeness_gap) <= 0.01 * abs(fine.score - fine.baseline_score)
 

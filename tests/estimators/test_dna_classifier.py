@@ -42,7 +42,7 @@ def fitted() -> DNAClassifier:
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["mag", "swa"])
 def test_a_motif_anywhere_in_the_sequence_is_learned(variant: str) -> None:
-    model = make(max_epochs=20, variant=variant, reverse_complement=False).fit(*planted(400))
+    model = make(max_epochs=20, variant=variant, reverse_complement=False, kmers=False).fit(*planted(400))
     assert model.score(*planted(200, seed=1)) > 0.93
 
 
@@ -52,7 +52,7 @@ def test_a_place_is_learned_where_every_sequence_holds_the_motif() -> None:
         pairs = [planted(2, seed=seed * 10_000 + i, at=8 if i % 2 else 24) for i in range(n)]
         return [strings[int(holds.argmax())] for strings, holds in pairs], np.arange(n) % 2
 
-    model = make(max_epochs=15, reverse_complement=False, stride=12).fit(*moved(300, 1))
+    model = make(max_epochs=15, reverse_complement=False, kmers=False, stride=12).fit(*moved(300, 1))
     assert model.placed_share_[0] > 0
     assert model.score(*moved(200, 2)) > 0.9
 
@@ -61,7 +61,7 @@ def test_a_place_is_learned_where_every_sequence_holds_the_motif() -> None:
 def test_validation_finds_out_whether_strands_are_alike() -> None:
     one_strand = make(max_epochs=15).fit(*planted(500, at=10, length=30))
     assert not one_strand.both_strands_
-    either = make(max_epochs=30).fit(*planted(500, both=True))
+    either = make(max_epochs=30, kmers=False).fit(*planted(500, both=True))
     assert either.both_strands_
     assert either.score(*planted(200, seed=1, both=True)) > 0.85
 
@@ -193,7 +193,7 @@ def test_several_labels_at_once_are_learned_each() -> None:
             strings.append("".join(bases))
         return strings, y.astype(int)
 
-    model = make(max_epochs=20, reverse_complement=False).fit(*mixed(400))
+    model = make(max_epochs=20, reverse_complement=False, kmers=False).fit(*mixed(400))
     strings, y = mixed(200)
     found = model.predict(strings)
     assert found.shape == y.shape
@@ -203,7 +203,7 @@ def test_several_labels_at_once_are_learned_each() -> None:
 
 @pytest.mark.slow
 def test_a_run_of_n_is_not_taken_for_what_may_stand_under_it() -> None:
-    model = make(max_epochs=20, reverse_complement=False).fit(*planted(500))
+    model = make(max_epochs=20, reverse_complement=False, kmers=False).fit(*planted(500))
     strings, holds = planted(200, seed=1)
     assert model.score(strings, holds) > 0.93
     hidden = [bases.replace(MOTIF, "N" * len(MOTIF)) for bases in strings]

@@ -172,7 +172,7 @@ def test_vectors_are_of_the_sequence_alone_and_of_both_strands(tmp_path: Path) -
 def test_the_pooled_head_says_of_a_vector_what_it_says_of_the_sequence() -> None:
     import torch
 
-    model = three_classes()  # of sequences of several lengths: no other head
+    model = three_classes(kmers=False)  # of sequences of several lengths: no other head
     member = model._members[0]
     with torch.no_grad():
         said = member.model.network.pooled.double()(torch.from_numpy(model.embed(list(RECORDS.values()))))

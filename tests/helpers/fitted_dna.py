@@ -20,10 +20,10 @@ LENGTH = 40
 
 
 @cache
-def one_strand() -> DNAClassifier:
+def one_strand(kmers: bool = True) -> DNAClassifier:
     """Return what finds the motif anywhere on the strand it is given."""
     strings, holds = planted(400, length=LENGTH)
-    return DNAClassifier(**SMALL).fit(strings, np.where(holds, "on", "off"))
+    return DNAClassifier(**SMALL, kmers=kmers).fit(strings, np.where(holds, "on", "off"))
 
 
 @cache
@@ -35,12 +35,12 @@ def both_strands() -> DNAClassifier:
 
 
 @cache
-def three_classes() -> DNAClassifier:
+def three_classes(kmers: bool = True) -> DNAClassifier:
     """Return what tells three shares of G and C apart, of sequences of several lengths."""
     strings, _ = ragged(90)
     shares = [np.mean([letter in "GCS" for letter in bases.upper()]) for bases in strings]
     y = np.array(["low", "mid", "high"])[np.digitize(shares, [0.4, 0.6])]
-    return DNAClassifier(**SMALL | {"max_epochs": 3}).fit(strings, y)
+    return DNAClassifier(**SMALL | {"max_epochs": 3}, kmers=kmers).fit(strings, y)
 
 
 @cache

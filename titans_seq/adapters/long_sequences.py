@@ -48,8 +48,9 @@ def read_in_pieces(model: SequenceModel, batch: BaseBatch) -> Tensor:
     together, placed = _read(model, batch)
     pooled = network.pooled(together)
     if network.placed is None:
-        return pooled[:, None]
-    return torch.stack((pooled, pooled if length != network.shape.length else network.placed(placed)), 1)
+        return model.with_kmers(pooled[:, None], batch)
+    said = torch.stack((pooled, pooled if length != network.shape.length else network.placed(placed)), 1)
+    return model.with_kmers(said, batch)
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from titans_seq.adapters.convolutions import ConvolutionTower, max_pool
 from titans_seq.adapters.heads import Places, Pool, Readout
+from titans_seq.adapters.kmer_scores import KmerScores
 from titans_seq.data._calendar import Int64Array
 from titans_seq.nn import Backbone
 from titans_seq.nn._ragged import take_rows
@@ -173,22 +174,40 @@ class SequenceNetwork(nn.Module):
 
 
 class SequenceModel(nn.Module):
-    """An encoder of batches, and the network that reads what it gives.
+    """An encoder of batches, the network that reads what it gives, and perhaps a linear model beside it.
 
     Parameters
     ----------
     encoder : Module
         Batch to features (batch, time, n_features), zero in the padding.
     network : SequenceNetwork
+    kmers : KmerScores, optional
+        Says something of its own of every batch.
     """
 
-    def __init__(self, encoder: nn.Module, network: SequenceNetwork) -> None:
+    def __init__(self, encoder: nn.Module, network: SequenceNetwork, kmers: KmerScores | None = None) -> None:
         super().__init__()
-        self.encoder, self.network = encoder, network
+        self.encoder, self.network, self.kmers = encoder, network, kmers
+
+    @property
+    def n_heads(self) -> int:
+        """Answers to every sequence."""
+        return self.network.shape.n_heads + (self.kmers is not None)
 
     def forward(self, batch: SequenceBatch) -> Tensor:
-        """Return the outputs (batch, heads, n_outputs)."""
-        return self.network(self._features(batch), batch.lengths)
+        """Return the outputs (batch, heads, n_outputs): those of the network, then that of the k-mers."""
+        return self.with_kmers(self.network(self._features(batch), batch.lengths), batch)
+
+    def with_kmers(self, said: Tensor, batch: Any) -> Tensor:
+        """Put beside the network's outputs (batch, heads, n_outputs) what the k-mers say.
+
+        They say what the pooled head says of sequences of other lengths than they are fitted to.
+        """
+        if self.kmers is None:
+            return said
+        fits = self.kmers.fits(batch.lengths)
+        scores = torch.where(fits[:, None], self.kmers(batch).to(said.dtype), said[:, 0])
+        return torch.cat((said, scores[:, None]), 1)
 
     def represent(self, batch: SequenceBatch) -> Tensor:
         """Return the pooled representation (batch, width); see `SequenceNetwork.represent`."""

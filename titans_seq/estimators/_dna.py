@@ -30,6 +30,7 @@ class DNAEstimator(Interpreting, SequenceEstimator):
         self,
         *,
         reverse_complement: bool | Literal["auto"] = "auto",
+        kmers: bool = True,
         variant: str = "mag",
         stride: int | None = None,
         channels: int = 64,
@@ -68,6 +69,7 @@ class DNAEstimator(Interpreting, SequenceEstimator):
         verbose: int = 1,
     ) -> None:
         self.reverse_complement = reverse_complement
+        self.kmers = kmers
         self.variant = variant
         self.stride = stride
         self.channels = channels
@@ -123,6 +125,11 @@ class DNAEstimator(Interpreting, SequenceEstimator):
         check_choice("soft_mask", self.soft_mask, ("keep", "fold", "mask"))
         if not isinstance(self.reverse_complement, (bool, np.bool_)) and self.reverse_complement != "auto":
             raise ValueError(f"reverse_complement must be True, False or 'auto', found {self.reverse_complement!r}")
+        if not isinstance(self.kmers, (bool, np.bool_)):
+            raise ValueError(f"kmers must be True or False, found {self.kmers!r}")
+
+    def _uses_kmers(self) -> bool:
+        return bool(self.kmers)
 
     def _both_strands(self) -> bool | None:
         return None if isinstance(self.reverse_complement, str) else bool(self.reverse_complement)
@@ -139,6 +146,10 @@ class DNAEstimator(Interpreting, SequenceEstimator):
     def _restore_own(self, description: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         if "language" in description:
             self._language = read_language(description["language"], tensors)
+
+    def _set_derived(self) -> None:
+        super()._set_derived()
+        self.kmer_share_ = [member.choice.kmer_share for member in self._members]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -81,8 +81,9 @@ class SequenceEstimator(BaseEstimator):
         warm = None if start is None else partial(start.warm, targets=targets)
         keep = start is not None and start.says_the_same(targets)
         plan = _sequence_fitting.Plan(
-            labelled, objective, shape, encoder, deadline, groups, warm, keep, ranks, checkpoint
-        )
+            labelled, objective, shape, encoder, deadline, groups, warm, keep, ranks, checkpoint, self._uses_kmers(),
+            None if start is None else partial(start.earlier, targets=targets),
+        )  # fmt: skip
         fitted = _sequence_fitting.fit(self, plan, seed)
         self._members, self._shape, self._targets = fitted.members, shape, targets
         self.both_strands_, self.history_ = fitted.both_strands, fitted.history
@@ -114,6 +115,10 @@ class SequenceEstimator(BaseEstimator):
 
     def _examples(self, X: Any) -> Examples:
         raise NotImplementedError
+
+    def _uses_kmers(self) -> bool:
+        """Whether k-mers may count beside the networks."""
+        return False
 
     def _both_strands(self) -> bool | None:
         """Return whether both strands are read; None leaves it to validation."""

@@ -1,8 +1,8 @@
-"""What validation rows choose: the share of each head, the temperature, and how good it all is."""
+"""What validation rows choose: what each head and the k-mers count, the temperature, and how good it all is."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,6 +16,8 @@ Numbers = TypeVar("Numbers", FloatArray, Tensor)
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Shares of the head that keeps places."""
+KMER_SHARES = (0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)
+"""Shares of the linear model of k-mers."""
 _LOG_TEMPERATURES = np.arange(-1.0, 2.01, 0.1)
 _PRIOR = 1.0
 """How much doubt there is in a temperature: a squared logarithm counts as this many rows' losses."""
@@ -34,15 +36,21 @@ class Choice:
         Logits are divided by it (Guo et al. 2017, section 4.2); 1 for numbers.
     score : float
         Smaller is better; see `badness`. NaN if nothing was measured, infinite if the outputs are not finite.
+    kmer_share : float
+        Share of the k-mers in the answer; the rest is the network's. 0: there are none beside the network.
     """
 
     placed_share: float = 0.5
     temperature: float = 1.0
     score: float = float("nan")
+    kmer_share: float = 0.0
 
     def combine(self, outputs: Numbers) -> Numbers:
         """Return the answer (n, n_outputs) to outputs (n, heads, n_outputs), an array or a tensor."""
-        return mixed(outputs, self.placed_share) / self.temperature
+        if not self.kmer_share:
+            return mixed(outputs, self.placed_share) / self.temperature
+        network = mixed(outputs[:, :-1], self.placed_share)
+        return ((1 - self.kmer_share) * network + self.kmer_share * outputs[:, -1]) / self.temperature
 
 
 def mixed(outputs: Numbers, placed_share: float) -> Numbers:
@@ -52,13 +60,33 @@ def mixed(outputs: Numbers, placed_share: float) -> Numbers:
     return (1 - placed_share) * outputs[:, 0] + placed_share * outputs[:, 1]
 
 
-def choose(outputs: FloatArray, targets: NDArray[Any], weight: FloatArray, objective: Objective) -> Choice:
-    """Return the best share and temperature for outputs (n, heads, n_outputs) of validation rows."""
+def choose(
+    outputs: FloatArray,
+    targets: NDArray[Any],
+    weight: FloatArray,
+    objective: Objective,
+    kmers: FloatArray | None = None,
+) -> Choice:
+    """Return the best shares and temperature for outputs (n, heads, n_outputs) of validation rows.
+
+    Beside them ``kmers`` (n, n_outputs): what the k-mers say.
+    """
     if not np.isfinite(outputs).all():
         return Choice(score=float("inf"))
     shares = SHARES if outputs.shape[1] > 1 else (0.0,)
     found = [_judge(mixed(outputs, share), share, targets, weight, objective) for share in shares]
-    return min(found, key=lambda choice: choice.score)
+    best = min(found, key=lambda choice: choice.score)
+    if kmers is None:
+        return best
+    network = mixed(outputs, best.placed_share)
+    blended = [
+        replace(
+            _judge((1 - share) * network + share * kmers, best.placed_share, targets, weight, objective),
+            kmer_share=share,
+        )
+        for share in KMER_SHARES[1:]
+    ]
+    return min((best, *blended), key=lambda choice: choice.score)
 
 
 def _judge(

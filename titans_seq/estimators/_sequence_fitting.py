@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from titans_seq.adapters.kmer_scores import KmerScores
 from titans_seq.adapters.sequence_network import NetworkShape, SequenceModel, SequenceNetwork
 from titans_seq.data._calendar import Int64Array
 from titans_seq.estimators import _sequence_settings as settings
-from titans_seq.estimators._sequence_choosing import Choice, choose
+from titans_seq.estimators._kmer_fitting import fit_kmers
+from titans_seq.estimators._sequence_choosing import Choice, choose, row_losses
 from titans_seq.estimators._sequence_keeping import kept, restored
-from titans_seq.estimators._sequence_predicting import MAX_POSITIONS, Member, outputs
+from titans_seq.estimators._sequence_predicting import MAX_POSITIONS, Member, kmer_outputs, outputs
 from titans_seq.estimators._sequence_targets import normalised
 from titans_seq.estimators._strands import Evidence, compare_strands
 from titans_seq.training.objectives import Objective
@@ -59,6 +61,10 @@ class Plan:
         Gives a new network, and the number of its member, what it is to begin with.
     keep_start : bool
         Whether what it begins with is an answer already, which may prove the best.
+    kmers : bool
+        Whether k-mers may count beside the network; the examples are then DNA.
+    earlier : callable or None
+        Gives the earlier member that told the same, by the number of the member that begins with it.
     """
 
     labelled: Labelled
@@ -71,6 +77,8 @@ class Plan:
     keep_start: bool = False
     ranks: Ranks = ALONE
     checkpoint: Checkpoint | None = None
+    kmers: bool = False
+    earlier: Callable[[int], Member | None] | None = None
 
 
 def fit(estimator: SequenceEstimator, plan: Plan, seed: int) -> FittedSequences:
@@ -161,7 +169,6 @@ class _Training:
         self.estimator, self.plan, self.rows, self.held = estimator, plan, rows, held
         self.member, self.seed, self.batch_seed, self.place = member, seed, batch_seed, place
         self.device = estimator._device()
-        self.choices: dict[float, Choice] = {}
         size = min(estimator.batch_size, max(16, len(rows) // 4))
         self.loading = Loading(
             size, MAX_POSITIONS, MAX_EPOCH_ROWS, unknown_bases=UNKNOWN_BASES, unknown_runs=UNKNOWN_RUNS
@@ -186,10 +193,14 @@ class _Training:
             training.both_strands = both_strands
             training.train_until(self.epochs, self.plan.deadline)
             model = training.finish()
+        earlier = None if self.plan.earlier is None else self.plan.earlier(self.member)
         choice = Choice()
+        if not len(self.held) and earlier is not None:
+            choice, model.kmers = replace(earlier.choice, score=float("nan")), earlier.model.kmers
         if len(self.held):
-            known = self.choices.get(training.run.best_validation)
-            choice = self._choose(model, both_strands) if known is None else known
+            kmers, beside = self._kmers(both_strands, earlier)
+            choice = self._choose(model, both_strands, beside)
+            model.kmers = kmers if choice.kmer_share else None
         self._check_finite(model, choice, training.run.history)
         return Member(model, choice), both_strands, training.run.history
 
@@ -295,21 +306,43 @@ class _Training:
         )  # fmt: skip
 
     def _validation(self, both_strands: bool) -> Callable[[SequenceModel], float] | None:
-        """Return what measures a model; None without validation rows."""
-        self.choices.clear()
+        """Return what measures a network, whatever stands beside it; None without validation rows."""
 
         def measure(model: SequenceModel) -> float:
-            choice = self._choose(model, both_strands)
-            return self.choices.setdefault(choice.score, choice).score
+            return self._choose(model, both_strands).score
 
         return measure if len(self.held) else None
 
-    def _choose(self, model: SequenceModel, both_strands: bool) -> Choice:
+    def _choose(self, model: SequenceModel, both_strands: bool, kmers: NDArray[np.float64] | None = None) -> Choice:
+        """Choose what counts how much, by the validation rows and what k-mers say of them."""
         labelled, held = self.plan.labelled, self.held
         ranks = self.plan.ranks
         said = outputs(model, labelled.examples, held, both_strands=both_strands, device=self.device, ranks=ranks)
-        found = choose(said, labelled.targets[held], labelled.weight[held], self.plan.objective)
-        return Choice(*(ranks.same(value) for value in (found.placed_share, found.temperature, found.score)))
+        found = choose(said, labelled.targets[held], labelled.weight[held], self.plan.objective, kmers)
+        return Choice(*(ranks.same(value) for value in astuple(found)))
+
+    def _kmers(
+        self, both_strands: bool, earlier: Member | None
+    ) -> tuple[KmerScores | None, NDArray[np.float64] | None]:
+        """Return the linear model of k-mers, and what it says of the validation rows: fitted, or the earlier one."""
+        if not self.plan.kmers:
+            return None, None
+        labelled, held, ranks, length = self.plan.labelled, self.held, self.plan.ranks, self.plan.shape.length
+        fitted = fit_kmers(
+            labelled, self.rows, held, self.plan.objective, length=length, both_strands=both_strands, ranks=ranks,
+            deadline=self.plan.deadline,
+        )  # fmt: skip
+        best: tuple[float, KmerScores | None, NDArray[np.float64] | None] = (np.inf, None, None)
+        for kmers in (fitted, None if earlier is None else earlier.model.kmers):
+            if kmers is None or (kmers.placed and length != int(kmers.lengths[0])):
+                continue
+            said = kmer_outputs(
+                kmers, labelled.examples, held, both_strands=both_strands, device=self.device, ranks=ranks
+            )
+            losses = row_losses(said, labelled.targets[held], self.plan.objective)
+            loss = ranks.same(float(np.average(losses, weights=labelled.weight[held])))
+            best = (loss, kmers, said) if loss < best[0] else best
+        return best[1:]
 
 
 def class_weights(class_weight: Any, y: NDArray[Any], weight: NDArray[np.float64]) -> NDArray[np.float64]:

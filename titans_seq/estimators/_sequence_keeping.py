@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from titans_seq.adapters.kmer_scores import KmerScores
 from titans_seq.adapters.sequence_network import SequenceModel, SequenceNetwork
 from titans_seq.estimators._sequence_choosing import Choice
 from titans_seq.estimators._sequence_predicting import Member
@@ -29,6 +30,7 @@ def restored(plan: Plan, saved: Saved) -> tuple[Member, bool, History]:
     """Put together what `kept` took apart."""
     with torch.random.fork_rng(devices=[]):  # initial weights are drawn, and then replaced
         model = SequenceModel(plan.encoder(), SequenceNetwork(plan.shape))
+    model.kmers = KmerScores.from_tensors(saved.part("kmers."))
     model.load_state_dict(saved.tensors)
     # As after training: torch multiplies in another order where gradients may come.
     model.eval().requires_grad_(False)

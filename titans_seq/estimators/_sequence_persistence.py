@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from titans_seq._version import __version__
+from titans_seq.adapters.kmer_scores import KmerScores
 from titans_seq.adapters.sequence_network import NetworkShape, SequenceModel, SequenceNetwork
 from titans_seq.estimators import _storage
 from titans_seq.estimators._sequence_choosing import Choice
@@ -57,6 +58,7 @@ def _describe(estimator: SequenceEstimator) -> dict[str, Any]:
             {
                 "placed_share": c.placed_share,
                 "temperature": c.temperature,
+                "kmer_share": c.kmer_share,
                 "score": None if np.isnan(c.score) else c.score,
             }
             for c in choices
@@ -98,13 +100,16 @@ def _restore(kind: type[Estimator], tensors: dict[str, Tensor], description: dic
 
 def _choice(found: dict[str, Any]) -> Choice:
     score = float("nan") if found["score"] is None else found["score"]
-    if not 0 <= found["placed_share"] <= 1 or not found["temperature"] > 0:
-        raise ValueError(f"share and temperature are {found['placed_share']} and {found['temperature']}")
-    return Choice(found["placed_share"], found["temperature"], score)
+    # Files of earlier versions have no k-mers.
+    shares = (found["placed_share"], found.get("kmer_share", 0.0))
+    if not all(0 <= share <= 1 for share in shares) or not found["temperature"] > 0:
+        raise ValueError(f"shares and temperature are {shares} and {found['temperature']}")
+    return Choice(shares[0], found["temperature"], score, shares[1])
 
 
 def _model(estimator: SequenceEstimator, tensors: dict[str, Tensor]) -> SequenceModel:
-    model = SequenceModel(estimator._empty_encoder(tensors), SequenceNetwork(estimator._shape))
+    kmers = KmerScores.from_tensors(_storage.part(tensors, "kmers."))
+    model = SequenceModel(estimator._empty_encoder(tensors), SequenceNetwork(estimator._shape), kmers)
     model.load_state_dict(tensors)
     if not all(x.isfinite().all() for x in tensors.values()):
         raise ValueError("there are entries that are not finite")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from titans_seq.adapters.dna import BaseBatch, DNAExamples, length_batches
+from titans_seq.adapters.kmer_scores import KmerScores
 from titans_seq.adapters.language_features import LanguageFeatures
 from titans_seq.adapters.long_sequences import bytes_of_a_piece, read_in_pieces, represent_in_pieces
 from titans_seq.adapters.sequence_network import Examples, SequenceModel
@@ -95,10 +96,26 @@ def outputs(
 
     Each rank reads its part of the rows, and returns all.
     """
-    shape, own = model.network.shape, rows[ranks.part(len(rows))]
-    found = np.zeros((len(own), shape.n_heads, shape.n_outputs))
+    own = rows[ranks.part(len(rows))]
+    found = np.zeros((len(own), model.n_heads, model.network.shape.n_outputs))
     model = model.to(device).eval()
     found = _fill(found, (model, partial(read_in_pieces, model)), examples, own, both_strands, device)
+    return ranks.gather_all(found, len(rows))
+
+
+def kmer_outputs(
+    kmers: KmerScores,
+    examples: Examples,
+    rows: Int64Array,
+    *,
+    both_strands: bool,
+    device: torch.device,
+    ranks: Ranks = ALONE,
+) -> NDArray[np.float64]:
+    """Return what k-mers say of some rows, (n, n_outputs); as `outputs`."""
+    own = rows[ranks.part(len(rows))]
+    kmers = copy.deepcopy(kmers).to(device)
+    found = _fill(np.zeros((len(own), len(kmers.bias))), (kmers, kmers), examples, own, both_strands, device)
     return ranks.gather_all(found, len(rows))
 
 

@@ -18,6 +18,7 @@ from titans_seq.adapters.language_features import BaseLanguage, LanguageFeatures
 from titans_seq.adapters.sequence_network import NetworkShape, SequenceModel
 from titans_seq.data._calendar import Int64Array
 from titans_seq.estimators import _storage
+from titans_seq.estimators._sequence_predicting import Member
 from titans_seq.estimators._sequence_settings import network_shape
 from titans_seq.estimators._sequence_targets import ClassTargets, ValueTargets
 
@@ -39,7 +40,7 @@ class Start:
     ----------
     shape : NetworkShape or None
         Of the earlier networks.
-    models : tuple of SequenceModel
+    members : tuple of Member
         They begin the members, in turn.
     targets : ClassTargets, ValueTargets or None
         What they told.
@@ -48,7 +49,7 @@ class Start:
     """
 
     shape: NetworkShape | None = None
-    models: tuple[SequenceModel, ...] = ()
+    members: tuple[Member, ...] = ()
     targets: ClassTargets | ValueTargets | None = None
     language: BaseLanguage | None = None
 
@@ -83,14 +84,19 @@ class Start:
         both_values = isinstance(targets, ValueTargets) and isinstance(self.targets, ValueTargets)
         return both_values and self.targets.objective == targets.objective  # type: ignore[union-attr]
 
+    def earlier(self, member: int, targets: ClassTargets | ValueTargets) -> Member | None:
+        """Return the earlier member that one begins with, if it told the same."""
+        return self.members[member % len(self.members)] if self.members and self.says_the_same(targets) else None
+
     def warm(self, model: SequenceModel, member: int, targets: ClassTargets | ValueTargets) -> None:
         """Give a network the weights of an earlier one: all, but for what other classes or lengths leave no use for."""
-        if not self.models or self.shape is None:
+        if not self.members or self.shape is None:
             return
         new: tuple[str, ...] = () if self.says_the_same(targets) else _LAST
         new += () if model.network.shape.length == self.shape.length else _OF_PLACES
-        weights = self.models[member % len(self.models)].state_dict()
+        weights = self.members[member % len(self.members)].model.state_dict()
         own = model.state_dict()
+        new += ("kmers.",)  # they are fitted to the new sequences
         model.load_state_dict(own | {name: x for name, x in weights.items() if not name.startswith(new)})
 
 
@@ -118,8 +124,7 @@ def starting_point(init: Any) -> Start:
             f"found {type(init).__name__}"
         )
     check_is_fitted(init, "_members", msg="the %(name)s of init is not fitted yet; call its fit first")
-    models = tuple(member.model for member in init._members)
-    return Start(init._shape, models, init._targets, init._language)
+    return Start(init._shape, tuple(init._members), init._targets, init._language)
 
 
 def _load(path: Path) -> Any:

@@ -19,11 +19,11 @@ from titans_seq.training.checkpoint import Checkpoint
 class DNAClassifier(Classifying, DNAEstimator):
     """Tells DNA sequences apart: convolutions, and a Titans backbone that reads them in both directions.
 
-    Two heads answer, one that pools over the sequence and, where all have one length, one that keeps what is where.
-    Validation rows choose how much each counts, whether both strands are read, which epoch's weights are kept, and the
-    temperature of the probabilities. Weights are averaged over the last steps. Letters other than A, C, G and T are
-    the mixtures they stand for. In training some bases, and runs of up to a quarter of a sequence, are read as N, drawn
-    anew each time, so that N says that nothing is known there.
+    Two heads answer, one that pools over the sequence and, where all have one length, one that keeps what is where;
+    beside them a linear model of k-mers. Validation rows choose how much each counts, whether both strands are read,
+    which epoch's weights are kept, and the temperature of the probabilities. Weights are averaged over the last steps.
+    Letters other than A, C, G and T are the mixtures they stand for. In training some bases, and runs of up to a
+    quarter of a sequence, are read as N, drawn anew each time, so that N says that nothing is known there.
 
     Parameters
     ----------
@@ -36,6 +36,11 @@ class DNAClassifier(Classifying, DNAEstimator):
         counts.
     class_weight : {"balanced"}, dict or None, default None
         What the rows of a class count, as in scikit-learn. Probabilities are those of the weighted rows.
+    kmers : bool, default True
+        Whether a linear model of k-mers may count beside each network: of those of 4 or of 6 bases anywhere in a
+        sequence and, where all have one length, of the bases or the 3 bases at each place. It is fitted to the rows
+        that the network learns from, and validation rows choose among its kinds, its penalty, and what it counts; see
+        `kmer_share_`. There is none without validation rows, or for more than 64 classes.
     variant : {"mag", "mal", "mac", "lmm", "swa", "attention"}, default "mag"
         How memory and attention work together in the backbone; `swa` and `attention` have no memory.
     stride : int, optional
@@ -90,8 +95,9 @@ class DNAClassifier(Classifying, DNAEstimator):
         Whether both strands are read.
     median_length_ : int
         Of the sequences of `fit`: the window of `variant_effect` and `scan`.
-    placed_share_, temperature_ : list of float
-        Of each member: how much the head counts that keeps places; what logits are divided by.
+    placed_share_, kmer_share_, temperature_ : list of float
+        Of each member: how much the head counts that keeps places, of the network's answer; how much the k-mers count
+        beside the network (1: only they do); what logits are divided by.
     validation_score_ : float
         Mean over the members; smaller is better.
     history_ : list of list of dict
@@ -112,6 +118,7 @@ class DNAClassifier(Classifying, DNAEstimator):
         *,
         reverse_complement: bool | Literal["auto"] = "auto",
         class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
+        kmers: bool = True,
         variant: str = "mag",
         stride: int | None = None,
         channels: int = 64,
@@ -150,11 +157,11 @@ class DNAClassifier(Classifying, DNAEstimator):
         verbose: int = 1,
     ) -> None:
         super().__init__(
-            reverse_complement=reverse_complement, variant=variant, stride=stride, channels=channels, d_model=d_model,
-            n_layers=n_layers, n_heads=n_heads, memory_depth=memory_depth, memory_expansion=memory_expansion,
-            chunk_size=chunk_size, window_size=window_size, n_persistent=n_persistent, dropout=dropout, rule=rule,
-            surprise_threshold=surprise_threshold, initial_theta=initial_theta, initial_eta=initial_eta,
-            initial_alpha=initial_alpha, hold_eta=hold_eta,
+            reverse_complement=reverse_complement, kmers=kmers, variant=variant, stride=stride, channels=channels,
+            d_model=d_model, n_layers=n_layers, n_heads=n_heads, memory_depth=memory_depth,
+            memory_expansion=memory_expansion, chunk_size=chunk_size, window_size=window_size,
+            n_persistent=n_persistent, dropout=dropout, rule=rule, surprise_threshold=surprise_threshold,
+            initial_theta=initial_theta, initial_eta=initial_eta, initial_alpha=initial_alpha, hold_eta=hold_eta,
             n_members=n_members, max_epochs=max_epochs, max_minutes=max_minutes, learning_rate=learning_rate,
             weight_decay=weight_decay, batch_size=batch_size, validation_fraction=validation_fraction,
             early_stopping_patience=early_stopping_patience, sequence_col=sequence_col, id_col=id_col,

@@ -20,12 +20,12 @@ class DNARegressor(Measuring, DNAEstimator):
 
     Parameters
     ----------
-    reverse_complement, variant, stride, channels, dropout, n_members, max_epochs, max_minutes
+    reverse_complement, kmers, variant, stride, channels, dropout, n_members, max_epochs, max_minutes
         As in `DNAClassifier`, and so are the others.
 
     Attributes
     ----------
-    both_strands_, median_length_, placed_share_, validation_score_, history_, n_parameters_, fit_seconds_
+    both_strands_, median_length_, placed_share_, kmer_share_, validation_score_, history_, n_parameters_, fit_seconds_
         As of `DNAClassifier`.
 
     Examples

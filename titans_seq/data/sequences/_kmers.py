@@ -1,7 +1,8 @@
-"""Which k-mers sequences share, on either strand."""
+"""Which k-mers sequences have, and which they share on either strand."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -45,13 +46,78 @@ def canonical_kmers(sequences: Sequences, k: int) -> tuple[KmerArray, Int64Array
     share = min(1.0, MOST_KMERS / max(1, len(sequences.codes)))
     found = [(np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.int64))]
     for begin in range(0, len(sequences.codes) - k + 1, _BASES):
-        found.append(_sample(*_kmers_from(sequences, k, begin), share))
+        forward, backward, owners, _ = _kmers_from(sequences, k, begin)
+        found.append(_sample(np.minimum(forward, backward), owners, share))
     kmers, owners = (np.concatenate(part) for part in zip(*found, strict=True))
     return kmers, owners
 
 
-def _kmers_from(sequences: Sequences, k: int, begin: int) -> tuple[KmerArray, Int64Array]:
-    """Return the k-mers that begin at one of the next `_BASES` bases, and their sequences."""
+def kmer_counts(sequences: Sequences, k: int, length: int | None = None, *, both_strands: bool = False) -> Any:
+    """Count the k-mers of every sequence; those with N or another ambiguous code are left out.
+
+    Parameters
+    ----------
+    sequences : Sequences
+    k : int
+    length : int, optional
+        Bases of every sequence: a k-mer is then told by where it begins, too.
+    both_strands : bool, default False
+        Mean of the counts of the sequence and of its reverse complement.
+
+    Returns
+    -------
+    scipy CSR matrix (n sequences, 4 ** k times the places), float64
+        The first base of a k-mer is the most significant digit of its number; places come before it.
+    """
+    from scipy.sparse import csr_matrix
+
+    shape = (len(sequences), 4**k * (1 if length is None else length - k + 1))
+    total = csr_matrix(shape)
+    for numbers, owners, places, share in _strands(sequences, k, both_strands):
+        columns = numbers if length is None else numbers + 4**k * places
+        total = total + csr_matrix((np.full(len(columns), share), (owners, columns)), shape=shape)
+    return total
+
+
+def different_kmers(sequences: Sequences, k: int, *, both_strands: bool = False) -> tuple[Int64Array, Any]:
+    """Count the k-mers that there are; as `kmer_counts`.
+
+    Returns
+    -------
+    numbers : int64 array (n_kmers,)
+        Those there are, ascending.
+    counts : scipy CSR matrix (n sequences, n_kmers), float64
+    """
+    from scipy.sparse import csr_matrix
+
+    parts = list(_strands(sequences, k, both_strands))
+    if not parts:
+        return np.zeros(0, dtype=np.int64), csr_matrix((len(sequences), 0))
+    numbers, columns = np.unique(np.concatenate([part[0] for part in parts]), return_inverse=True)
+    owners = np.concatenate([part[1] for part in parts])
+    shape = (len(sequences), len(numbers))
+    return numbers, csr_matrix((np.full(len(columns), parts[0][3]), (owners, columns)), shape=shape)
+
+
+def _strands(sequences: Sequences, k: int, both: bool) -> Iterator[tuple[Int64Array, Int64Array, Int64Array, float]]:
+    """Yield k-mers, their sequences, where they begin in the strand that is read, and what each counts."""
+    for begin in range(0, len(sequences.codes) - k + 1, _BASES):
+        forward, backward, owners, places = _kmers_from(sequences, k, begin)
+        yield forward.astype(np.int64), owners, places, 0.5 if both else 1.0
+        if both:
+            yield backward.astype(np.int64), owners, sequences.lengths[owners] - k - places, 0.5
+
+
+def _kmers_from(sequences: Sequences, k: int, begin: int) -> tuple[KmerArray, KmerArray, Int64Array, Int64Array]:
+    """Return the k-mers that begin at one of the next `_BASES` bases.
+
+    Returns
+    -------
+    forward, backward : uint64 array (n,)
+        On the strand that is given, and on the other one.
+    owners, places : int64 array (n,)
+        Their sequences, and where they begin in them.
+    """
     codes = sequences.codes[begin : begin + _BASES + k - 1] & np.uint8(15)
     wrong = np.append(0, np.cumsum(codes > 3, dtype=np.int64))
     at = begin + np.arange(len(codes) - k + 1)
@@ -61,7 +127,7 @@ def _kmers_from(sequences: Sequences, k: int, begin: int) -> tuple[KmerArray, In
     forward = _windows(codes, k)[whole]
     # The opposite strand of a window is a window of the opposite strand, counted from the other end.
     backward = _windows(COMPLEMENT[codes[::-1]], k)[len(codes) - k - whole]
-    return np.minimum(forward, backward), owners[whole]
+    return forward, backward, owners[whole], (at - sequences.offsets[owners])[whole]
 
 
 def _windows(codes: NDArray[np.uint8], k: int) -> KmerArray:

@@ -129,6 +129,7 @@ def _facts(model: DNAClassifier | DNARegressor, seconds: dict[str, float]) -> di
         "epochs": [max(len(run) - 1, 0) for run in model.history_],
         "both_strands": bool(model.both_strands_),
         "placed_share": [float(share) for share in model.placed_share_],
+        "kmer_share": [float(share) for share in model.kmer_share_],
         "seconds": {name: round(value, 2) for name, value in seconds.items()},
     }
 

@@ -175,6 +175,7 @@ class RegressModel(BackboneArguments):
     """Arguments of `DNARegressor` that shape the network; null is the same as leaving a key out."""
 
     reverse_complement: Strands = None
+    kmers: bool | None = None
     stride: Width | None = None
     channels: Width | None = None
     n_members: Depth | None = None

@@ -174,6 +174,9 @@ def _training(run: DNARun) -> Iterable[Html]:
         f"It reads {strands}. Validation gave the head that knows positions a weight of {placed}; the rest is the "
         "head that knows content alone."
     )
+    beside = sum(run.metrics["kmer_share"]) / len(run.metrics["kmer_share"])
+    if beside:
+        yield paragraph(f"A linear model of k-mers beside the network has {percent(beside, 0)} of the answer.")
 
 
 def _about(run: DNARun) -> Iterable[Html]:

@@ -1,0 +1,198 @@
+"""The linear model of k-mers beside the networks of DNA."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from planted_motifs import MOTIF, planted
+from safetensors.torch import load_file, save_file
+
+from titans_seq import DNAClassifier, DNARegressor
+from titans_seq.adapters.dna import DNAExamples
+from titans_seq.data import read_sequences
+from titans_seq.estimators import _kmer_fitting
+from titans_seq.training.examples import Labelled
+from titans_seq.training.objectives import Objective
+
+TINY = {
+    "channels": 8, "d_model": 4, "n_heads": 1, "memory_expansion": 1, "n_persistent": 2, "max_epochs": 1,
+    "n_members": 1, "random_state": 0, "verbose": 0,
+}  # fmt: skip
+SITE, LENGTH = 3100, 5000
+
+
+def make(**options: Any) -> DNAClassifier:
+    return DNAClassifier(**{**TINY, **options})
+
+
+def genomes(n: int, seed: int) -> tuple[list[str], np.ndarray]:
+    """Copies of one genome, of two lengths, with changes of their own; one base in the middle tells two classes."""
+    letters = np.array(list("ACGT"))
+    ancestor = np.random.default_rng(0).integers(0, 4, LENGTH)
+    random = np.random.default_rng(seed)
+    kinds, texts = random.integers(0, 2, n), []
+    for kind in kinds:
+        codes = np.where(random.random(LENGTH) < 0.003, random.integers(0, 4, LENGTH), ancestor)
+        codes[SITE - 40 : SITE + 40] = ancestor[SITE - 40 : SITE + 40]
+        codes[SITE] = (ancestor[SITE] + kind) % 4
+        texts.append("".join(letters[codes])[: LENGTH - random.integers(0, 2)])
+    return texts, np.array(["wild", "mutant"])[kinds]
+
+
+@pytest.fixture(scope="module")
+def of_genomes() -> DNAClassifier:
+    return make(max_epochs=0).fit(*genomes(120, 1))
+
+
+def test_one_base_of_thousands_decides_and_is_found(of_genomes: DNAClassifier) -> None:
+    texts, y = genomes(60, 2)
+    assert of_genomes.score(texts, y) == 1.0 and of_genomes.kmer_share_ == [1.0]
+    for text in (texts[list(y).index(kind)] for kind in ("wild", "mutant")):
+        found = of_genomes.integrated_gradients(text)
+        assert np.argmax(np.abs(found.attributions)) == SITE
+        assert abs(found.completeness_gap) < 1e-6 * abs(found.score - found.baseline_score)
+        effects = of_genomes.mutagenesis(text, region=(SITE - 100, SITE + 100)).effects
+        assert np.abs(effects).max(1).argmax() == 100
+
+
+def test_the_wild_type_as_baseline_leaves_only_the_base_that_changed(of_genomes: DNAClassifier) -> None:
+    (text, *_), _ = genomes(1, 3)
+    base = text[SITE]
+    others = [text[:SITE] + other + text[SITE + 1 :] for other in "ACGT" if other != base]
+    found = of_genomes.integrated_gradients(text, baseline=others[0])
+    assert np.flatnonzero(found.attributions).tolist() == [SITE]
+
+
+def test_without_k_mers_there_are_none() -> None:
+    texts, y = planted(80)
+    for model in (make(kmers=False).fit(texts, y), make(validation_fraction=0).fit(texts, y)):
+        assert model.kmer_share_ == [0.0] and model._members[0].model.kmers is None
+    with pytest.raises(ValueError, match="kmers must be True or False"):
+        make(kmers="some").fit(texts, y)
+
+
+def test_validation_leaves_out_k_mers_that_say_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def noise(*_: Any, **__: Any) -> Any:
+        weights = {_kmer_fitting.Kmers(4): torch.from_numpy(np.random.default_rng(0).normal(size=(256, 2)) * 100)}
+        return _kmer_fitting.KmerScores(weights, torch.zeros(2), (40, 40))
+
+    monkeypatch.setattr("titans_seq.estimators._sequence_fitting.fit_kmers", noise)
+    model = make(max_epochs=12, learning_rate=0.01, channels=16).fit(*planted(300))
+    assert model.kmer_share_[0] <= 0.2
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_saved_and_loaded_it_says_the_same(both: bool, tmp_path: Path) -> None:
+    texts, y = planted(120)
+    model = make(reverse_complement=both).fit(texts, y)
+    assert model.kmer_share_[0] > 0
+    model.save(tmp_path / "model")
+    again = DNAClassifier.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.predict_proba(texts), model.predict_proba(texts))
+    assert again.kmer_share_ == model.kmer_share_
+    turned = [read_sequences([text]).reverse_complement()[0] for text in texts]
+    if both:
+        np.testing.assert_allclose(model.predict_proba(turned), model.predict_proba(texts), atol=1e-6)
+
+
+def test_models_saved_before_there_were_k_mers_can_be_read(tmp_path: Path) -> None:
+    texts, y = planted(80)
+    model = make(kmers=False).fit(texts, y)
+    model.save(tmp_path / "model")
+    facts = json.loads((tmp_path / "model" / "model.json").read_text())
+    del facts["choices"][0]["kmer_share"], facts["parameters"]["kmers"]
+    (tmp_path / "model" / "model.json").write_text(json.dumps(facts))
+    again = DNAClassifier.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.predict_proba(texts), model.predict_proba(texts))
+
+
+def test_k_mers_that_are_damaged_are_refused(tmp_path: Path) -> None:
+    model = make().fit(*planted(120))
+    model.save(tmp_path / "model")
+    tensors = load_file(tmp_path / "model" / "model.safetensors")
+    del tensors["member0.kmers.bias"]
+    save_file(tensors, tmp_path / "model" / "model.safetensors")
+    with pytest.raises(ValueError, match="damaged"):
+        DNAClassifier.load(tmp_path / "model")
+
+
+def test_sequences_of_other_lengths_are_answered_by_the_network_alone() -> None:
+    """Where a base counts by its place, other lengths have no such places."""
+    random = np.random.default_rng(0)
+    texts = ["".join(random.choice(list("ACGT"), 40)) for _ in range(200)]
+    y = np.array([text[20] in "AG" for text in texts])
+    model = make().fit(texts, y)
+    network = make(kmers=False).fit(texts, y)
+    kmers = model._members[0].model.kmers
+    assert model.score(texts, y) > 0.95 and kmers is not None and kmers.placed and kmers.lengths.tolist() == [40, 40]
+    longer = [text + "A" for text in texts[:5]]
+    batch = model._examples(longer).batch(np.arange(5))
+    said = model._members[0].model(batch)
+    torch.testing.assert_close(said[:, -1], said[:, 0])
+    torch.testing.assert_close(said[:, :2], network._members[0].model(batch), rtol=0, atol=1e-5)
+
+
+def test_numbers_and_several_labels_have_k_mers_too() -> None:
+    texts, holds = planted(300, at=8)
+    numbers = holds * 2.0 + np.array([text.count("G") for text in texts]) / 10
+    regressor = DNARegressor(**TINY).fit(texts, numbers)
+    assert regressor.kmer_share_[0] > 0.5 and np.corrcoef(regressor.predict(texts), numbers)[0, 1] > 0.9
+    two = DNARegressor(**TINY).fit(texts, np.stack((numbers, -numbers), 1))
+    assert two.predict(texts[:3]).shape == (3, 2) and two.kmer_share_[0] > 0.5
+    labels = np.stack((holds, [text[0] == "A" for text in texts]), 1).astype(int)
+    many = make().fit(texts, labels)
+    assert (many.predict(texts) == labels).mean(0).min() > 0.9
+    one_sided = make().fit(texts, np.stack((holds, np.ones(300)), 1).astype(int))
+    assert one_sided.predict(texts)[:, 1].all()
+
+
+def test_of_more_than_can_be_kept_a_share_is_learned_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts, y = planted(300, at=8)
+    monkeypatch.setattr(_kmer_fitting, "MOST_NUMBERS", 100 * len(texts[0]) * 2)
+    sizes: list[int] = []
+    solve = _kmer_fitting._solve
+
+    def watched(features: Any, *rest: Any) -> Any:
+        sizes.append(features.shape[0])
+        return solve(features, *rest)
+
+    monkeypatch.setattr(_kmer_fitting, "_solve", watched)
+    model = make().fit(texts, y)
+    assert set(sizes) == {100} and model.score(texts, y) > 0.9
+
+
+def test_rows_that_weigh_nothing_are_not_learned_from() -> None:
+    texts, y = planted(200, at=8)
+    wrong = [text for text, holds in zip(texts, y, strict=True) if holds]
+    both = [*texts, *wrong]
+    labels = np.concatenate((y, np.zeros(len(wrong), dtype=y.dtype)))
+    model = make().fit(both, labels, sample_weight=np.repeat([1.0, 0.0], [len(texts), len(wrong)]))
+    assert model.score(texts, y) > 0.9
+
+
+def test_on_both_strands_and_at_any_length_a_motif_counts_alike() -> None:
+    def drawn(n: int, seed: int) -> tuple[list[str], np.ndarray]:
+        texts, y = planted(n, seed=seed, at=8)
+        random = np.random.default_rng(seed)
+        cut = [text[: random.integers(len(MOTIF) + 8, len(text))] for text in texts]
+        return [read_sequences([t]).reverse_complement()[0] if random.random() < 0.5 else t for t in cut], y
+
+    model = make(reverse_complement=True).fit(*drawn(300, 1))
+    kmers = model._members[0].model.kmers
+    assert kmers is not None and not kmers.placed
+    assert model.score(*drawn(200, 2)) > 0.9
+
+
+def test_nothing_is_tried_when_time_is_up() -> None:
+    texts, y = planted(100)
+    labelled = Labelled(DNAExamples(read_sequences(texts)), y.astype(np.int64), np.ones(100))
+    given = (labelled, np.arange(80), np.arange(80, 100), Objective("classes", 2))
+    late, soon = time.monotonic() - 1, time.monotonic() + 60
+    assert _kmer_fitting.fit_kmers(*given, length=None, both_strands=False, deadline=late) is None
+    assert _kmer_fitting.fit_kmers(*given, length=None, both_strands=False, deadline=soon) is not None

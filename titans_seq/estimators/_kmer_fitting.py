@@ -1,0 +1,359 @@
+"""A linear model of k-mers fitted beside a network: which k-mers, and how much they may count."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+
+from titans_seq.adapters.kmer_scores import Kmers, KmerScores
+from titans_seq.data import Sequences
+from titans_seq.data._calendar import Int64Array
+from titans_seq.data.sequences._kmers import different_kmers, kmer_counts
+from titans_seq.estimators._sequence_choosing import row_losses
+from titans_seq.training.objectives import Objective
+from titans_seq.training.ranks import ALONE, Ranks
+
+if TYPE_CHECKING:
+    from titans_seq.training.examples import Labelled
+
+FloatArray = NDArray[np.float64]
+
+ANYWHERE, PLACED, CHOSEN = (4, 6), (1, 3), 12
+"""Bases of the k-mers that are tried."""
+N_CHOSEN, LONG = 256, 4096
+"""K-mers that are chosen where sequences have more bases than that: there every short k-mer occurs by chance."""
+PENALTIES = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03)
+"""Of squared weights of features whose largest value is 1, from the largest on."""
+
+MOST_NUMBERS = 2**24
+"""K-mers times outputs that are learned from; of more, a share of the sequences is."""
+MOST_FEATURES, MOST_OUTPUTS = 2**18, 64
+"""K-mers at places that are tried, and classes, labels or numbers that k-mers are asked about."""
+_TIME = 0.2
+"""Share of the time that is left which may go by before nothing more is tried."""
+_ITERATIONS = 200
+_WORSE = 2
+"""Penalties in turn that were no better, after which no smaller one is tried."""
+_ABSENT = -20.0
+"""Score of a class that no sequence has which is learned from."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Sequences with their targets, encoded, and weights."""
+
+    sequences: Sequences
+    targets: NDArray[Any]
+    weight: FloatArray
+
+    def take(self, rows: Int64Array) -> Examples:
+        """Return some of them."""
+        return Examples(self.sequences.take(rows), self.targets[rows], self.weight[rows])
+
+
+@dataclass(frozen=True)
+class _Linear:
+    """Weights (n_features, n_outputs) and bias, their validation loss, and the penalty."""
+
+    weights: FloatArray
+    bias: FloatArray
+    loss: float
+    penalty: float
+
+
+def fit_kmers(
+    labelled: Labelled,
+    rows: Int64Array,
+    held: Int64Array,
+    objective: Objective,
+    *,
+    length: int | None,
+    both_strands: bool,
+    ranks: Ranks = ALONE,
+    deadline: float | None = None,
+) -> KmerScores | None:
+    """Fit linear models of several kinds of k-mers, and return the one with the smallest loss on validation.
+
+    Those anywhere in a sequence are tried with each k alone, those at their places likewise where all sequences have
+    one ``length``, and the best of either together. Logistic regression, or ridge regression for numbers, each with
+    the penalty that validation prefers.
+
+    Parameters
+    ----------
+    labelled : Labelled
+        Examples are DNA.
+    rows, held : int64 array
+        To learn from, and to choose by.
+    objective : Objective
+    length : int or None
+        Of every sequence.
+    both_strands : bool
+        Whether scores will be means over both strands.
+    ranks : Ranks
+        The first one fits, the others are given what it found.
+    deadline : float, optional
+        Time of `time.monotonic`: nothing more is tried when a fifth of what was left has gone by.
+    """
+    if objective.n_outputs > MOST_OUTPUTS:
+        return None
+    if not ranks.alone and ranks.rank:
+        return KmerScores.from_tensors(safetensors.torch.load(ranks.from_first(b"")))
+    fitted = _fit(labelled, rows, held, objective, length, both_strands, deadline)
+    if not ranks.alone:
+        ranks.from_first(safetensors.torch.save({} if fitted is None else fitted.state_dict()))
+    return fitted
+
+
+def _fit(
+    labelled: Labelled, rows: Int64Array, held: Int64Array, objective: Objective, length: int | None,
+    both_strands: bool, deadline: float | None,
+) -> KmerScores | None:  # fmt: skip
+    now = time.monotonic()
+
+    def late() -> bool:
+        return deadline is not None and time.monotonic() > now + _TIME * (deadline - now)
+
+    sequences = labelled.examples.sequences  # type: ignore[attr-defined]
+    parts = [
+        _at_most(Examples(sequences.take(part), labelled.targets[part], labelled.weight[part]), objective.n_outputs)
+        for part in (rows, held)
+    ]
+    try_one = _Trials(parts[0], parts[1], objective, length, both_strands)
+    best: list[_Trial] = []
+    for kinds in _kinds(parts[0].sequences, length):
+        found = [trial for kind in kinds if not late() and (trial := try_one((kind,))) is not None]
+        best += sorted(found, key=lambda trial: trial.linear.loss)[:1]
+    if len(best) > 1 and not late():
+        together = try_one(tuple(trial.kinds[0] for trial in best), [trial.linear.penalty for trial in best])
+        best += [] if together is None else [together]
+    if not best:
+        return None
+    return min(best, key=lambda trial: trial.linear.loss).scores(sequences.lengths[np.concatenate((rows, held))])
+
+
+def _kinds(sequences: Sequences, length: int | None) -> list[list[Kmers]]:
+    """Return what is tried: of each list the best is taken."""
+    anywhere = [Kmers(k) for k in ANYWHERE]
+    if np.median(sequences.lengths) > LONG:
+        anywhere.append(Kmers(CHOSEN, "chosen"))
+    if length is None:
+        return [anywhere]
+    placed = [Kmers(k, "placed") for k in PLACED if k <= length and (length - k + 1) * 4**k <= MOST_FEATURES]
+    return [anywhere, placed] if placed else [anywhere]
+
+
+def _at_most(part: Examples, n_outputs: int) -> Examples:
+    """Return the first of as many sequences as are learned from, spread evenly."""
+    numbers = len(part.sequences.codes) * n_outputs
+    if numbers <= MOST_NUMBERS:
+        return part
+    n = len(part.targets)
+    return part.take(np.linspace(0, n - 1, max(1, n * MOST_NUMBERS // numbers)).astype(np.int64))
+
+
+@dataclass(frozen=True)
+class _Features:
+    """Counts of some kinds of k-mers, each column divided by its largest.
+
+    Attributes
+    ----------
+    train, held : scipy CSR matrix (n, n_columns)
+    scale : float array (n_columns,)
+        What counts were multiplied by.
+    sizes : tuple of int
+        Columns of each kind.
+    chosen : int64 array (n,), optional
+        Numbers of the k-mers that were chosen.
+    """
+
+    train: Any
+    held: Any
+    scale: FloatArray
+    sizes: tuple[int, ...]
+    chosen: Int64Array | None = None
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """What was fitted to some kinds of k-mers."""
+
+    kinds: tuple[Kmers, ...]
+    linear: _Linear
+    features: _Features
+
+    def scores(self, lengths: Int64Array) -> KmerScores:
+        """Return it as a module for sequences of about the lengths (n,)."""
+        parts = np.split(self.features.scale[:, None] * self.linear.weights, np.cumsum(self.features.sizes)[:-1])
+        weights = {
+            kind: torch.from_numpy(part.reshape(-1, 4**kind.k, part.shape[1]) if kind.where == "placed" else part)
+            for kind, part in zip(self.kinds, parts, strict=True)
+        }
+        numbers = self.features.chosen
+        chosen = {} if numbers is None else {CHOSEN: torch.from_numpy(numbers)}
+        return KmerScores(weights, torch.from_numpy(self.linear.bias), (int(lengths.min()), int(lengths.max())), chosen)
+
+
+class _Trials:
+    """Fits kinds of k-mers; counts are kept."""
+
+    def __init__(
+        self, train: Examples, held: Examples, objective: Objective, length: int | None, both_strands: bool
+    ) -> None:
+        self.train, self.held, self.objective = train, held, objective
+        self.length, self.both_strands = length, both_strands
+        self.features: dict[Kmers, _Features] = {}
+
+    def __call__(self, kinds: tuple[Kmers, ...], penalties: Sequence[float] = ()) -> _Trial | None:
+        """Fit some kinds together; each with its share of the ``penalties`` that were best for it alone."""
+        found = [self._features(kind) for kind in kinds]
+        if not all(part.train.nnz for part in found):
+            return None
+        if not penalties:
+            return _Trial(kinds, self._best(found[0], PENALTIES), found[0])
+        features = _beside(found, [(penalties[0] / penalty) ** 0.5 for penalty in penalties])
+        return _Trial(kinds, self._best(features, [10 * penalties[0], 3 * penalties[0], penalties[0]]), features)
+
+    def _features(self, kind: Kmers) -> _Features:
+        if kind not in self.features:
+            self.features[kind] = self._chosen(kind) if kind.where == "chosen" else self._all(kind)
+        return self.features[kind]
+
+    def _all(self, kind: Kmers) -> _Features:
+        length = self.length if kind.where == "placed" else None
+        train, held = (
+            kmer_counts(part.sequences, kind.k, length, both_strands=self.both_strands)
+            for part in (self.train, self.held)
+        )
+        return self._scaled(kind, train, held)
+
+    def _chosen(self, kind: Kmers) -> _Features:
+        """Count those k-mers of the train sequences that go most with the targets."""
+        numbers, train = different_kmers(self.train.sequences, kind.k, both_strands=self.both_strands)
+        there, held = different_kmers(self.held.sequences, kind.k, both_strands=self.both_strands)
+        relevance = _relevance(train, self.train.targets, self.objective)
+        best = np.sort(np.argsort(-relevance, kind="stable")[:N_CHOSEN])
+        return replace(self._scaled(kind, train[:, best], _columns(there, held, numbers[best])), chosen=numbers[best])
+
+    def _scaled(self, kind: Kmers, train: Any, held: Any) -> _Features:
+        """Divide counts by what there is room for, and by the largest."""
+        from scipy.sparse import diags
+
+        if kind.where != "placed":
+            train, held = (
+                diags(1 / np.maximum(part.sequences.lengths - kind.k + 1, 1)) @ counts
+                for part, counts in ((self.train, train), (self.held, held))
+            )
+        largest = train.max(0).toarray().ravel() if train.shape[1] else np.zeros(0)
+        scale = np.divide(1.0, largest, out=np.zeros(len(largest)), where=largest > 0)
+        return _Features(train @ diags(scale), held @ diags(scale), scale, (len(scale),))
+
+    def _best(self, features: _Features, penalties: Sequence[float]) -> _Linear:
+        """Return the fit with the penalty that validation prefers."""
+        best, waited, start = None, 0, None
+        for penalty in penalties:
+            weights, bias, start = _solve(features.train, self.train, self.objective, penalty, start)
+            answers = features.held @ weights + bias
+            losses = row_losses(answers, self.held.targets, self.objective)
+            loss = float(np.average(losses, weights=self.held.weight))
+            if best is None or loss < best.loss:
+                best, waited = _Linear(weights, bias, loss, penalty), 0
+            else:
+                waited += 1
+            if waited == _WORSE:
+                break
+        assert best is not None
+        return best
+
+
+def _beside(parts: Sequence[_Features], shares: Sequence[float]) -> _Features:
+    """Put features beside each other, each kind multiplied by its share."""
+    from scipy.sparse import hstack
+
+    train, held = (
+        hstack([getattr(part, name) * share for part, share in zip(parts, shares, strict=True)]).tocsr()
+        for name in ("train", "held")
+    )
+    scale = np.concatenate([part.scale * share for part, share in zip(parts, shares, strict=True)])
+    chosen = next((part.chosen for part in parts if part.chosen is not None), None)
+    return _Features(train, held, scale, tuple(len(part.scale) for part in parts), chosen)
+
+
+def _relevance(counts: Any, targets: NDArray[Any], objective: Objective) -> FloatArray:
+    """Return how much each column goes with the targets: chi squared, or F of a linear regression, the largest."""
+    from sklearn.feature_selection import chi2, f_regression
+
+    measure = f_regression if objective.kind == "values" else chi2
+    there = counts if objective.kind == "values" else (counts > 0).astype(np.float64)
+    columns = [targets] if objective.kind == "classes" else list(targets.reshape(len(targets), -1).T)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = [measure(there, column)[0] for column in columns if len(np.unique(column)) > 1]
+    return np.nan_to_num(np.max(found, axis=0)) if found else np.zeros(counts.shape[1])
+
+
+def _columns(numbers: Int64Array, counts: Any, wanted: Int64Array) -> Any:
+    """Return the columns of ``counts`` that have the wanted numbers; zero where there is none."""
+    from scipy.sparse import csr_matrix
+
+    at = np.searchsorted(numbers, wanted)
+    there = at < len(numbers)
+    there[there] = numbers[at[there]] == wanted[there]
+    picked = csr_matrix(
+        (np.ones(there.sum()), (at[there], np.flatnonzero(there))), shape=(counts.shape[1], len(wanted))
+    )
+    return counts @ picked
+
+
+def _solve(
+    features: Any, train: Examples, objective: Objective, penalty: float, start: Any
+) -> tuple[FloatArray, FloatArray, Any]:
+    """Return weights and bias, and what the next fit may start from."""
+    if objective.kind == "values":
+        return *_ridge(features, train, penalty), None
+    if objective.kind == "classes":
+        return _logistic(features, train.targets, train.weight, objective.n_outputs, penalty, start)
+    starts = start or [None] * objective.n_outputs
+    each = [
+        _logistic(features, labels.astype(np.int64), train.weight, 2, penalty, starts[i])
+        for i, labels in enumerate(train.targets.T)
+    ]
+    weights, bias = (np.stack([found[i][..., 1] - found[i][..., 0] for found in each], -1) for i in range(2))
+    return weights, bias, [found[2] for found in each]
+
+
+def _ridge(features: Any, train: Examples, penalty: float) -> tuple[FloatArray, FloatArray]:
+    from sklearn.linear_model import Ridge
+
+    fitted = Ridge(alpha=penalty, solver="sparse_cg", tol=1e-5)
+    fitted.fit(features, train.targets.reshape(len(train.targets), -1), sample_weight=train.weight)
+    return fitted.coef_.reshape(-1, features.shape[1]).T, np.asarray(fitted.intercept_, dtype=np.float64).reshape(-1)
+
+
+def _logistic(
+    features: Any, labels: Int64Array, weight: FloatArray, n_classes: int, penalty: float, start: Any
+) -> tuple[FloatArray, FloatArray, Any]:
+    """Return weights (n_features, n_classes) and bias of a logistic regression, and itself, to start the next one."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    weights, bias = np.zeros((features.shape[1], n_classes)), np.full(n_classes, _ABSENT)
+    present = np.unique(labels)
+    if len(present) == 1:
+        bias[present] = 0.0
+        return weights, bias, None
+    model = start or LogisticRegression(max_iter=_ITERATIONS, warm_start=True)
+    model.set_params(C=1 / penalty)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # it stops where it is good enough
+        model.fit(features, labels, sample_weight=weight)
+    signs = np.array([-0.5, 0.5])
+    weights[:, present] = model.coef_.T * signs if len(present) == 2 else model.coef_.T
+    bias[present] = model.intercept_ * signs if len(present) == 2 else model.intercept_
+    return weights, bias, model
