@@ -407,6 +407,17 @@ def test_the_controls_of_labelled_dna_have_as_many_parameters_as_ours(
     assert abs(control / ours - 1) < 0.02
 
 
+def test_long_dna_is_read_small_and_rendered(tmp_path: Path) -> None:
+    done = run("long_dna.py", "--quick", "--output", str(tmp_path / "long_dna"))
+    assert done.returncode == 0, done.stderr
+    whole = json.loads((tmp_path / "long_dna" / "whole.json").read_text())["results"]
+    assert [x["bases"] for x in whole["lengths"]] == [4_096, 140_000]
+    assert all(x["answer"] > 0 and x["pooled"] > 0 for x in whole["changes"])
+    scan = json.loads((tmp_path / "long_dna" / "scan.json").read_text())["results"]
+    assert [x["windows"] for x in scan["lengths"]] == [497, 1_997]
+    assert "| 40,000 | 1,997 |" in (tmp_path / "long_dna.md").read_text()
+
+
 def test_no_baseline_reads_places_in_sequences_of_several_lengths(genomics: Any) -> None:
     cells = genomics("cells")
     assert cells.baselines_of("dream_yeast_mpra_regression") == ("kmer_4", "kmer_5", "kmer_6", "kmer_4_hgb")

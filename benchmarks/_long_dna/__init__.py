@@ -1,0 +1,1 @@
+"""Cells of `long_dna.py`."""
