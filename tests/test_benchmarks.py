@@ -407,6 +407,7 @@ def test_the_controls_of_labelled_dna_have_as_many_parameters_as_ours(
     assert abs(control / ours - 1) < 0.02
 
 
+@pytest.mark.slow
 def test_long_dna_is_read_small_and_rendered(tmp_path: Path) -> None:
     done = run("long_dna.py", "--quick", "--output", str(tmp_path / "long_dna"))
     assert done.returncode == 0, done.stderr
