@@ -101,6 +101,9 @@ def test_it_is_put_together_again_from_its_tensors() -> None:
     assert again is not None and again.kinds == scores.kinds and again.lengths.tolist() == [LENGTH, LENGTH]
     torch.testing.assert_close(again.double()(batch_of(TEXTS)), scores(batch_of(TEXTS)), rtol=0, atol=1e-6)
     assert KmerScores.from_tensors({}) is None
+    for name in ("anywhere_3", "placed_3", "numbers_3", "bias"):
+        with pytest.raises(ValueError, match="the weights of .*_3 have shape"):
+            KmerScores.from_tensors(scores.state_dict() | {name: scores.state_dict()[name][..., :1]})
 
 
 def test_it_knows_sequences_of_about_the_lengths_it_is_fitted_to() -> None:

@@ -82,7 +82,13 @@ class KmerScores(nn.Module):
 
     @staticmethod
     def from_tensors(tensors: dict[str, Tensor]) -> KmerScores | None:
-        """Put together what `state_dict` took apart; None: there is nothing."""
+        """Put together what `state_dict` took apart; None: there is nothing.
+
+        Raises
+        ------
+        ValueError, KeyError
+            Tensors that do not go together.
+        """
         weights, chosen = {}, {}
         for name, x in tensors.items():
             where, _, k = name.partition("_")
@@ -92,6 +98,10 @@ class KmerScores(nn.Module):
                 chosen[int(k)] = x
         if not weights:
             return None
+        for kind, x in weights.items():
+            expected = len(chosen[kind.k]) if kind.where == "chosen" else 4**kind.k
+            if x.shape[-2:] != (expected, len(tensors["bias"])):
+                raise ValueError(f"the weights of {kind.name} have shape {tuple(x.shape)}")
         shortest, longest = tensors["lengths"].tolist()
         return KmerScores(weights, tensors["bias"], (shortest, longest), chosen)
 
