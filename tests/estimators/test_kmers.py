@@ -189,6 +189,13 @@ def test_on_both_strands_and_at_any_length_a_motif_counts_alike() -> None:
     assert model.score(*drawn(200, 2)) > 0.9
 
 
+@pytest.mark.parametrize("strands", [False, True, "auto"])
+def test_a_network_that_takes_all_the_time_leaves_some_for_the_k_mers(strands: Any) -> None:
+    model = make(max_epochs=1000, early_stopping_patience=1000, max_minutes=0.05, reverse_complement=strands)
+    model.fit(*planted(400))
+    assert model.kmer_share_[0] > 0 and len(model.history_[0]) < 1000
+
+
 def test_nothing_is_tried_when_time_is_up() -> None:
     texts, y = planted(100)
     labelled = Labelled(DNAExamples(read_sequences(texts)), y.astype(np.int64), np.ones(100))

@@ -169,6 +169,7 @@ class _Training:
         self.estimator, self.plan, self.rows, self.held = estimator, plan, rows, held
         self.member, self.seed, self.batch_seed, self.place = member, seed, batch_seed, place
         self.device = estimator._device()
+        self.fitted_kmers: dict[bool, KmerScores | None] = {}
         size = min(estimator.batch_size, max(16, len(rows) // 4))
         self.loading = Loading(
             size, MAX_POSITIONS, MAX_EPOCH_ROWS, unknown_bases=UNKNOWN_BASES, unknown_runs=UNKNOWN_RUNS
@@ -184,6 +185,7 @@ class _Training:
         with seeded(self.seed):
             if both_strands is None and (not len(self.held) or not self.epochs):
                 both_strands = False
+            self._fit_kmers(both_strands)
             if both_strands is None:
                 both_strands = self._found_out()
             if both_strands is None:
@@ -321,6 +323,18 @@ class _Training:
         found = choose(said, labelled.targets[held], labelled.weight[held], self.plan.objective, kmers)
         return Choice(*(ranks.same(value) for value in astuple(found)))
 
+    def _fit_kmers(self, both_strands: bool | None) -> None:
+        """Fit k-mers, before the network takes what time there is; None: for either strand, as one will be chosen."""
+        if not self.plan.kmers or not len(self.held):
+            return
+        limited = self.plan.deadline is not None
+        for both in (False, True) if both_strands is None and limited else (bool(both_strands),):
+            if both not in self.fitted_kmers:
+                self.fitted_kmers[both] = fit_kmers(
+                    self.plan.labelled, self.rows, self.held, self.plan.objective, length=self.plan.shape.length,
+                    both_strands=both, ranks=self.plan.ranks, deadline=self.plan.deadline,
+                )  # fmt: skip
+
     def _kmers(
         self, both_strands: bool, earlier: Member | None
     ) -> tuple[KmerScores | None, NDArray[np.float64] | None]:
@@ -328,10 +342,8 @@ class _Training:
         if not self.plan.kmers:
             return None, None
         labelled, held, ranks, length = self.plan.labelled, self.held, self.plan.ranks, self.plan.shape.length
-        fitted = fit_kmers(
-            labelled, self.rows, held, self.plan.objective, length=length, both_strands=both_strands, ranks=ranks,
-            deadline=self.plan.deadline,
-        )  # fmt: skip
+        self._fit_kmers(both_strands)
+        fitted = self.fitted_kmers[both_strands]
         best: tuple[float, KmerScores | None, NDArray[np.float64] | None] = (np.inf, None, None)
         for kmers in (fitted, None if earlier is None else earlier.model.kmers):
             if kmers is None or (kmers.placed and length != int(kmers.lengths[0])):
