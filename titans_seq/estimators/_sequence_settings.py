@@ -90,8 +90,8 @@ def _strides(wanted: int | None, length: int) -> tuple[int, int]:
 
 
 def default_members(n: int, positions: int) -> int:
-    """Return how many networks are averaged: three where one costs little and validation rows are few."""
-    return 3 if 200 <= n <= 6000 and positions <= 1_500_000 else 1
+    """Return how many networks are averaged: three where one does not cost much."""
+    return 3 if n >= 200 and positions <= 5_000_000 else 1
 
 
 def default_epochs(batches: int) -> int:

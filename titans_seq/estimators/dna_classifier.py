@@ -54,8 +54,8 @@ class DNAClassifier(Classifying, DNAEstimator):
     dropout : float, default 0.3
         In the heads; half of it in convolutions and backbone.
     n_members : int, optional
-        Networks whose answers are averaged, each with validation rows of its own. Default: 3 for 200 to
-        6,000 sequences of at most 1.5 million bases together, else 1.
+        Networks whose answers are averaged, each with validation rows of its own. Default: 3 for 200 sequences or
+        more of at most 5 million bases together, else 1.
     max_epochs : int, optional
         Default: from 12 to 40, fewer for many sequences. An epoch is at most 16,384 sequences, a new sample each time.
     max_minutes : float, optional
