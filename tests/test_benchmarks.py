@@ -353,6 +353,14 @@ def genomics_part(results: dict[str, Any]) -> dict[str, Any]:
     return {"results": results, "environment": {"commit": "0123456789abcdef-dirty", "processor": "p", "cores": 1}}
 
 
+def test_errors_at_look_back_96_stand_beside_what_was_published(forecasting: Any) -> None:
+    report = forecasting("report")
+    cells = {f"windowed_ETTh1_{horizon}_ridge_96_s0": 0.4 + horizon / 1000 for horizon in (96, 192, 336, 720)}
+    text = "\n".join(report.short_look_back({name: {"results": {"mse": mse}} for name, mse in cells.items()}))
+    assert "| ETTh1 | 96 | 0.496 | not run | |" in text
+    assert "| ETTh1 | mean | **0.736** |  | 0.420 |" in text and "| ETTm2 | mean |  |  | 0.261 |" in text
+
+
 def test_the_report_of_labelled_dna_shows_means_spreads_goals_and_gaps(genomics: Any) -> None:
     network = {"n_parameters": 1234, "networks": 3, "fit_cpu_seconds": 10.0, "predict_cpu_seconds": 1.0}
     parts: dict[str, Any] = {}
