@@ -15,7 +15,7 @@ ONCE = ("naive", "seasonal_naive", "ridge")
 MODELS = (*ONCE, "mag", *NEURAL)
 SHORT_LOOK_BACK = ("ridge_96", "mag_96")
 PUBLISHED = {"ETTh1": 0.420, "ETTh2": 0.356, "ETTm1": 0.358, "ETTm2": 0.261}
-"""Mean MSE over the horizons at look-back 96 of the memory module of Titans (arXiv 2501.00663, long-term forecasting)."""
+"""Mean MSE over the horizons at look-back 96: of the memory module of Titans (arXiv 2501.00663)."""
 TITLE = """\
 # Forecasting
 
