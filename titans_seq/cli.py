@@ -360,7 +360,7 @@ def _is_users(error: Exception) -> bool:
     """
     if isinstance(error, PermissionError):
         return True
-    if not isinstance(error, ValueError | TypeError | FileNotFoundError | FileExistsError):
+    if not isinstance(error, ValueError | TypeError | FileNotFoundError | FileExistsError | IsADirectoryError):
         return False
     last = traceback.extract_tb(error.__traceback__)[-1]
     ours = Path(last.filename).is_relative_to(Path(__file__).parent)

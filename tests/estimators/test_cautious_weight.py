@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
 from titans_seq.estimators._combination import best_weight, cautious_weight
@@ -44,6 +45,18 @@ def test_a_correction_that_is_right_keeps_most_of_its_weight() -> None:
     for horizon in (10, 120):
         best, cautious = weights(horizon, gain=1.0)
         assert best > 0.75 and cautious > 0.5
+
+
+def test_blocks_of_the_same_few_windows_agree_and_prove_nothing() -> None:
+    """The noise of one long stretch looks like a gain in each half of it."""
+    error = windows(1.0 + slow_noise(0, ROWS + 200), 200)
+    shift = np.ones(error.shape, dtype=np.float32)
+    given = (error, shift, np.arange(len(error)), np.ones(error.shape, dtype=bool))
+    best, _ = best_weight(error, shift, given[3])
+    assert cautious_weight(*given, disjoint=10) > 0.8 * best
+    for disjoint in (1, 2, 3):
+        assert cautious_weight(*given, disjoint=disjoint) == pytest.approx(0.025 * disjoint * best)
+        assert cautious_weight(*given, disjoint=disjoint, n_series=40) > 0.5 * best
 
 
 def test_of_a_single_window_a_tenth_of_the_least_share_is_left() -> None:

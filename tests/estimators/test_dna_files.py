@@ -226,3 +226,9 @@ def test_tables_are_read_and_refused_by_row_and_line(tmp_path: Path) -> None:
             ValueError, match=rf"^{re.escape(str(path))}: row 1, line 3, column 'sequence': .*{message}"
         ):
             predict(path)
+
+
+def test_a_folder_in_place_of_a_file_is_one_line(saved: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["classify", str(saved), str(tmp_path)])
+    assert done.exit_code == 2, done.output
+    assert done.stderr.splitlines() == [f"error: {tmp_path} is a folder; pass one file"]

@@ -196,6 +196,49 @@ def test_a_network_that_takes_all_the_time_leaves_some_for_the_k_mers(strands: A
     assert model.kmer_share_[0] > 0 and len(model.history_[0]) < 1000
 
 
+def test_long_sequences_without_a_plain_12_mer_have_none() -> None:
+    texts = ["ACGTACGTACN" * 400, "TTGTACGTACN" * 400] * 60
+    model = make().fit(texts, [0, 1] * 60)
+    assert model.score(texts, [0, 1] * 60) == 1.0 and model.kmer_share_[0] > 0
+    assert make().fit(["N" * 4200] * 100, [0, 1] * 50).kmer_share_ == [0.0]
+
+
+def test_what_an_earlier_model_has_is_not_taken_where_it_is_not_wanted_or_knows_other_lengths() -> None:
+    texts, y = planted(120, at=8)
+    earlier = make(max_epochs=0).fit(texts, y)
+    options = {"max_epochs": 0, "validation_fraction": 0}
+    assert make(**options).fit(texts, y, init=earlier).kmer_share_ == earlier.kmer_share_ != [0.0]
+    assert make(**options, kmers=False).fit(texts, y, init=earlier).kmer_share_ == [0.0]
+    assert make(**options).fit([text + "ACGT" * 5 for text in texts], y, init=earlier).kmer_share_ == [0.0]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_k_mers_of_one_strand_keep_a_network_that_has_learned_nothing_from_reading_both(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    texts = ["".join(random.choice(list("ACGT"), 60)) for _ in range(400)]
+    y = random.integers(0, 2, 400)
+    texts = [text[:30] + "GT" + text[32:] if kind else text for text, kind in zip(texts, y, strict=True)]
+    model = make(max_epochs=3, random_state=seed).fit(texts, y)
+    assert not model.both_strands_ and model.score(texts, y) > 0.9
+
+
+def test_a_target_that_hardly_varies_where_it_is_measured_decides_nothing() -> None:
+    texts, holds = planted(300, at=8)
+    rare = np.zeros(300)
+    rare[:2] = 1.0
+    for seed in range(3):
+        model = DNARegressor(**TINY | {"random_state": seed}).fit(texts, np.stack((holds * 2.0, rare), 1))
+        assert model.validation_score_ < 100
+        assert np.corrcoef(model.predict(texts)[:, 0], holds)[0, 1] > 0.8
+
+
+@pytest.mark.parametrize("size", [1e160, 1e300])
+def test_numbers_that_cannot_be_squared_are_refused(size: float) -> None:
+    texts, holds = planted(60)
+    with pytest.raises(ValueError, match=r"y has numbers up to 1e\+\d+, too large to be squared; rescale them"):
+        DNARegressor(**TINY).fit(texts, holds * size)
+
+
 def test_nothing_is_tried_when_time_is_up() -> None:
     texts, y = planted(100)
     labelled = Labelled(DNAExamples(read_sequences(texts)), y.astype(np.int64), np.ones(100))

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 BLOCKS = 10
+FEWEST_DISJOINT = 4
+"""Windows that do not overlap below which nothing is told from chance by its blocks."""
 
 
 def time_blocks(cutoff: NDArray[np.int64], disjoint: int) -> list[NDArray[np.intp]]:

@@ -21,7 +21,7 @@ from titans_seq.adapters.online import OnlineLinear, online_forecasts
 from titans_seq.adapters.scaled import FloatArray, IntArray, ScaledPanel
 from titans_seq.data.covariates import Covariates
 from titans_seq.data.panel import Panel
-from titans_seq.estimators._blocks import time_blocks
+from titans_seq.estimators._blocks import FEWEST_DISJOINT, time_blocks
 from titans_seq.estimators._budget import seconds_of
 from titans_seq.estimators._combination import mean_of
 from titans_seq.estimators._conformal import disjoint_windows
@@ -36,8 +36,6 @@ _SOLUTIONS = 20, 200
 """Solutions of the map in a validation, at least and at most: a map older than it will be errs on the safe side."""
 _WORK = 5e10
 """Operations of all of them together: some ten seconds."""
-_FEWEST_DISJOINT = 4
-"""Windows that do not overlap below which a map is not compared with the last value."""
 _MOST_COMPARED = 20_000
 """Windows in which a map is compared with the last value at most."""
 _SMALL = 0.05
@@ -105,7 +103,7 @@ def no_better_than_the_last_value(
         for one, group in ((linear.last_value(), None), (linear, data.group[series]))
     )
     gain, disjoint = last - mapped, int(disjoint_windows(series, cutoff, observed, data.panel.n_series).max())
-    if disjoint < _FEWEST_DISJOINT or gain.sum() >= _SMALL * last.sum():
+    if disjoint < FEWEST_DISJOINT or gain.sum() >= _SMALL * last.sum():
         return False
     blocks = np.array([gain[rows].sum() for rows in time_blocks(cutoff, disjoint)])
     return bool(blocks.mean() < 2 * blocks.std(ddof=1) / np.sqrt(len(blocks)))

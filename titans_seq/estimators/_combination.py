@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from titans_seq.adapters.forecasts import Forecasts, batches
-from titans_seq.estimators._blocks import BLOCKS, time_blocks
+from titans_seq.estimators._blocks import BLOCKS, FEWEST_DISJOINT, time_blocks
 from titans_seq.estimators._conformal import (
     LEVELS,
     conformal_offsets,
@@ -29,6 +29,8 @@ IntArray = NDArray[np.int64]
 
 _ROWS_AT_ONCE = 256
 _WEIGHTS = 41
+_MANY_SERIES = 40
+"""Series whose windows of one time say something different each."""
 LEAST_SHARE = 0.25
 _RESOLUTION = 1e-6
 """Errors below this share of what is forecast are rounding: forecasts are made in single precision."""
@@ -245,6 +247,7 @@ def cautious_weight(
     counts: FloatArray | None = None,
     *,
     disjoint: int = BLOCKS,
+    n_series: int = 1,
     least_share: float = LEAST_SHARE,
 ) -> float:
     """Choose the weight of a correction on validation forecasts.
@@ -253,7 +256,8 @@ def cautious_weight(
     one-standard-error rule of Breiman et al., 1984), yet at least ``least_share`` of the best: a quarter is worth
     44 % of the gain if it is real, and costs 6 % of the correction's noise if it is not. 0 where there is no gain.
     Errors are compared in blocks of time, ten or as many as there are windows that do not overlap; where they are
-    fewer than ten, the least share is as much smaller: windows that overlap say the same again.
+    fewer than ten, the least share is as much smaller: windows that overlap say the same again. Where they are fewer
+    than four, of few series, blocks agree whatever the truth is, and the least share is all.
 
     Parameters
     ----------
@@ -265,6 +269,7 @@ def cautious_weight(
         What each row counts, above 0 where observed. Default: all alike.
     disjoint : int
         Windows of a series that do not overlap. Default: enough.
+    n_series : int, default 1
     least_share : float
     """
     best, _ = best_weight(residual, shift, observed, counts)
@@ -272,6 +277,8 @@ def cautious_weight(
     if best == 0 or len(blocks) < 2:
         return best
     least_share *= min(disjoint, BLOCKS) / BLOCKS
+    if disjoint < FEWEST_DISJOINT and n_series < _MANY_SERIES:
+        return least_share * best
     parts = [None if counts is None else counts[b] for b in blocks]
     moments = np.array([_moments(residual[b], shift[b], observed[b], c) for b, c in zip(blocks, parts, strict=True)])
     if counts is not None:

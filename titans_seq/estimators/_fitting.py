@@ -348,7 +348,9 @@ def _combine(
     # What a random walk leaves over is noise: there nothing counts that is not sure.
     least = 0.0 if linear.is_last_value else LEAST_SHARE
     apart = int(disjoint_windows(forecasts.series, cutoff, observed, n_series).max())
-    weight = cautious_weight(residual, forecasts.shift, cutoff, observed, counts, disjoint=apart, least_share=least)
+    weight = cautious_weight(
+        residual, forecasts.shift, cutoff, observed, counts, disjoint=apart, n_series=n_series, least_share=least
+    )
     errors, error_weight = None, 0.0
     if error_memory and later and settings.carry_state:
         given = (reader, settings, weight, data, train_end, forecasts)
@@ -356,7 +358,7 @@ def _combine(
         left = residual - weight * forecasts.shift
         # No least share: on ETTh2 and on CO2 a little of a gain that was not sure did harm.
         error_weight = cautious_weight(
-            left, forecasts.recalled, cutoff, observed, counts, disjoint=apart, least_share=0.0
+            left, forecasts.recalled, cutoff, observed, counts, disjoint=apart, n_series=n_series, least_share=0.0
         )
         if error_memory is True and errors is not None:
             error_weight = max(error_weight, LEAST_SHARE)

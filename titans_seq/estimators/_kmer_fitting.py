@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -126,7 +126,7 @@ def _fit(
         _at_most(Examples(sequences.take(part), labelled.targets[part], labelled.weight[part]), objective.n_outputs)
         for part in (rows, held)
     ]
-    try_one = _Trials(parts[0], parts[1], objective, length, both_strands)
+    try_one = _Trials(parts[0], parts[1], objective, length, both_strands, late)
     best: list[_Trial] = []
     for kinds in _kinds(parts[0].sequences, length):
         found = [trial for kind in kinds if not late() and (trial := try_one((kind,))) is not None]
@@ -205,10 +205,16 @@ class _Trials:
     """Fits kinds of k-mers; counts are kept."""
 
     def __init__(
-        self, train: Examples, held: Examples, objective: Objective, length: int | None, both_strands: bool
+        self,
+        train: Examples,
+        held: Examples,
+        objective: Objective,
+        length: int | None,
+        both_strands: bool,
+        late: Callable[[], bool],
     ) -> None:
         self.train, self.held, self.objective = train, held, objective
-        self.length, self.both_strands = length, both_strands
+        self.length, self.both_strands, self.late = length, both_strands, late
         self.features: dict[Kmers, _Features] = {}
 
     def __call__(self, kinds: tuple[Kmers, ...], penalties: Sequence[float] = ()) -> _Trial | None:
@@ -238,6 +244,8 @@ class _Trials:
         """Count those k-mers of the train sequences that go most with the targets."""
         numbers, train = different_kmers(self.train.sequences, kind.k, both_strands=self.both_strands)
         there, held = different_kmers(self.held.sequences, kind.k, both_strands=self.both_strands)
+        if not train.shape[1]:
+            return self._scaled(kind, train, held[:, :0])
         relevance = _relevance(train, self.train.targets, self.objective)
         best = np.sort(np.argsort(-relevance, kind="stable")[:N_CHOSEN])
         return replace(self._scaled(kind, train[:, best], _columns(there, held, numbers[best])), chosen=numbers[best])
@@ -267,7 +275,7 @@ class _Trials:
                 best, waited = _Linear(weights, bias, loss, penalty), 0
             else:
                 waited += 1
-            if waited == _WORSE:
+            if waited == _WORSE or self.late():
                 break
         assert best is not None
         return best

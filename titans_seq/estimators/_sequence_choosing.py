@@ -22,6 +22,8 @@ _LOG_TEMPERATURES = np.arange(-1.0, 2.01, 0.1)
 _PRIOR = 1.0
 """How much doubt there is in a temperature: a squared logarithm counts as this many rows' losses."""
 RANK_WEIGHT = 2.0
+_LEAST_VARIANCE = 0.05
+"""Of standardised numbers, below which errors are not divided by it."""
 
 
 @dataclass(frozen=True)
@@ -164,4 +166,5 @@ def _value_badness(answers: FloatArray, targets: NDArray[Any], weight: FloatArra
     error = (weight[:, None] * (answers - targets) ** 2).sum(0) / total
     covariance = (weight[:, None] * centred[0] * centred[1]).sum(0) / total
     r = covariance / np.sqrt(np.maximum(ours * theirs, 1e-18))
-    return float((error / np.maximum(theirs, 1e-9) + RANK_WEIGHT * (1 - r) / 2).mean())
+    # A target may hardly vary in these rows: its error then counts as if it did, or it would decide everything.
+    return float((error / np.maximum(theirs, _LEAST_VARIANCE) + RANK_WEIGHT * (1 - r) / 2).mean())

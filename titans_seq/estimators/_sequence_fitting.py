@@ -186,6 +186,8 @@ class _Training:
             if both_strands is None and (not len(self.held) or not self.epochs):
                 both_strands = False
             self._fit_kmers(both_strands)
+            if both_strands is None and self._kmers_tell_strands_apart():
+                both_strands = False
             if both_strands is None:
                 both_strands = self._found_out()
             if both_strands is None:
@@ -198,7 +200,7 @@ class _Training:
         earlier = None if self.plan.earlier is None else self.plan.earlier(self.member)
         choice = Choice()
         if not len(self.held) and earlier is not None:
-            choice, model.kmers = replace(earlier.choice, score=float("nan")), earlier.model.kmers
+            choice, model.kmers = self._taken_over(earlier)
         if len(self.held):
             kmers, beside = self._kmers(both_strands, earlier)
             choice = self._choose(model, both_strands, beside)
@@ -323,6 +325,31 @@ class _Training:
         found = choose(said, labelled.targets[held], labelled.weight[held], self.plan.objective, kmers)
         return Choice(*(ranks.same(value) for value in astuple(found)))
 
+    def _usable(self, earlier: Member) -> KmerScores | None:
+        """Return the k-mers of an earlier member if they may count and know sequences of these lengths."""
+        kmers, lengths = earlier.model.kmers, torch.from_numpy(self.plan.labelled.examples.lengths)
+        return kmers if self.plan.kmers and kmers is not None and bool(kmers.fits(lengths).all()) else None
+
+    def _taken_over(self, earlier: Member) -> tuple[Choice, KmerScores | None]:
+        """Return what an earlier member chose, where there are no rows to choose by."""
+        kmers = self._usable(earlier)
+        share = earlier.choice.kmer_share if kmers is not None else 0.0
+        return replace(earlier.choice, score=float("nan"), kmer_share=share), kmers
+
+    def _kmers_tell_strands_apart(self) -> bool:
+        """Whether k-mers of the strands that are given clearly read the opposite ones worse."""
+        kmers = self.fitted_kmers.get(False)
+        if kmers is None:
+            return False
+        labelled, held, ranks = self.plan.labelled, self.held, self.plan.ranks
+        own, mean = (
+            kmer_outputs(kmers, labelled.examples, held, both_strands=both, device=self.device, ranks=ranks)[:, None]
+            for both in (False, True)
+        )
+        weight = labelled.weight[held]
+        found = compare_strands(own, 2 * mean - own, labelled.targets[held], weight, self.plan.objective)
+        return ranks.same(found.unlike)
+
     def _fit_kmers(self, both_strands: bool | None) -> None:
         """Fit k-mers, before the network takes what time there is; None: for either strand, as one will be chosen."""
         if not self.plan.kmers or not len(self.held):
@@ -341,12 +368,12 @@ class _Training:
         """Return the linear model of k-mers, and what it says of the validation rows: fitted, or the earlier one."""
         if not self.plan.kmers:
             return None, None
-        labelled, held, ranks, length = self.plan.labelled, self.held, self.plan.ranks, self.plan.shape.length
+        labelled, held, ranks = self.plan.labelled, self.held, self.plan.ranks
         self._fit_kmers(both_strands)
         fitted = self.fitted_kmers[both_strands]
         best: tuple[float, KmerScores | None, NDArray[np.float64] | None] = (np.inf, None, None)
-        for kmers in (fitted, None if earlier is None else earlier.model.kmers):
-            if kmers is None or (kmers.placed and length != int(kmers.lengths[0])):
+        for kmers in (fitted, None if earlier is None else self._usable(earlier)):
+            if kmers is None:
                 continue
             said = kmer_outputs(
                 kmers, labelled.examples, held, both_strands=both_strands, device=self.device, ranks=ranks

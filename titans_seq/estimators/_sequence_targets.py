@@ -89,10 +89,13 @@ class ValueTargets:
 
     @classmethod
     def of(cls, y: NDArray[np.float64], weight: NDArray[np.float64]) -> ValueTargets:
-        """Measure mean and spread, weighted."""
+        """Measure mean and spread, weighted; ValueError for numbers too large to be squared."""
         values = y.reshape(len(y), -1)
-        center = np.average(values, axis=0, weights=weight)
-        spread = np.sqrt(np.average((values - center) ** 2, axis=0, weights=weight))
+        with np.errstate(over="ignore", invalid="ignore"):
+            center = np.average(values, axis=0, weights=weight)
+            spread = np.sqrt(np.average((values - center) ** 2, axis=0, weights=weight))
+        if not np.isfinite(center + spread).all():
+            raise ValueError(f"y has numbers up to {np.abs(values).max():.3g}, too large to be squared; rescale them")
         return cls(center, np.where(spread > 0, spread, 1.0), y.ndim == 1)
 
     @property

@@ -40,7 +40,9 @@ class DNAClassifier(Classifying, DNAEstimator):
         Whether a linear model of k-mers may count beside each network: of those of 4 or of 6 bases anywhere in a
         sequence and, where all have one length, of the bases or the 3 bases at each place. It is fitted to the rows
         that the network learns from, and validation rows choose among its kinds, its penalty, and what it counts; see
-        `kmer_share_`. There is none without validation rows, or for more than 64 classes.
+        `kmer_share_`. There is none without validation rows, or for more than 64 classes; and it says nothing of
+        sequences of other lengths than those of `fit`: at places of any other, elsewhere of more than a tenth longer
+        or shorter. They are answered by the network alone, as are those that a head for places does not know.
     variant : {"mag", "mal", "mac", "lmm", "swa", "attention"}, default "mag"
         How memory and attention work together in the backbone; `swa` and `attention` have no memory.
     stride : int, optional
