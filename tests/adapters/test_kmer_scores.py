@@ -96,7 +96,7 @@ def test_gradients_are_those_of_finite_differences(wheres: tuple[str, ...]) -> N
 
 
 def test_it_is_put_together_again_from_its_tensors() -> None:
-    scores = made("anywhere", "placed", "chosen")
+    scores = made("anywhere", "chosen", "placed")
     again = KmerScores.from_tensors(scores.state_dict())
     assert again is not None and again.kinds == scores.kinds and again.lengths.tolist() == [LENGTH, LENGTH]
     torch.testing.assert_close(again.double()(batch_of(TEXTS)), scores(batch_of(TEXTS)), rtol=0, atol=1e-6)
@@ -104,6 +104,15 @@ def test_it_is_put_together_again_from_its_tensors() -> None:
     for name in ("anywhere_3", "placed_3", "numbers_3", "bias"):
         with pytest.raises(ValueError, match="the weights of .*_3 have shape"):
             KmerScores.from_tensors(scores.state_dict() | {name: scores.state_dict()[name][..., :1]})
+
+
+def test_the_order_of_tensors_in_a_file_changes_no_bit() -> None:
+    scores = made("anywhere", "chosen", "placed").float()
+    tensors = scores.state_dict()
+    for names in (sorted(tensors), sorted(tensors, reverse=True)):
+        again = KmerScores.from_tensors({name: tensors[name] for name in names})
+        assert again is not None and again.kinds == scores.kinds
+        assert torch.equal(again(batch_of(TEXTS)), scores(batch_of(TEXTS)))
 
 
 def test_it_knows_sequences_of_about_the_lengths_it_is_fitted_to() -> None:

@@ -90,7 +90,7 @@ class KmerScores(nn.Module):
             Tensors that do not go together.
         """
         weights, chosen = {}, {}
-        for name, x in tensors.items():
+        for name, x in sorted(tensors.items()):  # as they are added up: in another order the last bits differ
             where, _, k = name.partition("_")
             if where in ("anywhere", "chosen", "placed"):
                 weights[Kmers(int(k), where)] = x  # type: ignore[arg-type]
