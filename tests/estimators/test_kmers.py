@@ -82,7 +82,7 @@ def test_validation_leaves_out_k_mers_that_say_nothing(monkeypatch: pytest.Monke
         weights = {_kmer_fitting.Kmers(4): torch.from_numpy(np.random.default_rng(0).normal(size=(256, 2)) * 100)}
         return _kmer_fitting.KmerScores(weights, torch.zeros(2), (40, 40))
 
-    monkeypatch.setattr("titans_seq.estimators._sequence_fitting.fit_kmers", noise)
+    monkeypatch.setattr("titans_seq.estimators._kmers_beside.fit_kmers", noise)
     model = make(max_epochs=12, learning_rate=0.01, channels=16).fit(*planted(300))
     assert model.kmer_share_[0] <= 0.2
 

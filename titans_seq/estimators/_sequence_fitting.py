@@ -11,14 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from titans_seq.adapters.kmer_scores import KmerScores
 from titans_seq.adapters.sequence_network import NetworkShape, SequenceModel, SequenceNetwork
 from titans_seq.data._calendar import Int64Array
 from titans_seq.estimators import _sequence_settings as settings
-from titans_seq.estimators._kmer_fitting import fit_kmers
-from titans_seq.estimators._sequence_choosing import Choice, choose, row_losses
+from titans_seq.estimators._kmers_beside import KmersBeside
+from titans_seq.estimators._sequence_choosing import Choice, choose
 from titans_seq.estimators._sequence_keeping import kept, restored
-from titans_seq.estimators._sequence_predicting import MAX_POSITIONS, Member, kmer_outputs, outputs
+from titans_seq.estimators._sequence_predicting import MAX_POSITIONS, Member, outputs
 from titans_seq.estimators._sequence_targets import normalised
 from titans_seq.estimators._strands import Evidence, compare_strands
 from titans_seq.training.objectives import Objective
@@ -169,7 +168,7 @@ class _Training:
         self.estimator, self.plan, self.rows, self.held = estimator, plan, rows, held
         self.member, self.seed, self.batch_seed, self.place = member, seed, batch_seed, place
         self.device = estimator._device()
-        self.fitted_kmers: dict[bool, KmerScores | None] = {}
+        self.kmers = KmersBeside(plan, rows, held, self.device)
         size = min(estimator.batch_size, max(16, len(rows) // 4))
         self.loading = Loading(
             size, MAX_POSITIONS, MAX_EPOCH_ROWS, unknown_bases=UNKNOWN_BASES, unknown_runs=UNKNOWN_RUNS
@@ -185,8 +184,8 @@ class _Training:
         with seeded(self.seed):
             if both_strands is None and (not len(self.held) or not self.epochs):
                 both_strands = False
-            self._fit_kmers(both_strands)
-            if both_strands is None and self._kmers_tell_strands_apart():
+            self.kmers.fit(both_strands)
+            if both_strands is None and self.kmers.tell_strands_apart():
                 both_strands = False
             if both_strands is None:
                 both_strands = self._found_out()
@@ -198,13 +197,14 @@ class _Training:
             training.train_until(self.epochs, self.plan.deadline)
             model = training.finish()
         earlier = None if self.plan.earlier is None else self.plan.earlier(self.member)
-        choice = Choice()
-        if not len(self.held) and earlier is not None:
-            choice, model.kmers = self._taken_over(earlier)
         if len(self.held):
-            kmers, beside = self._kmers(both_strands, earlier)
-            choice = self._choose(model, both_strands, beside)
-            model.kmers = kmers if choice.kmer_share else None
+            kmers, said = self.kmers.best(both_strands, earlier)
+            choice = self._choose(model, both_strands, said)
+        else:  # nothing to choose by: what an earlier member chose
+            kmers = self.kmers.of(earlier)
+            choice = Choice() if earlier is None else replace(earlier.choice, score=float("nan"))
+        choice = choice if kmers is not None else replace(choice, kmer_share=0.0)
+        model.kmers = kmers if choice.kmer_share else None
         self._check_finite(model, choice, training.run.history)
         return Member(model, choice), both_strands, training.run.history
 
@@ -324,64 +324,6 @@ class _Training:
         said = outputs(model, labelled.examples, held, both_strands=both_strands, device=self.device, ranks=ranks)
         found = choose(said, labelled.targets[held], labelled.weight[held], self.plan.objective, kmers)
         return Choice(*(ranks.same(value) for value in astuple(found)))
-
-    def _usable(self, earlier: Member) -> KmerScores | None:
-        """Return the k-mers of an earlier member if they may count and know sequences of these lengths."""
-        kmers, lengths = earlier.model.kmers, torch.from_numpy(self.plan.labelled.examples.lengths)
-        return kmers if self.plan.kmers and kmers is not None and bool(kmers.fits(lengths).all()) else None
-
-    def _taken_over(self, earlier: Member) -> tuple[Choice, KmerScores | None]:
-        """Return what an earlier member chose, where there are no rows to choose by."""
-        kmers = self._usable(earlier)
-        share = earlier.choice.kmer_share if kmers is not None else 0.0
-        return replace(earlier.choice, score=float("nan"), kmer_share=share), kmers
-
-    def _kmers_tell_strands_apart(self) -> bool:
-        """Whether k-mers of the strands that are given clearly read the opposite ones worse."""
-        kmers = self.fitted_kmers.get(False)
-        if kmers is None:
-            return False
-        labelled, held, ranks = self.plan.labelled, self.held, self.plan.ranks
-        own, mean = (
-            kmer_outputs(kmers, labelled.examples, held, both_strands=both, device=self.device, ranks=ranks)[:, None]
-            for both in (False, True)
-        )
-        weight = labelled.weight[held]
-        found = compare_strands(own, 2 * mean - own, labelled.targets[held], weight, self.plan.objective)
-        return ranks.same(found.unlike)
-
-    def _fit_kmers(self, both_strands: bool | None) -> None:
-        """Fit k-mers, before the network takes what time there is; None: for either strand, as one will be chosen."""
-        if not self.plan.kmers or not len(self.held):
-            return
-        limited = self.plan.deadline is not None
-        for both in (False, True) if both_strands is None and limited else (bool(both_strands),):
-            if both not in self.fitted_kmers:
-                self.fitted_kmers[both] = fit_kmers(
-                    self.plan.labelled, self.rows, self.held, self.plan.objective, length=self.plan.shape.length,
-                    both_strands=both, ranks=self.plan.ranks, deadline=self.plan.deadline,
-                )  # fmt: skip
-
-    def _kmers(
-        self, both_strands: bool, earlier: Member | None
-    ) -> tuple[KmerScores | None, NDArray[np.float64] | None]:
-        """Return the linear model of k-mers, and what it says of the validation rows: fitted, or the earlier one."""
-        if not self.plan.kmers:
-            return None, None
-        labelled, held, ranks = self.plan.labelled, self.held, self.plan.ranks
-        self._fit_kmers(both_strands)
-        fitted = self.fitted_kmers[both_strands]
-        best: tuple[float, KmerScores | None, NDArray[np.float64] | None] = (np.inf, None, None)
-        for kmers in (fitted, None if earlier is None else self._usable(earlier)):
-            if kmers is None:
-                continue
-            said = kmer_outputs(
-                kmers, labelled.examples, held, both_strands=both_strands, device=self.device, ranks=ranks
-            )
-            losses = row_losses(said, labelled.targets[held], self.plan.objective)
-            loss = ranks.same(float(np.average(losses, weights=labelled.weight[held])))
-            best = (loss, kmers, said) if loss < best[0] else best
-        return best[1:]
 
 
 def class_weights(class_weight: Any, y: NDArray[Any], weight: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -84,7 +84,7 @@ def prepared(members: list[Member], examples: Examples) -> Iterator[Examples]:
 
 
 def outputs(
-    model: SequenceModel,
+    asked: SequenceModel | KmerScores,
     examples: Examples,
     rows: Int64Array,
     *,
@@ -92,30 +92,21 @@ def outputs(
     device: torch.device,
     ranks: Ranks = ALONE,
 ) -> NDArray[np.float64]:
-    """Return what every head says of some rows, (n, heads, n_outputs); with both strands their mean.
+    """Return what is said of some rows; with both strands their mean.
 
-    Each rank reads its part of the rows, and returns all.
+    By every head of a model (n, heads, n_outputs), or by k-mers alone (n, n_outputs). Each rank reads its part of the
+    rows, and returns all.
     """
     own = rows[ranks.part(len(rows))]
-    found = np.zeros((len(own), model.n_heads, model.network.shape.n_outputs))
-    model = model.to(device).eval()
-    found = _fill(found, (model, partial(read_in_pieces, model)), examples, own, both_strands, device)
-    return ranks.gather_all(found, len(rows))
-
-
-def kmer_outputs(
-    kmers: KmerScores,
-    examples: Examples,
-    rows: Int64Array,
-    *,
-    both_strands: bool,
-    device: torch.device,
-    ranks: Ranks = ALONE,
-) -> NDArray[np.float64]:
-    """Return what k-mers say of some rows, (n, n_outputs); as `outputs`."""
-    own = rows[ranks.part(len(rows))]
-    kmers = copy.deepcopy(kmers).to(device)
-    found = _fill(np.zeros((len(own), len(kmers.bias))), (kmers, kmers), examples, own, both_strands, device)
+    shape: tuple[int, ...]
+    say: tuple[Callable[[Any], Tensor], Callable[[Any], Tensor]]
+    if isinstance(asked, KmerScores):
+        kmers = copy.deepcopy(asked).to(device)  # the model they may belong to stays where it is
+        shape, say = (len(kmers.bias),), (kmers, kmers)
+    else:
+        model = asked.to(device).eval()
+        shape, say = (model.n_heads, model.network.shape.n_outputs), (model, partial(read_in_pieces, model))
+    found = _fill(np.zeros((len(own), *shape)), say, examples, own, both_strands, device)
     return ranks.gather_all(found, len(rows))
 
 
