@@ -49,6 +49,15 @@ def test_too_few_windows_to_tell_leave_the_map(make: Make) -> None:
     assert not make(max_epochs=0).fit(walks(60, 1)).linear_.is_last_value
 
 
+def test_the_first_steps_tell_where_windows_of_the_horizon_are_few(make: Make) -> None:
+    """A map fitted to few windows of random walks is far worse than the last value; of a season it is better."""
+    few = make(max_epochs=0, context_length=48, patch_length=8, horizon=60, validation_fraction=0.3)
+    season = 2 * np.sin(2 * np.pi * np.arange(200) / 12)
+    noise = [np.random.default_rng(seed).normal(size=(4, 200)) for seed in range(6)]
+    assert sum(few.fit(walks(200, seed=seed)).linear_.is_last_value for seed in range(6)) >= 2
+    assert not any(few.fit(season + one).linear_.is_last_value for one in noise)
+
+
 def test_a_map_that_is_taken_over_as_it_is_is_another(make: Make) -> None:
     """Its penalty is infinite, too, but it is drawn to the earlier map."""
     y = np.sin(2 * np.pi * np.arange(600) / 12)[None] + 0.1 * np.random.default_rng(0).normal(size=(4, 600))

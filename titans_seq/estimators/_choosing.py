@@ -40,6 +40,8 @@ _MOST_COMPARED = 20_000
 """Windows in which a map is compared with the last value at most."""
 _SMALL = 0.05
 """Share of the error of the last value that a map has to take away, or surely to."""
+_FEWEST_STEPS = 8
+"""An eighth of the horizon at least is compared with the last value: fewer steps say nothing of those to come."""
 _FOR_LEARNING_ON = 0.25
 """Share of the time that is left that all this may take."""
 
@@ -71,7 +73,7 @@ def goes_on_learning(
         return False
     if _windows(settings, data) > MOST_WINDOWS:
         return False
-    series, cutoff = _ends_of_patches(settings, data, train_end)
+    series, cutoff = _cutoffs(data, train_end, settings.horizon, settings.patch_length)
     if not len(series):
         return False
     if clock.limited and not clock.allows(seconds_of(_operations(settings, data, train_end)), _FOR_LEARNING_ON):
@@ -90,19 +92,28 @@ def no_better_than_the_last_value(
     """Whether validation does not tell a map from one that forecasts the last value, as on random walks.
 
     Its gain has to be less than `_SMALL`, and less than two standard errors, by blocks of time: a map that fits noise
-    of the train rows is worse on rows to come.
+    of the train rows is worse on rows to come. Where windows of the whole horizon are too few to tell, as many of its
+    first steps are compared as leave `FEWEST_DISJOINT` windows, and the map gives way only if it is clearly worse.
     """
-    series, cutoff = (x[:: 1 + len(x) // _MOST_COMPARED] for x in _ends_of_patches(settings, data, train_end))
-    actual, observed, counts = outcomes(data, series, cutoff, settings.horizon)
+    later = int((data.panel.lengths - train_end).max(initial=0))
+    horizon = min(settings.horizon, later // FEWEST_DISJOINT)
+    if horizon * _FEWEST_STEPS < settings.horizon:
+        return False
+    few = horizon < settings.horizon
+    ends = _cutoffs(data, train_end, horizon, 1 if few else settings.patch_length)
+    series, cutoff = (x[:: 1 + len(x) // _MOST_COMPARED] for x in ends)
+    actual, observed, counts = outcomes(data, series, cutoff, horizon)
     if not observed.any():
         return False
     values, seen = (x.numpy() for x in data.gather(series, cutoff - settings.context_length, settings.context_length))
     weights = observed.astype(np.float64) if counts is None else np.where(observed, counts, 0.0)
     last, mapped = (
-        (weights * np.square(one.predict(values, seen, group) - actual)).sum(1)
+        (weights * np.square(one.predict(values, seen, group)[:, :horizon] - actual)).sum(1)
         for one, group in ((linear.last_value(), None), (linear, data.group[series]))
     )
     gain, disjoint = last - mapped, int(disjoint_windows(series, cutoff, observed, data.panel.n_series).max())
+    if few:
+        return bool(gain.sum() < -_SMALL * last.sum())
     if disjoint < FEWEST_DISJOINT or gain.sum() >= _SMALL * last.sum():
         return False
     blocks = np.array([gain[rows].sum() for rows in time_blocks(cutoff, disjoint)])
@@ -151,13 +162,12 @@ def _refresh(settings: Settings, linear: LinearMap, cutoff: IntArray) -> int:
     return max(settings.patch_length, -(-span // int(np.clip(_WORK / one, *_SOLUTIONS))))
 
 
-def _ends_of_patches(settings: Settings, data: ScaledPanel, train_end: IntArray) -> tuple[IntArray, IntArray]:
-    """Cut-offs after every patch from ``train_end`` on."""
-    room = data.panel.lengths - settings.horizon - train_end
-    counts = np.maximum(room // settings.patch_length + 1, 0)
+def _cutoffs(data: ScaledPanel, train_end: IntArray, horizon: int, step: int) -> tuple[IntArray, IntArray]:
+    """Cut-offs every ``step`` rows from ``train_end`` on, as long as a horizon follows."""
+    counts = np.maximum((data.panel.lengths - horizon - train_end) // step + 1, 0)
     series = np.repeat(np.arange(len(counts)), counts)
     nth = np.arange(len(series)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return series, train_end[series] + settings.patch_length * nth
+    return series, train_end[series] + step * nth
 
 
 def outcomes(
