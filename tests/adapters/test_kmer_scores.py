@@ -106,6 +106,22 @@ def test_it_is_put_together_again_from_its_tensors() -> None:
             KmerScores.from_tensors(scores.state_dict() | {name: scores.state_dict()[name][..., :1]})
 
 
+def test_scores_stay_within_their_limits() -> None:
+    free = made("anywhere")
+    said = free(batch_of(TEXTS))
+    limits = torch.stack((said.min(0).values + 0.1, said.max(0).values - 0.1))
+    tensors = free.state_dict() | {"limits": limits}
+    kept = KmerScores.from_tensors(tensors)
+    assert kept is not None
+    expected = said.clamp(limits[0], limits[1])
+    torch.testing.assert_close(kept.double()(batch_of(TEXTS)), expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(kept(mixture_of(TEXTS)), expected, rtol=0, atol=1e-6)
+    with pytest.raises(ValueError, match="the limits have shape"):
+        KmerScores.from_tensors(tensors | {"limits": limits[:1]})
+    old = KmerScores.from_tensors({name: x for name, x in tensors.items() if name != "limits"})
+    assert old is not None and old.limits.tolist() == [[-np.inf] * 2, [np.inf] * 2], "saved before there were any"
+
+
 def test_the_order_of_tensors_in_a_file_changes_no_bit() -> None:
     scores = made("anywhere", "chosen", "placed").float()
     tensors = scores.state_dict()

@@ -47,7 +47,8 @@ class KmerScores(nn.Module):
 
     Letters that stand for several bases count as the mean over these; a k-mer with N counts nothing, nor does one that
     reaches into the padding. Of features that are no letters (`MixtureBatch`) the scores are multilinear, so that
-    gradients can be taken.
+    gradients can be taken. Beyond the limits there is no evidence, and the scores stay there: the sum for a
+    homopolymer, all of one k-mer, may be a hundred times what was ever seen.
 
     Parameters
     ----------
@@ -59,10 +60,13 @@ class KmerScores(nn.Module):
         Bases of the shortest and of the longest sequence that it is fitted to.
     chosen : dict of int to Tensor of int64, optional
         Of each k, the numbers of the k-mers that are chosen, ascending.
+    limits : Tensor, shape (2, n_outputs), optional
+        The lowest and the highest scores there can be. Default: any.
     """
 
     bias: Tensor
     lengths: Tensor
+    limits: Tensor
 
     def __init__(
         self,
@@ -70,9 +74,12 @@ class KmerScores(nn.Module):
         bias: Tensor,
         lengths: tuple[int, int],
         chosen: dict[int, Tensor] | None = None,
+        limits: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.register_buffer("lengths", torch.tensor(lengths))
+        any_score = torch.tensor([[-torch.inf], [torch.inf]]).repeat(1, len(bias))
+        self.register_buffer("limits", any_score if limits is None else limits.float())
         self.kinds = tuple(weights)
         self.register_buffer("bias", bias.float())
         for kind, x in weights.items():
@@ -103,7 +110,10 @@ class KmerScores(nn.Module):
             if x.shape[-2:] != (expected, len(tensors["bias"])):
                 raise ValueError(f"the weights of {kind.name} have shape {tuple(x.shape)}")
         shortest, longest = tensors["lengths"].tolist()
-        return KmerScores(weights, tensors["bias"], (shortest, longest), chosen)
+        limits = tensors.get("limits")
+        if limits is not None and limits.shape != (2, len(tensors["bias"])):
+            raise ValueError(f"the limits have shape {tuple(limits.shape)}")
+        return KmerScores(weights, tensors["bias"], (shortest, longest), chosen, limits)
 
     @property
     def placed(self) -> bool:
@@ -123,7 +133,7 @@ class KmerScores(nn.Module):
             found = _of_letters(batch.codes, table) if isinstance(batch, BaseBatch) else _soft(batch.features, table)
             room = (batch.lengths - kind.k + 1).clamp(min=1)[:, None]
             scores = scores + (found if kind.where == "placed" else found / room)
-        return scores
+        return torch.minimum(torch.maximum(scores, self.limits[0]), self.limits[1])
 
     def _table(self, kind: Kmers) -> _Table:
         weights = getattr(self, kind.name)

@@ -42,6 +42,8 @@ _TIME = 0.2
 _ITERATIONS = 200
 _WORSE = 2
 """Penalties in turn that were no better, after which no smaller one is tried."""
+_BEYOND = 0.5
+"""How far scores may go beyond those of the train rows, in what lies between these."""
 _ABSENT = -20.0
 """Score of a class that no sequence has which is learned from."""
 
@@ -198,7 +200,15 @@ class _Trial:
         }
         numbers = self.features.chosen
         chosen = {} if numbers is None else {CHOSEN: torch.from_numpy(numbers)}
-        return KmerScores(weights, torch.from_numpy(self.linear.bias), (int(lengths.min()), int(lengths.max())), chosen)
+        bias, span = torch.from_numpy(self.linear.bias), (int(lengths.min()), int(lengths.max()))
+        return KmerScores(weights, bias, span, chosen, torch.from_numpy(self._limits()))
+
+    def _limits(self) -> FloatArray:
+        """Return the lowest and the highest scores of train rows, and half as much again: (2, n_outputs)."""
+        said = self.features.train @ self.linear.weights + self.linear.bias
+        lowest, highest = said.min(0), said.max(0)
+        room = _BEYOND * (highest - lowest)
+        return np.stack((lowest - room, highest + room))
 
 
 class _Trials:
@@ -299,7 +309,8 @@ def _relevance(counts: Any, targets: NDArray[Any], objective: Objective) -> Floa
     from sklearn.feature_selection import chi2, f_regression
 
     measure = f_regression if objective.kind == "values" else chi2
-    there = counts if objective.kind == "values" else (counts > 0).astype(np.float64)
+    # Of both strands each counts a half; of several readings each counts less, and is more likely not there.
+    there = counts if objective.kind == "values" else (counts >= 0.5).astype(np.float64)
     columns = [targets] if objective.kind == "classes" else list(targets.reshape(len(targets), -1).T)
     with np.errstate(divide="ignore", invalid="ignore"):
         found = [measure(there, column)[0] for column in columns if len(np.unique(column)) > 1]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from titans_seq.data._calendar import Int64Array
-from titans_seq.data.sequences.alphabet import COMPLEMENT
+from titans_seq.data.sequences.alphabet import COMPLEMENT, MIXTURE, UNKNOWN
 from titans_seq.data.sequences.sequences import Sequences
 
 KmerArray = NDArray[np.uint64]
@@ -22,6 +22,12 @@ _BASES = 4_000_000
 
 _ROWS = 512
 """Sequences compared with all others at a time."""
+
+_MOST_READINGS = 729
+"""Strings of bases that a k-mer with ambiguous codes may stand for; those with more are left out. All 6-mers have
+fewer."""
+
+_LOG_READINGS = np.log(np.maximum((MIXTURE > 0).sum(1), 1))
 
 
 def canonical_kmers(sequences: Sequences, k: int) -> tuple[KmerArray, Int64Array]:
@@ -53,7 +59,9 @@ def canonical_kmers(sequences: Sequences, k: int) -> tuple[KmerArray, Int64Array
 
 
 def kmer_counts(sequences: Sequences, k: int, length: int | None = None, *, both_strands: bool = False) -> Any:
-    """Count the k-mers of every sequence; those with N or another ambiguous code are left out.
+    """Count the k-mers of every sequence; those with N are left out.
+
+    One with other ambiguous codes counts as the mean over what it may stand for.
 
     Parameters
     ----------
@@ -73,9 +81,9 @@ def kmer_counts(sequences: Sequences, k: int, length: int | None = None, *, both
 
     shape = (len(sequences), 4**k * (1 if length is None else length - k + 1))
     total = csr_matrix(shape)
-    for numbers, owners, places, share in _strands(sequences, k, both_strands):
+    for numbers, owners, places, shares in _strands(sequences, k, both_strands):
         columns = numbers if length is None else numbers + 4**k * places
-        total = total + csr_matrix((np.full(len(columns), share), (owners, columns)), shape=shape)
+        total = total + csr_matrix((shares, (owners, columns)), shape=shape)
     return total
 
 
@@ -94,18 +102,56 @@ def different_kmers(sequences: Sequences, k: int, *, both_strands: bool = False)
     if not parts:
         return np.zeros(0, dtype=np.int64), csr_matrix((len(sequences), 0))
     numbers, columns = np.unique(np.concatenate([part[0] for part in parts]), return_inverse=True)
-    owners = np.concatenate([part[1] for part in parts])
-    shape = (len(sequences), len(numbers))
-    return numbers, csr_matrix((np.full(len(columns), parts[0][3]), (owners, columns)), shape=shape)
+    owners, shares = (np.concatenate([part[i] for part in parts]) for i in (1, 3))
+    return numbers, csr_matrix((shares, (owners, columns)), shape=(len(sequences), len(numbers)))
 
 
-def _strands(sequences: Sequences, k: int, both: bool) -> Iterator[tuple[Int64Array, Int64Array, Int64Array, float]]:
+def _strands(
+    sequences: Sequences, k: int, both: bool
+) -> Iterator[tuple[Int64Array, Int64Array, Int64Array, NDArray[np.float64]]]:
     """Yield k-mers, their sequences, where they begin in the strand that is read, and what each counts."""
     for begin in range(0, len(sequences.codes) - k + 1, _BASES):
         forward, backward, owners, places = _kmers_from(sequences, k, begin)
-        yield forward.astype(np.int64), owners, places, 0.5 if both else 1.0
-        if both:
-            yield backward.astype(np.int64), owners, sequences.lengths[owners] - k - places, 0.5
+        plain = forward.astype(np.int64), backward.astype(np.int64), owners, places, np.ones(len(owners))
+        for ahead, behind, of, at, shares in (plain, *_ambiguous_from(sequences, k, begin)):
+            yield ahead, of, at, shares / 2 if both else shares
+            if both:
+                yield behind, of, sequences.lengths[of] - k - at, shares / 2
+
+
+def _ambiguous_from(
+    sequences: Sequences, k: int, begin: int
+) -> Iterator[tuple[Int64Array, Int64Array, Int64Array, Int64Array, NDArray[np.float64]]]:
+    """Yield, as `_kmers_from`, what k-mers with ambiguous codes other than N may stand for, and how likely each is."""
+    codes = sequences.codes[begin : begin + _BASES + k - 1] & np.uint8(15)
+    if not (codes > UNKNOWN).any():
+        return
+    several, unknown = (np.append(0, np.cumsum(found, dtype=np.int64)) for found in (codes > 3, codes == UNKNOWN))
+    readings = np.append(0, np.cumsum(_LOG_READINGS[codes]))
+    few = readings[k:] - readings[:-k] < np.log(_MOST_READINGS + 0.5)
+    at = np.flatnonzero((several[k:] > several[:-k]) & (unknown[k:] == unknown[:-k]) & few)
+    owners = np.searchsorted(sequences.offsets, begin + at, side="right") - 1
+    inside = sequences.offsets[owners + 1] - begin - at >= k
+    at, owners = at[inside], owners[inside]
+    for first in range(0, len(at), _BASES // _MOST_READINGS + 1):
+        some = slice(first, first + _BASES // _MOST_READINGS + 1)
+        places = begin + at[some] - sequences.offsets[owners[some]]
+        forward, backward, of, shares = _readings(codes, at[some], k)
+        yield forward, backward, owners[some][of], places[of], shares
+
+
+def _readings(
+    codes: NDArray[np.uint8], at: Int64Array, k: int
+) -> tuple[Int64Array, Int64Array, Int64Array, NDArray[np.float64]]:
+    """Return all that the k-mers beginning ``at`` may stand for, on both strands, whose it is, and its share."""
+    forward = backward = np.zeros(len(at), dtype=np.int64)
+    of, shares = np.arange(len(at)), np.ones(len(at))
+    for j in range(k):
+        mixture = MIXTURE[codes[at[of] + j]].astype(np.float64)
+        rows, bases = np.nonzero(mixture)
+        forward, backward = 4 * forward[rows] + bases, backward[rows] + 4**j * (3 - bases)
+        of, shares = of[rows], shares[rows] / (mixture[rows] > 0).sum(1)
+    return forward, backward, of, shares
 
 
 def _kmers_from(sequences: Sequences, k: int, begin: int) -> tuple[KmerArray, KmerArray, Int64Array, Int64Array]:

@@ -1,0 +1,75 @@
+"""Fitting linear models of k-mers: what is counted for the fit is what is added up for an answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from titans_seq import DNARegressor
+from titans_seq.adapters.dna import DNAExamples, pad_batch
+from titans_seq.adapters.kmer_scores import Kmers
+from titans_seq.data import read_sequences
+from titans_seq.data.sequences.alphabet import LETTERS
+from titans_seq.estimators import _kmer_fitting
+from titans_seq.training.examples import Labelled
+from titans_seq.training.objectives import Objective
+
+
+def drawn(n: int, length: int, ambiguous: float, seed: int = 0) -> list[str]:
+    """Random sequences, a share of whose letters stand for several bases."""
+    random = np.random.default_rng(seed)
+    plain, other = random.integers(0, 4, (n, length)), random.integers(4, len(LETTERS), (n, length))
+    codes = np.where(random.random((n, length)) < ambiguous, other, plain)
+    return ["".join(LETTERS[code] for code in row) for row in codes]
+
+
+@pytest.mark.parametrize("both", [False, True])
+@pytest.mark.parametrize("kinds", [(Kmers(4),), (Kmers(6),), (Kmers(3, "placed"),), (Kmers(4), Kmers(1, "placed"))])
+def test_an_answer_adds_up_what_the_fit_has_counted(kinds: tuple[Kmers, ...], both: bool) -> None:
+    texts = drawn(60, 40, ambiguous=0.2)
+    sequences, targets = read_sequences(texts), np.array([text.count("G") for text in texts], dtype=float)
+    part = _kmer_fitting.Examples(sequences, targets, np.ones(60))
+    trials = _kmer_fitting._Trials(part, part, Objective("values", 1), 40, both, lambda: False)
+    penalties = [1.0] * len(kinds) if len(kinds) > 1 else []
+    trial = trials(kinds, penalties)
+    assert trial is not None
+    said = trial.features.train @ trial.linear.weights + trial.linear.bias
+    batch, scores = pad_batch(sequences, np.arange(60)), trial.scores(sequences.lengths).double()
+    found = scores(batch)
+    if both:
+        found = (found + scores(batch.reverse_complement())) / 2
+    torch.testing.assert_close(found, torch.from_numpy(said), rtol=0, atol=1e-4)
+
+
+def test_letters_that_stand_for_several_bases_are_learned_from() -> None:
+    """Where they say as much of a target as bases do, they are as good to learn from."""
+    texts = drawn(400, 60, ambiguous=0.0)
+    strong = np.array([text.count("G") + text.count("C") for text in texts], dtype=float)
+
+    def fitted(share: float) -> float:
+        random, read = np.random.default_rng(1), {"A": "W", "C": "S", "G": "S", "T": "W"}
+        hidden = read_sequences(["".join(read[x] if random.random() < share else x for x in text) for text in texts])
+        labelled = Labelled(DNAExamples(hidden), strong, np.ones(400))
+        given = (labelled, np.arange(300), np.arange(300, 400), Objective("values", 1))
+        scores = _kmer_fitting.fit_kmers(*given, length=None, both_strands=False)
+        assert scores is not None
+        said = scores(pad_batch(hidden, np.arange(300, 400)))[:, 0].numpy()
+        return float(np.corrcoef(said, strong[300:])[0, 1])
+
+    plain, ambiguous = fitted(0.0), fitted(0.4)
+    assert plain > 0.7 and ambiguous > plain
+
+
+def test_answers_stay_where_there_is_evidence() -> None:
+    """A homopolymer is all of one k-mer: its sum may be a hundred times what the targets are."""
+    texts = drawn(200, 60, ambiguous=0.0)
+    y = np.array([text.count("GG") - text.count("AA") for text in texts], dtype=float)
+    model = DNARegressor(
+        channels=8, d_model=4, n_heads=1, memory_expansion=1, n_persistent=2, max_epochs=0, n_members=1,
+        random_state=0, verbose=0,
+    ).fit(texts, y)  # fmt: skip
+    assert model.kmer_share_[0] > 0.5
+    said = model.predict(["G" * 60, "A" * 60])
+    assert said[0] > said[1]
+    assert (np.abs(said - y.mean()) < 1.1 * np.ptp(y)).all()
