@@ -92,7 +92,7 @@ def _make(cell: Cell, quick: bool) -> Any:
 def _about(model: Any) -> Result:
     found = {"n_parameters": model.n_parameters_, "networks": len(model.history_), "history": model.history_}
     if isinstance(model, ConvolutionalNetwork):
-        return found
+        return found | {"pooled": model.pooled_}
     chosen = ("both_strands_", "placed_share_", "kmer_share_", "validation_score_")
     return found | {name.strip("_"): getattr(model, name) for name in chosen} | {"settings": model.get_params()}
 

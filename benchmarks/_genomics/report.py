@@ -34,7 +34,8 @@ CPU. Networks: mean ± standard deviation over seeds. `ours` is `DNAClassifier` 
 networks with a memory, and beside each a linear model of k-mers that counts as much as validation rows say; the column
 *k-mers* is how much that is. Without k-mers: `kmers=False`. `attention` and `swa` are ours without a memory and wide
 enough to have as many parameters, within 2 %. Where a set is small, ours averages three networks, and so do these two;
-the CNN is one network of 0.12 million parameters, whose probabilities are not calibrated.
+the CNN is one network of 0.11 or 0.12 million parameters, that of two forms (one keeps places apart, one pools) which
+validation prefers; its probabilities are not calibrated.
 
 - Every set comes with its split into train and test rows. What is chosen is chosen on 15 % of the train rows (4,096 at
   most); test rows are read once, for the score, every one of them, and their count is asserted.
