@@ -32,6 +32,11 @@ _WEIGHTS = 41
 _MANY_SERIES = 40
 """Series whose windows of one time say something different each."""
 LEAST_SHARE = 0.25
+_STILL = 0.1
+"""Trailing scale of windows in which next to nothing moved, as deviations of the train rows."""
+_LEAST_SCALES = (0.1, 0.3, 1.0)
+_TAILS = 0.05
+"""Share of the unit that the widest outermost interval asks for which is left where the 80 % interval has no width."""
 _RESOLUTION = 1e-6
 """Errors below this share of what is forecast are rounding: forecasts are made in single precision."""
 
@@ -64,6 +69,9 @@ class Combination:
         Share of what the memory of errors recalls in the forecast, 0 to 1.
     lower_bound : bool
         Whether forecasts and their quantiles stay above the lowest value of the look-back.
+    least_scale : float
+        Trailing scale that counts at least, scaled units: an error after a window in which nothing moved would be
+        any number of its scales, and so would the intervals of windows in which something did.
     """
 
     weight: float
@@ -76,6 +84,7 @@ class Combination:
     dependence: FloatArray | None = None
     error_weight: float = 0.0
     lower_bound: bool = False
+    least_scale: float = 0.0
 
     @property
     def needs_network(self) -> bool:
@@ -133,18 +142,26 @@ class Combination:
 
         Width of the 80 % interval over that of a standard normal distribution's; ``place`` as in `quantiles`.
         """
-        tenth, nine_tenths = (np.array([np.interp(x, LEVELS, c) for c in self.offsets.T]) for x in (0.1, 0.9))
+        inner, outer = (self._normal_width(x) for x in (0.1, LEVELS[0]))
         steps = forecasts.linear.shape[1]
-        unit = self.width(forecasts, place) * (nine_tenths - tenth)[:steps] / (2 * NormalDist().inv_cdf(0.9))
+        # Where most errors are none, as on switches and counts of rare events, the middle has no width at all.
+        unit = self.width(forecasts, place) * np.maximum(inner, _TAILS * outer.max())[:steps]
         return np.maximum(unit, _RESOLUTION * (1 + np.abs(self.point(forecasts))))
+
+    def _normal_width(self, level: float) -> FloatArray:
+        """Return the distance of a quantile from its mirror image over that of a standard normal one, (horizon,)."""
+        low, high = (np.array([np.interp(x, LEVELS, c) for c in self.offsets.T]) for x in (level, 1 - level))
+        return np.asarray((high - low) / (2 * NormalDist().inv_cdf(1 - level)))
 
     def judge_errors(
         self, forecasts: Forecasts, actual: FloatArray, observed: BoolArray, n_series: int, steps: int
     ) -> Combination:
         """Return the combination that knows how large errors of the first ``steps`` rows ahead usually are."""
         near = forecasts.upto(steps)
-        errors = (actual[:, :steps] - self.point(near)) / self.unit(near, near.series)
-        errors = np.where(observed[:, :steps], errors, np.nan)
+        point = self.point(near)
+        errors = actual[:, :steps] - point
+        errors[np.abs(errors) < _RESOLUTION * (1 + np.abs(point))] = 0.0  # rounding, of which a median may be made
+        errors = np.where(observed[:, :steps], errors / self.unit(near, near.series), np.nan)
         usual = deviation_by_series(errors, forecasts.series, n_series)
         return replace(self, usual=usual, alarm_level=alarm_level(errors / usual[forecasts.series, None]))
 
@@ -158,7 +175,8 @@ class Combination:
         return self._own_width(forecasts) * factor[:, None]
 
     def _own_width(self, forecasts: Forecasts) -> FloatArray:
-        width = np.repeat(forecasts.scale[:, None].astype(np.float64), forecasts.linear.shape[1], 1)
+        scale = np.maximum(forecasts.scale.astype(np.float64), self.least_scale)
+        width = np.repeat(scale[:, None], forecasts.linear.shape[1], 1)
         return width * np.exp(forecasts.log_spread) if self.use_spread else width
 
 
@@ -231,7 +249,19 @@ def _with_intervals(
     candidates = [_calibrated(c, forecasts, error, observed, counts, n_series, intervals) for c in both]
     losses = [_pinball(c, forecasts, actual, observed, counts) for c in candidates]
     at = int(losses[1] < losses[0])
-    return candidates[at], losses[at]
+    if not (forecasts.scale < _STILL).any():
+        return candidates[at], losses[at]
+    least = [
+        _calibrated(
+            replace(candidates[at], least_scale=x, factor=np.ones(1)),
+            forecasts, error, observed, counts, n_series, intervals,
+        )
+        for x in _LEAST_SCALES
+    ]  # fmt: skip
+    # The outermost levels suffer most from scales of nothing.
+    given = (forecasts, actual, observed, counts)
+    best = min((candidates[at], *least), key=lambda c: _pinball(c, *given, levels=LEVELS))
+    return best, _pinball(best, *given)
 
 
 def mean_of(x: FloatArray, observed: BoolArray, counts: FloatArray | None) -> float:
@@ -335,10 +365,10 @@ def _of_strangers(
 
 
 def _pinball(
-    c: Combination, forecasts: Forecasts, actual: FloatArray, observed: BoolArray, counts: FloatArray | None
-) -> float:
-    levels = tuple(LEVELS[2:-2:4])
-    beyond = actual[..., None] - c.quantiles(forecasts, levels, forecasts.series)
+    c: Combination, forecasts: Forecasts, actual: FloatArray, observed: BoolArray, counts: FloatArray | None,
+    levels: FloatArray = LEVELS[2:-2:4],
+) -> float:  # fmt: skip
+    beyond = actual[..., None] - c.quantiles(forecasts, tuple(levels), forecasts.series)
     at = np.asarray(levels)
     loss = np.maximum(at * beyond, (at - 1) * beyond)
     return mean_of(loss.mean(axis=-1), observed, counts) if observed.any() else 0.0

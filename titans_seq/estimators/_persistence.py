@@ -89,6 +89,7 @@ def _describe(forecaster: TitansForecaster) -> dict[str, Any]:
         "lags_centred": forecaster._lags.centred,
         "network_weight": forecaster._combination.weight,
         "error_weight": forecaster._combination.error_weight,
+        "least_scale": forecaster._combination.least_scale,
         "lower_bound": forecaster._combination.lower_bound,
         "use_spread": forecaster._combination.use_spread,
         "validation_score": None if np.isnan(forecaster._combination.score) else forecaster._combination.score,
@@ -121,8 +122,9 @@ def _restore(kind: type[Forecaster], tensors: dict[str, Tensor], description: di
         chosen = replace(chosen, usual=own["usual"], alarm_level=float(description["alarm_level"]))
     if "factor" in own:  # models saved before series had intervals of their own width have none
         chosen = replace(chosen, factor=own["factor"], dependence=own.get("dependence"))
-    # Models saved before there was a memory of errors have no weight for it.
-    chosen = replace(chosen, error_weight=float(description.get("error_weight", 0.0)))
+    # Models saved before there was a memory of errors have no weight for it; nor was there a least scale.
+    error_weight, least_scale = (float(description.get(name, 0.0)) for name in ("error_weight", "least_scale"))
+    chosen = replace(chosen, error_weight=error_weight, least_scale=least_scale)
     # Models saved before there were bounds have none.
     forecaster._combination = replace(chosen, lower_bound=bool(description.get("lower_bound", False)))
     forecaster._errors, forecaster._error_stream = _restore_errors(settings, tensors, forecaster._combination)
