@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from titans_seq.data.sequences._files import BrokenGzipError
 from titans_seq.data.sequences._ragged import offsets_of
 from titans_seq.data.sequences._texts import encode_texts
 from titans_seq.data.sequences.sequences import Sequences
@@ -44,6 +45,8 @@ def read_genbank(stream: BinaryIO, name: str) -> Sequences:
             for record in SeqIO.parse(lines, "genbank"):
                 _refuse_undefined(record)
                 records.append(record)
+    except BrokenGzipError as error:
+        raise BrokenGzipError(f"{name}: {lines.place()}: {error}") from None
     except (ValueError, AssertionError, BiopythonParserWarning) as error:
         after = f" (after {records[-1].id!r})" if records else ""
         reason = " ".join(str(error).split()) or "it cannot be parsed"
@@ -82,16 +85,26 @@ def _refuse_undefined(record: Any) -> None:
 
 
 class _Lines:
-    """Text of a stream, as much as Biopython asks of a file; counts the lines read."""
+    """Text of a stream, as much as Biopython asks of a file; counts the lines read, and the records they begin."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self.count = 0
+        self._records, self._name = 0, ""
+
+    def place(self) -> str:
+        """Name the record begun last, and the line."""
+        record = f"record {self._records} {self._name!r}, " if self._records else ""
+        return f"{record}line {self.count}"
 
     def readline(self) -> str:
-        line = self._stream.readline()
-        self.count += bool(line)
-        return line.decode("utf-8-sig" if self.count == 1 else "utf-8", "replace").replace("\r\n", "\n")
+        raw = self._stream.readline()
+        self.count += bool(raw)
+        line = raw.decode("utf-8-sig" if self.count == 1 else "utf-8", "replace").replace("\r\n", "\n")
+        if line.startswith(("LOCUS ", "VERSION ")):
+            self._records += line.startswith("LOCUS")
+            self._name = (line.split() + [""])[1] or self._name
+        return line
 
     def read(self, size: int = -1) -> str:
         return self._stream.read(size).decode("utf-8", "replace")
