@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from titans_seq.data import read_classes, read_labelled
+from titans_seq.data import read_classes, read_labelled, read_sequences
 
 CSV = "id,sequence,label,score\na,ACGT,on,1.5\nb,GGCC,off,-2\nc,TTNN,on,1e3\n"
 
@@ -97,6 +97,20 @@ def test_a_damaged_gzip_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="ends too early") as caught:
         read_labelled(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv.gz", "t.data"])
+def test_what_is_not_utf_8_is_named_by_its_line(tmp_path: Path, name: str) -> None:
+    head = "" if name == "t.data" else "label,id,sequence\n"
+    text = head + "".join(f"on,r{i},ACGT\n" for i in range(30_000)) + "on,Müller,ACGT\noff,Jürgen,GG\n"
+    content = text.replace(",", "\t" if ".tsv" in name else ",").encode("windows-1252")
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    line = 30_001 + bool(head)
+    for read in (read_labelled, read_sequences) if head else (read_labelled,):
+        with pytest.raises(ValueError) as caught:
+            read(path)
+        assert str(caught.value) == f"{path}: line {line}: byte 0xfc is no UTF-8; save the file as UTF-8"
 
 
 def test_a_file_for_each_class_is_joined_in_order(tmp_path: Path) -> None:

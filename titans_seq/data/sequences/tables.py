@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from titans_seq.data._read import open_frame
+from titans_seq.data._utf8 import not_utf8
 from titans_seq.data.sequences._files import BrokenGzipError, open_bytes
 from titans_seq.data.sequences._names import Names
 from titans_seq.data.sequences._ragged import offsets_of
@@ -48,7 +49,7 @@ def open_table(stream: BinaryIO, name: str, what: str, separator: str | None = N
     Parameters
     ----------
     stream : binary stream
-        Of the file's uncompressed content.
+        Of the file's uncompressed content, from its beginning; can be read again.
     name : str
         Of the file: with .tsv at its end, or .tsv.gz, columns are divided by tabs, else by commas.
     what : str
@@ -59,7 +60,7 @@ def open_table(stream: BinaryIO, name: str, what: str, separator: str | None = N
     Raises
     ------
     ValueError
-        The content is no table, or damaged.
+        The content is no table, damaged, or not in UTF-8.
     """
     import pandas as pd
 
@@ -74,7 +75,10 @@ def open_table(stream: BinaryIO, name: str, what: str, separator: str | None = N
         raise ValueError(f"{what}: rows have more fields than the header line has names; correct the header") from None
     except BrokenGzipError as error:
         raise ValueError(f"{what}: {error}") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        stream.seek(0)
+        raise ValueError(f"{what}: {not_utf8(stream)}") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ValueError(f"{what}: {' '.join(str(error).split())}") from None
 
 
