@@ -36,6 +36,11 @@ def test_labels_that_look_like_missing_values_stay_labels(tmp_path: Path) -> Non
     assert found.labels().tolist() == ["NA", "N", "01"]
 
 
+def test_names_that_look_repeated_and_names_that_are_empty_are_columns(tmp_path: Path) -> None:
+    found = read_labelled(written(tmp_path, "sequence,label,label.1,,\nACGT,a,b,,\nGG,c,d,,\n"))
+    assert found.labels().tolist() == ["a", "c"] and found.labels("label.1").tolist() == ["b", "d"]
+
+
 @pytest.mark.parametrize("name", ["splice.data", "splice.data.gz"])
 def test_the_form_of_the_uci_repository_is_read(tmp_path: Path, name: str) -> None:
     text = "EI,    ATRINS-DONOR-521,               CCAGCT\nN,  X-1,\tacgt\n\n"
@@ -62,6 +67,9 @@ def test_the_form_of_the_uci_repository_is_read(tmp_path: Path, name: str) -> No
             "sequence,label\nACGT,a\nACGT,b,2\n",
             "t.csv: Error tokenizing data. C error: Expected 2 fields",
         ),
+        ("t.csv", "sequence,label,sequence\nACGT,a,GG\n", "t.csv: columns 1 and 3 are both 'sequence'; rename one"),
+        ("t.csv", "\ufeffid,label,n,label,sequence\n1,a,2,b,AC\n", "t.csv: columns 2 and 4 are both 'label'"),
+        ("t.tsv.gz", "label\tsequence\tlabel\na\tAC\tb\n", "t.tsv.gz: columns 1 and 3 are both 'label'"),
         ("t.txt", CSV, "files with labels end in .csv, .tsv, .data, or .gz after it"),
         ("t.data", "EI, a, ACGT\nEI, b\n", "t.data: line 2 has 2 fields; it must be class, name, sequence"),
         ("t.data", "EI, a, ACGT\n, b, ACGT\n", "t.data: row 1, line 2: label is missing"),

@@ -119,6 +119,9 @@ def test_a_fault_of_a_table_is_named_by_file_row_and_line(tmp_path):
     with pytest.raises(ValueError, match=r"x.csv: .*line 3") as caught:
         read_sequences(path)
     assert "\n" not in str(caught.value)
+    path.write_text("id,sequence,id\na,AC,b\n")
+    with pytest.raises(ValueError, match=r"x.csv: columns 1 and 3 are both 'id'; rename one"):
+        read_sequences(path)
     path.write_text("")
     with pytest.raises(ValueError, match=r"x.csv: No columns"):
         read_sequences(path)
