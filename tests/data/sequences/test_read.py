@@ -274,6 +274,42 @@ def test_a_fault_of_genbank_is_named_by_file_and_record(tmp_path, text, message)
     assert "\n" not in str(caught.value)
 
 
+ODD = {
+    "a LOCUS line in no columns": (
+        "LOCUS       X1                         8 bp    DNA              UNK",
+        "LOCUS       X1 8 bp",
+    ),
+    "a date": ("01-JAN-1980", "01/JAN/1980"),
+    "a blank line": ("ORIGIN\n", "ORIGIN\n\n"),
+    "a quote": ('"g"', '"g"h"'),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("what", ODD)
+def test_what_is_odd_in_genbank_but_loses_nothing_is_read_without_a_word(tmp_path, what):
+    text = genbank().replace(*ODD[what])
+    assert text != genbank()
+    path = tmp_path / "x.gb"
+    path.write_text(genbank("AC") + text)
+    found = read_sequences(path)
+    assert found.to_strings() == ["AC", "ACGTTTGA"] and list(found.ids) == ["X1.1"] * 2
+    assert int(found.features[1][0].location.start) == 2
+
+
+def test_features_of_genbank_that_are_lost_are_told_once_with_file_and_record(tmp_path):
+    path = tmp_path / "x.gb"
+    wrong = genbank().replace("X1", "X2").replace("3..5", "3..x5")
+    path.write_text(genbank().replace("01-JAN", "01/JAN") + wrong + wrong)
+    with pytest.warns(UserWarning) as said:
+        found = read_sequences(path)
+    assert [str(one.message) for one in said] == [
+        f"{path}: record 2 'X2.1': Could not parse feature location '3..x5'; setting feature location to None "
+        "(1 more like it); correct the file if its features matter"
+    ]
+    assert found.to_strings() == ["ACGTTTGA"] * 3 and said[0].category is UserWarning
+
+
 @pytest.mark.parametrize(
     ("data", "kind", "message"),
     [
