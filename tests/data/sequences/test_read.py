@@ -297,6 +297,13 @@ def test_what_is_odd_in_genbank_but_loses_nothing_is_read_without_a_word(tmp_pat
     assert int(found.features[1][0].location.start) == 2
 
 
+def test_a_record_of_genbank_is_not_passed_over_for_few_blanks_before_its_name(tmp_path):
+    path = tmp_path / "x.gb"
+    lines = genbank().splitlines(keepends=True)
+    path.write_text(genbank() + "".join(["LOCUS X9 8 bp DNA linear UNK 01-JAN-1980\n", *lines[1:]]))
+    assert read_sequences(path).to_strings() == ["ACGTTTGA"] * 2
+
+
 def test_features_of_genbank_that_are_lost_are_told_once_with_file_and_record(tmp_path):
     path = tmp_path / "x.gb"
     wrong = genbank().replace("X1", "X2").replace("3..5", "3..x5")

@@ -135,6 +135,8 @@ class _Lines:
         self.count += bool(raw)
         line = raw.decode("utf-8-sig" if self.count == 1 else "utf-8", "replace").replace("\r\n", "\n")
         if line.startswith(("LOCUS ", "VERSION ")):
+            if line.startswith("LOCUS") and line[5:12].strip():  # Biopython would pass over the record
+                line = f"{'LOCUS':12}{line[5:].lstrip()}"
             self._records += line.startswith("LOCUS")
             self._name = (line.split() + [""])[1] or self._name
         return line
