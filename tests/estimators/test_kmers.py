@@ -87,6 +87,30 @@ def test_validation_leaves_out_k_mers_that_say_nothing(monkeypatch: pytest.Monke
     assert model.kmer_share_[0] <= 0.2
 
 
+def test_parameters_are_those_of_the_network_and_the_weights_of_the_k_mers_that_count(tmp_path: Path) -> None:
+    texts, y = planted(300, at=8)
+    model = make(max_epochs=0).fit(texts, y)
+    assert model.kmer_share_ == [1.0]
+    network = sum(p.numel() for p in model._members[0].model.network.parameters())
+    model.save(tmp_path / "model")
+    prefix = "member0.kmers."
+    tensors = load_file(tmp_path / "model" / "model.safetensors").items()
+    kmers = {name.removeprefix(prefix): x.numel() for name, x in tensors if name.startswith(prefix)}
+    learned = {name: size for name, size in kmers.items() if name.startswith(("anywhere", "placed", "chosen", "bias"))}
+    assert learned["bias"] == 2 and sum(learned.values()) > 64
+    assert model.n_parameters_ == network + sum(learned.values())
+    assert DNAClassifier.load(tmp_path / "model").n_parameters_ == model.n_parameters_
+    assert make(kmers=False, max_epochs=0).fit(texts, y).n_parameters_ == network
+
+
+def test_of_chosen_k_mers_the_weights_are_parameters_and_not_the_numbers(of_genomes: DNAClassifier) -> None:
+    model = of_genomes._members[0].model
+    assert model.kmers is not None
+    weights = {kind.name: getattr(model.kmers, kind.name).numel() for kind in model.kmers.kinds}
+    assert any(name.startswith("chosen") for name in weights)
+    assert of_genomes.n_parameters_ == model.network.n_parameters() + sum(weights.values()) + 2
+
+
 @pytest.mark.parametrize("both", [False, True])
 def test_saved_and_loaded_it_says_the_same(both: bool, tmp_path: Path) -> None:
     texts, y = planted(120)
