@@ -220,6 +220,38 @@ def test_a_network_that_takes_all_the_time_leaves_some_for_the_k_mers(strands: A
     assert model.kmer_share_[0] > 0 and len(model.history_[0]) < 1000
 
 
+class MadeUpTime:
+    """A clock that moves on by a second at every look."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        self.now += 1
+        return self.now
+
+
+def test_once_it_is_late_no_further_label_is_fitted_and_those_left_are_answered_by_their_share(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    texts, holds = planted(200, at=8)
+    labels = np.stack([holds, *(np.arange(200) < n for n in range(20, 160, 20))], 1).astype(float)
+    fitted: list[int] = []
+    plain = LogisticRegression.fit
+    monkeypatch.setattr(LogisticRegression, "fit", lambda *a, **kw: fitted.append(1) or plain(*a, **kw))
+    monkeypatch.setattr(_kmer_fitting, "time", MadeUpTime())
+    found = _kmer_fitting.fit_kmers(
+        Labelled(DNAExamples(read_sequences(texts)), labels, np.ones(200)), np.arange(0, 200, 2), np.arange(1, 200, 2),
+        Objective("labels", 8), length=None, both_strands=False, deadline=21.0,
+    )  # fmt: skip
+    assert len(fitted) == 4 and found is not None and len(found.kinds) == 1
+    weights = getattr(found, found.kinds[0].name)
+    assert weights[:, :4].abs().amax(0).min() > 0 and not weights[:, 4:].any()
+    share = labels[::2, 4:].mean(0)
+    np.testing.assert_allclose(found.bias[4:], np.log(share / (1 - share)), rtol=1e-5)
+
+
 def test_long_sequences_without_a_plain_12_mer_have_none() -> None:
     texts = ["ACGTACGTACN" * 400, "TTGTACGTACN" * 400] * 60
     model = make().fit(texts, [0, 1] * 60)
