@@ -152,7 +152,8 @@ def _ranking(answers: FloatArray, targets: NDArray[Any], weight: FloatArray, obj
 def _area(answers: FloatArray, member: NDArray[np.bool_], weight: FloatArray) -> float | None:
     """Area under the ROC curve, to the bit what scikit-learn says, which takes 30 times as long to check its input."""
     order = np.argsort(-answers, kind="stable")
-    answers, member, weight = (x[order][weight[order] > 0] for x in (answers, member, weight))
+    order = order[weight[order] > 0]
+    answers, member, weight = answers[order], member[order], weight[order]
     if len(np.unique(member)) < 2:
         return None
     ends = np.append(np.flatnonzero(np.diff(answers)), len(answers) - 1)
