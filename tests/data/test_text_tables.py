@@ -11,8 +11,8 @@ import pytest
 from titans_seq.data.text_tables import TableForm, is_text_table, read_text_table
 
 
-def written(folder: Path, text: str, name: str = "t.csv", encoding: str = "utf-8") -> Path:
-    content = text.encode(encoding)
+def written(folder: Path, text: str | bytes, name: str = "t.csv", encoding: str = "utf-8") -> Path:
+    content = text.encode(encoding) if isinstance(text, str) else text
     path = folder / name
     path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
     return path
@@ -69,10 +69,11 @@ def test_ids_stay_text(tmp_path: Path) -> None:
         ),
         ("a,b\n1,2,3\n", TableForm(), "more fields than the header"),
         ("", TableForm(), "not a readable table"),
+        (b"a,b\n1,\xfc\n", TableForm(), "line 2: byte 0xfc is no UTF-8; save the file as UTF-8, or state its encoding"),
         ("a,b\nü,1\n".encode("latin-1").decode("latin-1"), TableForm(encoding="utf-16"), "not a text file in utf-16"),
     ],
 )
-def test_what_cannot_be_read_is_one_line(tmp_path: Path, text: str, form: TableForm, words: str) -> None:
+def test_what_cannot_be_read_is_one_line(tmp_path: Path, text: str | bytes, form: TableForm, words: str) -> None:
     with pytest.raises(ValueError, match=words) as caught:
         read_text_table(written(tmp_path, text), form, time_col="d")
     assert "\n" not in str(caught.value)

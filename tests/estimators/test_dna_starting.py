@@ -73,6 +73,15 @@ def test_other_classes_or_lengths_get_a_new_head_on_the_same_network() -> None:
     assert torch.equal(ours["network.pooled.4.weight"], theirs["network.pooled.4.weight"])
 
 
+def test_an_earlier_regressor_answers_in_the_mean_and_spread_of_the_new_numbers() -> None:
+    strings, holds = planted(120, length=LENGTH)
+    numbers = holds + 0.01 * np.arange(120)
+    options = {"random_state": 0, "verbose": 0, "n_members": 1, "kmers": False}
+    earlier = DNARegressor(**SMALL | options | {"max_epochs": 2}).fit(strings, numbers)
+    again = DNARegressor(max_epochs=0, **options).fit(strings, 1000 * numbers - 70, init=earlier)
+    np.testing.assert_allclose(again.predict(strings), 1000 * earlier.predict(strings) - 70, rtol=1e-4)
+
+
 def test_what_was_learned_helps_where_there_are_few_labels() -> None:
     better = []
     for seed in range(3):

@@ -87,6 +87,30 @@ def test_validation_leaves_out_k_mers_that_say_nothing(monkeypatch: pytest.Monke
     assert model.kmer_share_[0] <= 0.2
 
 
+def test_parameters_are_those_of_the_network_and_the_weights_of_the_k_mers_that_count(tmp_path: Path) -> None:
+    texts, y = planted(300, at=8)
+    model = make(max_epochs=0).fit(texts, y)
+    assert model.kmer_share_ == [1.0]
+    network = sum(p.numel() for p in model._members[0].model.network.parameters())
+    model.save(tmp_path / "model")
+    prefix = "member0.kmers."
+    tensors = load_file(tmp_path / "model" / "model.safetensors").items()
+    kmers = {name.removeprefix(prefix): x.numel() for name, x in tensors if name.startswith(prefix)}
+    learned = {name: size for name, size in kmers.items() if name.startswith(("anywhere", "placed", "chosen", "bias"))}
+    assert learned["bias"] == 2 and sum(learned.values()) > 64
+    assert model.n_parameters_ == network + sum(learned.values())
+    assert DNAClassifier.load(tmp_path / "model").n_parameters_ == model.n_parameters_
+    assert make(kmers=False, max_epochs=0).fit(texts, y).n_parameters_ == network
+
+
+def test_of_chosen_k_mers_the_weights_are_parameters_and_not_the_numbers(of_genomes: DNAClassifier) -> None:
+    model = of_genomes._members[0].model
+    assert model.kmers is not None
+    weights = {kind.name: getattr(model.kmers, kind.name).numel() for kind in model.kmers.kinds}
+    assert any(name.startswith("chosen") for name in weights)
+    assert of_genomes.n_parameters_ == model.network.n_parameters() + sum(weights.values()) + 2
+
+
 @pytest.mark.parametrize("both", [False, True])
 def test_saved_and_loaded_it_says_the_same(both: bool, tmp_path: Path) -> None:
     texts, y = planted(120)
@@ -194,6 +218,38 @@ def test_a_network_that_takes_all_the_time_leaves_some_for_the_k_mers(strands: A
     model = make(max_epochs=1000, early_stopping_patience=1000, max_minutes=0.05, reverse_complement=strands)
     model.fit(*planted(400))
     assert model.kmer_share_[0] > 0 and len(model.history_[0]) < 1000
+
+
+class MadeUpTime:
+    """A clock that moves on by a second at every look."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        self.now += 1
+        return self.now
+
+
+def test_once_it_is_late_no_further_label_is_fitted_and_those_left_are_answered_by_their_share(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    texts, holds = planted(200, at=8)
+    labels = np.stack([holds, *(np.arange(200) < n for n in range(20, 160, 20))], 1).astype(float)
+    fitted: list[int] = []
+    plain = LogisticRegression.fit
+    monkeypatch.setattr(LogisticRegression, "fit", lambda *a, **kw: fitted.append(1) or plain(*a, **kw))
+    monkeypatch.setattr(_kmer_fitting, "time", MadeUpTime())
+    found = _kmer_fitting.fit_kmers(
+        Labelled(DNAExamples(read_sequences(texts)), labels, np.ones(200)), np.arange(0, 200, 2), np.arange(1, 200, 2),
+        Objective("labels", 8), length=None, both_strands=False, deadline=21.0,
+    )  # fmt: skip
+    assert len(fitted) == 4 and found is not None and len(found.kinds) == 1
+    weights = getattr(found, found.kinds[0].name)
+    assert weights[:, :4].abs().amax(0).min() > 0 and not weights[:, 4:].any()
+    share = labels[::2, 4:].mean(0)
+    np.testing.assert_allclose(found.bias[4:], np.log(share / (1 - share)), rtol=1e-5)
 
 
 def test_long_sequences_without_a_plain_12_mer_have_none() -> None:

@@ -295,3 +295,13 @@ def test_before_fit_nothing_can_be_asked() -> None:
 def test_a_bad_argument_is_named(options: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         one_strand().variant_effect(GENOME, [snv(9)], **options)
+
+
+def test_a_file_of_a_table_gives_what_its_rows_give(tmp_path: Path) -> None:
+    rows = [snv(AT + at) for at in (-20, 2, 5)]
+    table = pd.DataFrame(rows, columns=["chrom", "pos", "ref", "alt"])
+    table.to_csv(tmp_path / "x.csv", index=False)
+    expected = one_strand().variant_effect(GENOME, table, write_vcf=tmp_path / "frame.vcf")
+    found = one_strand().variant_effect(GENOME, tmp_path / "x.csv", write_vcf=tmp_path / "file.vcf")
+    pd.testing.assert_frame_equal(found, expected)
+    assert (tmp_path / "file.vcf").read_bytes() == (tmp_path / "frame.vcf").read_bytes()

@@ -298,6 +298,8 @@ def test_a_file_that_is_no_table_is_refused() -> None:
     assert "tables end in .csv" in call("new", "--data", "x.png").stderr
     Path("x.csv").write_bytes(b"\x89PNG\0\0")
     assert "not a text file" in call("new", "--data", "x.csv").stderr
+    Path("x.csv").write_bytes(b"ds,y\n1,2\n2,\x81\n")
+    assert "x.csv: line 3: byte 0x81 is no UTF-8; save the file as UTF-8" in call("new", "--data", "x.csv").stderr
     assert "there is no such file" in call("new", "--data", "gone.csv").stderr
 
 

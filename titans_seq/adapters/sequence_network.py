@@ -194,6 +194,14 @@ class SequenceModel(nn.Module):
         """Answers to every sequence."""
         return self.network.shape.n_heads + (self.kmers is not None)
 
+    def n_parameters(self) -> int:
+        """Number of learned numbers: of the network, and the weights and bias of the k-mers."""
+        kmers = self.kmers
+        if kmers is None:
+            return self.network.n_parameters()
+        weights = sum(getattr(kmers, kind.name).numel() for kind in kmers.kinds)
+        return self.network.n_parameters() + weights + kmers.bias.numel()
+
     def forward(self, batch: SequenceBatch) -> Tensor:
         """Return the outputs (batch, heads, n_outputs): those of the network, then that of the k-mers."""
         return self.with_kmers(self.network(self._features(batch), batch.lengths), batch)

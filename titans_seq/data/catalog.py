@@ -17,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from titans_seq.data._fetch import content_sha256, find_or_download, read_content
 from titans_seq.data._share import shipped
+from titans_seq.data._utf8 import not_utf8
+from titans_seq.data.text_tables import read_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -257,6 +259,8 @@ def _read_table(path: Path) -> pd.DataFrame:
         raise ValueError(f"{path}: data files end in .csv, .csv.gz or .parquet")
     try:
         return pd.read_csv(path)
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not a readable CSV file ({not_utf8(io.BytesIO(read_bytes(path)))})") from None
     except (ValueError, EOFError, BadGzipFile) as error:  # pandas' parser errors are ValueErrors
         raise ValueError(f"{path}: not a readable CSV file ({str(error).splitlines()[0]})") from None
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from titans_seq.data._utf8 import not_utf8
 from titans_seq.data.time_texts import parse_times
 
 if TYPE_CHECKING:
@@ -134,6 +135,8 @@ def read_whole(path: Path, encoding: str = "utf-8") -> str:
     try:
         return content.decode("utf-8-sig" if encoding == "utf-8" else encoding)
     except UnicodeDecodeError as error:
+        if encoding == "utf-8":
+            raise ValueError(f"{path}: {not_utf8(io.BytesIO(content))}, or state its encoding") from None
         line = content[: error.start].count(b"\n") + 1
         raise ValueError(f"{path}:{line}: not a text file in {encoding}; state its encoding") from None
 

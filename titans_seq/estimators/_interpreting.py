@@ -47,8 +47,9 @@ class Interpreting:
         genome : Genome, or whatever `titans_seq.data.Genome` takes
             A path of FASTA, for example. ``chr1`` and ``1`` mean the same.
         variants : path, frame or list
-            VCF (.gz, too); pandas or polars frame with chrom, pos (1-based), ref, alt and perhaps id; tuples (chrom,
-            pos, ref, alt). Substitutions, insertions and deletions; alleles without bases are left out, with a warning.
+            VCF; pandas or polars frame with chrom, pos (1-based), ref, alt and perhaps id, or a .csv or .tsv of it
+            (files: .gz, too); tuples (chrom, pos, ref, alt). Substitutions, insertions and deletions; alleles without
+            bases are left out, with a warning.
         window : int, optional
             Bases of a window. Default: the median length of the sequences of `fit`.
         on_mismatch : {"raise", "skip"}, default "raise"

@@ -277,7 +277,7 @@ class _Trials:
         """Return the fit with the penalty that validation prefers."""
         best, waited, start = None, 0, None
         for penalty in penalties:
-            weights, bias, start = _solve(features.train, self.train, self.objective, penalty, start)
+            weights, bias, start = _solve(features.train, self.train, self.objective, penalty, start, self.late)
             answers = features.held @ weights + bias
             losses = row_losses(answers, self.held.targets, self.objective)
             loss = float(np.average(losses, weights=self.held.weight))
@@ -331,16 +331,16 @@ def _columns(numbers: Int64Array, counts: Any, wanted: Int64Array) -> Any:
 
 
 def _solve(
-    features: Any, train: Examples, objective: Objective, penalty: float, start: Any
+    features: Any, train: Examples, objective: Objective, penalty: float, start: Any, late: Callable[[], bool]
 ) -> tuple[FloatArray, FloatArray, Any]:
-    """Return weights and bias, and what the next fit may start from."""
+    """Return weights and bias, and what the next fit may start from; once it is late, labels stay as they are."""
     if objective.kind == "values":
         return *_ridge(features, train, penalty), None
     if objective.kind == "classes":
         return _logistic(features, train.targets, train.weight, objective.n_outputs, penalty, start)
     starts = start or [None] * objective.n_outputs
     each = [
-        _logistic(features, labels.astype(np.int64), train.weight, 2, penalty, starts[i])
+        _logistic(features, labels.astype(np.int64), train.weight, 2, penalty, starts[i], fit=not (i and late()))
         for i, labels in enumerate(train.targets.T)
     ]
     weights, bias = (np.stack([found[i][..., 1] - found[i][..., 0] for found in each], -1) for i in range(2))
@@ -356,7 +356,7 @@ def _ridge(features: Any, train: Examples, penalty: float) -> tuple[FloatArray, 
 
 
 def _logistic(
-    features: Any, labels: Int64Array, weight: FloatArray, n_classes: int, penalty: float, start: Any
+    features: Any, labels: Int64Array, weight: FloatArray, n_classes: int, penalty: float, start: Any, fit: bool = True
 ) -> tuple[FloatArray, FloatArray, Any]:
     """Return weights (n_features, n_classes) and bias of a logistic regression, and itself, to start the next one."""
     from sklearn.exceptions import ConvergenceWarning
@@ -367,11 +367,15 @@ def _logistic(
     if len(present) == 1:
         bias[present] = 0.0
         return weights, bias, None
+    if not (fit or start):  # nothing but how often each class occurs
+        bias[present] = np.log([np.average(labels == k, weights=weight) for k in present])
+        return weights, bias, None
     model = start or LogisticRegression(max_iter=_ITERATIONS, warm_start=True)
     model.set_params(C=1 / penalty)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # it stops where it is good enough
-        model.fit(features, labels, sample_weight=weight)
+        if fit:
+            model.fit(features, labels, sample_weight=weight)
     signs = np.array([-0.5, 0.5])
     weights[:, present] = model.coef_.T * signs if len(present) == 2 else model.coef_.T
     bias[present] = model.intercept_ * signs if len(present) == 2 else model.intercept_

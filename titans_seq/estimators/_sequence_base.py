@@ -99,7 +99,7 @@ class SequenceEstimator(BaseEstimator):
         self.validation_score_ = float(np.mean([member.choice.score for member in self._members]))
         self.placed_share_ = [member.choice.placed_share for member in self._members]
         self.temperature_ = [member.choice.temperature for member in self._members]
-        self.n_parameters_ = sum(member.model.network.n_parameters() for member in self._members)
+        self.n_parameters_ = sum(member.model.n_parameters() for member in self._members)
         self.n_iter_ = max(len(run) - 1 for run in self.history_)
 
     def _answers(self, X: Any) -> NDArray[np.float64]:

@@ -150,12 +150,19 @@ def _ranking(answers: FloatArray, targets: NDArray[Any], weight: FloatArray, obj
 
 
 def _area(answers: FloatArray, member: NDArray[np.bool_], weight: FloatArray) -> float | None:
-    from sklearn.metrics import roc_auc_score
-
-    counted = weight > 0
-    if len(np.unique(member[counted])) < 2:
+    """Area under the ROC curve, to the bit what scikit-learn says, which takes 30 times as long to check its input."""
+    order = np.argsort(-answers, kind="stable")
+    order = order[weight[order] > 0]
+    answers, member, weight = answers[order], member[order], weight[order]
+    if len(np.unique(member)) < 2:
         return None
-    return float(roc_auc_score(member[counted], answers[counted], sample_weight=weight[counted]))
+    ends = np.append(np.flatnonzero(np.diff(answers)), len(answers) - 1)
+    curve = np.stack([np.cumsum(np.where(of, weight, 0.0))[ends] for of in (~member, member)])
+    if len(ends) > 2:  # points in the middle of a line are left out
+        corner = (np.diff(curve, 2) != 0).any(0)
+        curve = curve[:, np.concatenate(([True], corner, [True]))]
+    x, y = np.pad(curve / curve[:, -1:], ((0, 0), (1, 0)))
+    return float((np.diff(x) * (y[1:] + y[:-1]) / 2).sum())
 
 
 def _value_badness(answers: FloatArray, targets: NDArray[Any], weight: FloatArray) -> float:

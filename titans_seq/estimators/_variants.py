@@ -17,6 +17,7 @@ from titans_seq.data.sequences._names import Names
 from titans_seq.data.sequences._writing import check_target
 from titans_seq.data.sequences.annotating import InfoField, annotate_vcf, info_id, write_vcf
 from titans_seq.data.sequences.edits import edit_of, windows_of
+from titans_seq.data.sequences.vcf import is_variant_table
 from titans_seq.estimators._progress import with_progress
 from titans_seq.estimators._sequence_scores import StrandReader, reported, scores_of, shown_scores
 from titans_seq.estimators._sequence_targets import ClassTargets
@@ -52,7 +53,7 @@ def variant_effect(estimator: DNAEstimator, genome: Any, variants: Any, settings
     columns = read.effects(asked, check.kept, settings.batch_size, estimator._show_progress())
     if settings.write_vcf is not None:
         fields = _fields(read.reader.targets, columns)
-        if isinstance(variants, str | Path):
+        if isinstance(variants, str | Path) and not is_variant_table(variants):
             annotate_vcf(variants, settings.write_vcf, fields)
         else:
             write_vcf(asked, settings.write_vcf, fields)

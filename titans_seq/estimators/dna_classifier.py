@@ -105,6 +105,7 @@ class DNAClassifier(Classifying, DNAEstimator):
     history_ : list of list of dict
         Of each member, per epoch: training loss, validation score, seconds.
     n_parameters_ : int
+        Learned numbers of all members: of their networks, and weights and bias of the k-mers where these count.
     fit_seconds_ : float
 
     Examples

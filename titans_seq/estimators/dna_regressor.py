@@ -55,7 +55,9 @@ class DNARegressor(Measuring, DNAEstimator):
         init : DNAClassifier, DNARegressor, DNALanguageModel or path, optional
             Fitted model to start from, or where one was saved. Of a classifier or regressor the networks go on
             learning: their shape is taken over (arguments may not say otherwise), and the last layer is new where
-            classes or targets are others. Of a `DNALanguageModel` (`pretrain`), what it says of each base is read
+            classes or targets are others. What is taken over from a regressor is its network, whose answers are
+            standardised: they are read in the mean and spread of the new ``y``, not in those of the earlier one, also
+            with ``max_epochs=0``. Of a `DNALanguageModel` (`pretrain`), what it says of each base is read
             beside the base: its hidden tokens and probabilities from both ends, up to 8,192 bases away. It stays as
             it is, and is saved within this model.
 

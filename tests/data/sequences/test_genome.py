@@ -187,6 +187,42 @@ def test_tables_and_tuples_of_variants_count_from_one(build):
     assert read_vcf([(1, 2.0, "C", "A")]) == expected[:1]
 
 
+@pytest.mark.parametrize(("name", "mark"), [("x.csv", ","), ("x.tsv", "\t"), ("X.CSV.gz", ",")])
+def test_files_of_tables_of_variants_are_read_with_their_lines(tmp_path, name, mark):
+    path = tmp_path / name
+    text = "#CHROM,id,POS,ref,alt\n1,rs1,2,C,A\nMT,,8.0,T, TG \n".replace(",", mark).encode()
+    path.write_bytes(gzip.compress(text) if name.endswith("gz") else text)
+    found = read_vcf(path)
+    assert found == [Variant("1", 1, "C", "A"), Variant("MT", 7, "T", "TG")]
+    assert [variant.id for variant in found] == ["rs1", ""]
+    assert [variant.source for variant in found] == [f"{path}: row 0, line 2", f"{path}: row 1, line 3"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("chrom,pos,ref,alt\n1,2,C,A\n1,3,G\n", "row 1, line 3: alt is missing; complete it or drop the row"),
+        ("chrom,pos,ref,alt\n1,2.5,C,A\n", "row 0, line 2: pos must be a whole number, got '2.5'"),
+        ("chrom,pos,ref,alt\n1,2,CE,A\n", "row 0, line 2: ref 'CE': 'E' at position 1 is no base"),
+        ("chrom,pos,ref,alt,ref\n1,2,C,A,G\n", "columns 3 and 5 are both 'ref'; rename one"),
+        ("chrom,pos,ref,alt\n", "no variants"),
+    ],
+)
+def test_a_fault_of_a_file_of_variants_is_named_by_file_and_line(tmp_path, text, message):
+    path = tmp_path / "x.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message) as caught:
+        read_vcf(path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_vcf_may_be_called_a_table(tmp_path):
+    path = tmp_path / "x.tsv"
+    path.write_text(HEAD + "1\t2\trs1\tC\tG\t.\t.\t.\n")
+    assert read_vcf(path) == [Variant("1", 1, "C", "G")]
+    assert read_vcf(path)[0].source == f"{path}: line 3"
+
+
 def test_alleles_that_are_no_bases_are_left_out_and_counted(tmp_path):
     path = tmp_path / "x.vcf"
     path.write_text(HEAD + "1\t2\t.\tC\t<DEL>,G,*\t.\n1\t3\t.\tG\tG]chr2:5]\t.\n1\t4\t.\tT\t<*>\t.\n")

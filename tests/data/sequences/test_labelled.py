@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from titans_seq.data import read_classes, read_labelled
+from titans_seq.data import read_classes, read_labelled, read_sequences
 
 CSV = "id,sequence,label,score\na,ACGT,on,1.5\nb,GGCC,off,-2\nc,TTNN,on,1e3\n"
 
@@ -34,6 +34,11 @@ def test_a_table_gives_sequences_labels_and_numbers(tmp_path: Path, name: str) -
 def test_labels_that_look_like_missing_values_stay_labels(tmp_path: Path) -> None:
     found = read_labelled(written(tmp_path, "sequence,label\nACGT,NA\nACGT,N\nACGT,01\n"))
     assert found.labels().tolist() == ["NA", "N", "01"]
+
+
+def test_names_that_look_repeated_and_names_that_are_empty_are_columns(tmp_path: Path) -> None:
+    found = read_labelled(written(tmp_path, "sequence,label,label.1,,\nACGT,a,b,,\nGG,c,d,,\n"))
+    assert found.labels().tolist() == ["a", "c"] and found.labels("label.1").tolist() == ["b", "d"]
 
 
 @pytest.mark.parametrize("name", ["splice.data", "splice.data.gz"])
@@ -62,6 +67,9 @@ def test_the_form_of_the_uci_repository_is_read(tmp_path: Path, name: str) -> No
             "sequence,label\nACGT,a\nACGT,b,2\n",
             "t.csv: Error tokenizing data. C error: Expected 2 fields",
         ),
+        ("t.csv", "sequence,label,sequence\nACGT,a,GG\n", "t.csv: columns 1 and 3 are both 'sequence'; rename one"),
+        ("t.csv", "\ufeffid,label,n,label,sequence\n1,a,2,b,AC\n", "t.csv: columns 2 and 4 are both 'label'"),
+        ("t.tsv.gz", "label\tsequence\tlabel\na\tAC\tb\n", "t.tsv.gz: columns 1 and 3 are both 'label'"),
         ("t.txt", CSV, "files with labels end in .csv, .tsv, .data, or .gz after it"),
         ("t.data", "EI, a, ACGT\nEI, b\n", "t.data: line 2 has 2 fields; it must be class, name, sequence"),
         ("t.data", "EI, a, ACGT\n, b, ACGT\n", "t.data: row 1, line 2: label is missing"),
@@ -97,6 +105,20 @@ def test_a_damaged_gzip_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="ends too early") as caught:
         read_labelled(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv.gz", "t.data"])
+def test_what_is_not_utf_8_is_named_by_its_line(tmp_path: Path, name: str) -> None:
+    head = "" if name == "t.data" else "label,id,sequence\n"
+    text = head + "".join(f"on,r{i},ACGT\n" for i in range(30_000)) + "on,Müller,ACGT\noff,Jürgen,GG\n"
+    content = text.replace(",", "\t" if ".tsv" in name else ",").encode("windows-1252")
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    line = 30_001 + bool(head)
+    for read in (read_labelled, read_sequences) if head else (read_labelled,):
+        with pytest.raises(ValueError) as caught:
+            read(path)
+        assert str(caught.value) == f"{path}: line {line}: byte 0xfc is no UTF-8; save the file as UTF-8"
 
 
 def test_a_file_for_each_class_is_joined_in_order(tmp_path: Path) -> None:

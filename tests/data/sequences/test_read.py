@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import re
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +119,9 @@ def test_a_fault_of_a_table_is_named_by_file_row_and_line(tmp_path):
     with pytest.raises(ValueError, match=r"x.csv: .*line 3") as caught:
         read_sequences(path)
     assert "\n" not in str(caught.value)
+    path.write_text("id,sequence,id\na,AC,b\n")
+    with pytest.raises(ValueError, match=r"x.csv: columns 1 and 3 are both 'id'; rename one"):
+        read_sequences(path)
     path.write_text("")
     with pytest.raises(ValueError, match=r"x.csv: No columns"):
         read_sequences(path)
@@ -177,6 +182,62 @@ def test_a_truncated_gzip_of_fastq_names_the_record(tmp_path):
         read_sequences(path)
 
 
+def in_form(form, n=6):
+    """Return some records r0, r1, ... and how many bytes the last one has."""
+    random = np.random.default_rng(0)
+    bases = ["".join(random.choice(list("ACGT"), 50)) for _ in range(n)]
+    one = {
+        "fasta": lambda i: f">r{i} x\n{bases[i]}\n",
+        "fastq": lambda i: f"@r{i} x\n{bases[i]}\n+\n{'I' * 50}\n",
+        "genbank": lambda i: genbank(bases[i]).replace("X1", f"r{i}"),
+    }[form]
+    return "".join(map(one, range(n))), len(one(n - 1))
+
+
+FORMS = {"fasta": (2, "r{}"), "fastq": (4, "r{}"), "genbank": (14, "r{}.1")}
+"""Lines of a record, and how it is named."""
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("fault", ["short by its checksum", "checksum", "garbage"])
+def test_a_small_gzip_that_is_broken_at_its_end_names_the_last_record(tmp_path, form, fault):
+    whole = gzip.compress(in_form(form)[0].encode())
+    path = tmp_path / "x.gz"
+    wrong = whole[:-8] + bytes([whole[-8] ^ 255]) + whole[-7:]
+    path.write_bytes({"short by its checksum": whole[:-8], "checksum": wrong, "garbage": whole + b"more"}[fault])
+    reason = "ends too early" if fault == "short by its checksum" else "is damaged"
+    name = FORMS[form][1].format(5)
+    with pytest.raises(ValueError, match=rf"^\S+x.gz: record 6 '{name}', line \d+: the gzip file {reason}") as caught:
+        read_sequences(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_small_gzip_that_is_cut_names_the_record_begun_last(tmp_path, form):
+    text, last = in_form(form)
+    lines, name = FORMS[form]
+    cut = zlib.compressobj(wbits=31)
+    content = cut.compress(text.encode()[: -last // 2]) + cut.flush(zlib.Z_SYNC_FLUSH)
+    path = tmp_path / "x.gz"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="the gzip file ends too early; fetch it again") as caught:
+        read_sequences(path)
+    found = re.search(r"record (\d+) '(\S+)', line (\d+):", str(caught.value))
+    assert found is not None and found[2] == name.format(int(found[1]) - 1)
+    begun = [at for at, line in enumerate(text[: -last // 2].split("\n"), 1) if line.startswith((">", "@", "LOCUS"))]
+    assert int(found[1]) == len(begun) == 6
+    assert begun[-1] <= int(found[3]) <= begun[-1] + lines
+
+
+@pytest.mark.parametrize("form", ["fasta", "genbank"])
+def test_what_a_damaged_gzip_makes_of_a_record_is_not_blamed_on_the_record_alone(tmp_path, form):
+    text = in_form(form)[0].encode()
+    path = tmp_path / "x.gz"
+    path.write_bytes(gzip.compress(text, compresslevel=0).replace(text[-20:-10], b"!" * 10))
+    with pytest.raises(ValueError, match=r"x.gz: record 6 .*; that is because the gzip file is damaged \(CRC"):
+        read_sequences(path)
+
+
 def genbank(bases="ACGTTTGA", length=None):
     record = SeqRecord(Seq(bases), id="X1.1", name="X1", annotations={"molecule_type": "DNA"})
     record.features.append(SeqFeature(SimpleLocation(2, 5, strand=-1), type="CDS", qualifiers={"gene": ["g"]}))
@@ -211,6 +272,49 @@ def test_a_fault_of_genbank_is_named_by_file_and_record(tmp_path, text, message)
     with pytest.raises(ValueError, match=rf"x\.gb: {message}") as caught:
         read_sequences(path)
     assert "\n" not in str(caught.value)
+
+
+ODD = {
+    "a LOCUS line in no columns": (
+        "LOCUS       X1                         8 bp    DNA              UNK",
+        "LOCUS       X1 8 bp",
+    ),
+    "a date": ("01-JAN-1980", "01/JAN/1980"),
+    "a blank line": ("ORIGIN\n", "ORIGIN\n\n"),
+    "a quote": ('"g"', '"g"h"'),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("what", ODD)
+def test_what_is_odd_in_genbank_but_loses_nothing_is_read_without_a_word(tmp_path, what):
+    text = genbank().replace(*ODD[what])
+    assert text != genbank()
+    path = tmp_path / "x.gb"
+    path.write_text(genbank("AC") + text)
+    found = read_sequences(path)
+    assert found.to_strings() == ["AC", "ACGTTTGA"] and list(found.ids) == ["X1.1"] * 2
+    assert int(found.features[1][0].location.start) == 2
+
+
+def test_a_record_of_genbank_is_not_passed_over_for_few_blanks_before_its_name(tmp_path):
+    path = tmp_path / "x.gb"
+    lines = genbank().splitlines(keepends=True)
+    path.write_text(genbank() + "".join(["LOCUS X9 8 bp DNA linear UNK 01-JAN-1980\n", *lines[1:]]))
+    assert read_sequences(path).to_strings() == ["ACGTTTGA"] * 2
+
+
+def test_features_of_genbank_that_are_lost_are_told_once_with_file_and_record(tmp_path):
+    path = tmp_path / "x.gb"
+    wrong = genbank().replace("X1", "X2").replace("3..5", "3..x5")
+    path.write_text(genbank().replace("01-JAN", "01/JAN") + wrong + wrong)
+    with pytest.warns(UserWarning) as said:
+        found = read_sequences(path)
+    assert [str(one.message) for one in said] == [
+        f"{path}: record 2 'X2.1': Could not parse feature location '3..x5'; setting feature location to None "
+        "(1 more like it); correct the file if its features matter"
+    ]
+    assert found.to_strings() == ["ACGTTTGA"] * 3 and said[0].category is UserWarning
 
 
 @pytest.mark.parametrize(

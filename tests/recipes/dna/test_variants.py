@@ -106,6 +106,19 @@ def test_what_can_not_be_used_is_named_in_a_line(model: Path) -> None:
     assert "on_mismatch" in error_of(call(model, "genome.fa", "some.vcf", "--on-mismatch", "perhaps"))
 
 
+def test_a_fault_of_a_table_is_named_by_file_and_line(model: Path) -> None:
+    rows = Path("some.csv").read_text().splitlines()
+    wrong = "C" if GENOME[63] != "C" else "T"
+    Path("wrong.csv").write_text("\n".join([*rows[:2], f"0,64,{wrong},A", *rows[3:]]))
+    said = error_of(call(model, "genome.fa", "wrong.csv"))
+    assert f"wrong.csv: row 1, line 3: 0:64:{wrong}>A: the genome has {GENOME[63]}" in said
+    for cell, words in (("x", "pos must be a whole number, got 'x'"), ("", "pos is missing; complete it or drop")):
+        Path("odd.tsv").write_text("\n".join([*rows[:3], f"0,{cell},A,C"]).replace(",", "\t"))
+        assert f"odd.tsv: row 2, line 4: {words}" in error_of(call(model, "genome.fa", "odd.tsv"))
+    Path("odd.csv").write_bytes("\n".join([*rows[:2], "Müller,3,A,C"]).encode("windows-1252"))
+    assert "odd.csv: line 3: byte 0xfc is no UTF-8; save" in error_of(call(model, "genome.fa", "odd.csv"))
+
+
 @pytest.mark.parametrize("command", ["variants other genome.fa some.vcf", "classify other genome.fa"])
 def test_a_model_of_another_kind_is_refused_in_the_name_of_the_command(command: str) -> None:
     TitansForecaster(4, max_epochs=0).fit(np.arange(80.0)).save("other")

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 BLOCK = 1 << 18
 """Bytes read at a time: what is derived from them stays small beside a genome."""
+AHEAD = 1 << 26
 
 
 class BrokenGzipError(ValueError):
@@ -35,13 +36,41 @@ def open_bytes(path: Path) -> BinaryIO:
 
 
 def blocks(stream: BinaryIO, size: int = BLOCK) -> Iterator[bytes]:
-    """Yield a stream in blocks; a byte order mark at its beginning is left out."""
-    block = stream.read(size)
+    """Yield a stream in blocks; a byte order mark at its beginning is left out.
+
+    Of a broken gzip file all that can be read is yielded before BrokenGzipError is raised.
+    """
+    block, fault = _block(stream, size)
     if block.startswith(b"\xef\xbb\xbf"):
         block = block[3:]
     while block:
         yield block
-        block = stream.read(size)
+        block, fault = _block(stream, size) if fault is None else (b"", fault)
+    if fault is not None:
+        raise fault
+
+
+def _block(stream: BinaryIO, size: int) -> tuple[bytes, BrokenGzipError | None]:
+    """Read up to a size: read() alone would lose what comes before a fault."""
+    parts: list[bytes] = []
+    try:
+        while size and (part := stream.read1(size)):  # type: ignore[attr-defined]
+            parts.append(part)
+            size -= len(part)
+    except BrokenGzipError as error:
+        return b"".join(parts), error
+    return b"".join(parts), None
+
+
+def fault_ahead(stream: BinaryIO) -> BrokenGzipError | None:
+    """Return what is wrong with a gzip file within the next `AHEAD` bytes: a fault may explain what was read before."""
+    left = AHEAD
+    try:
+        while left > 0 and (block := stream.read(BLOCK)):
+            left -= len(block)
+    except BrokenGzipError as error:
+        return error
+    return None
 
 
 class _Gzip(io.RawIOBase):
@@ -49,17 +78,28 @@ class _Gzip(io.RawIOBase):
 
     def __init__(self, path: Path) -> None:
         self._file = gzip.open(path, "rb")  # noqa: SIM115
+        self._fault: BrokenGzipError | None = None  # which would be another one when it is read on
 
     def readable(self) -> bool:
         return True
 
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        if self._fault is not None:
+            raise self._fault
         try:
             data = self._file.read1(len(buffer))
         except EOFError:
-            raise BrokenGzipError("the gzip file ends too early; fetch it again") from None
+            self._fault = BrokenGzipError("the gzip file ends too early; fetch it again")
+            raise self._fault from None
         except (OSError, zlib.error) as error:
-            raise BrokenGzipError(f"the gzip file is damaged ({error}); fetch it again") from None
+            self._fault = BrokenGzipError(f"the gzip file is damaged ({error}); fetch it again")
+            raise self._fault from None
         buffer[: len(data)] = data
         return len(data)
 

@@ -55,7 +55,7 @@ def annotate_vcf(source: str | Path, target: str | Path, fields: Sequence[InfoFi
     Parameters
     ----------
     source : path
-        What `read_vcf` has read, .gz or not.
+        A VCF that `read_vcf` has read, .gz or not.
     target : path
         Written whole or not at all, and may be the source itself; gzipped (not in blocks, as tabix needs) if its name
         ends in .gz.

@@ -48,7 +48,7 @@ def read_fasta(stream: BinaryIO, name: str, block_size: int = BLOCK) -> Sequence
         for block in blocks(stream, block_size):
             reader.feed(block)
     except BrokenGzipError as error:
-        raise ValueError(f"{reader.place(reader.line)}: {error}") from None
+        raise BrokenGzipError(f"{reader.place(reader.line)}: {error}") from None
     return reader.finish()
 
 

@@ -66,7 +66,7 @@ class _Fastq:
                 self.line += 1
                 yield line.rstrip().removeprefix(b"\xef\xbb\xbf" if self.line == 1 else b"")
         except BrokenGzipError as error:
-            raise self._fault(str(error)) from None
+            raise BrokenGzipError(self._fault(str(error))) from None
 
     def _begin(self, title: bytes) -> None:
         words = title[1:].split(maxsplit=1)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from titans_seq.data._calendar import Int64Array
+from titans_seq.data._utf8 import not_utf8
 from titans_seq.data.sequences._files import BrokenGzipError, open_bytes
 from titans_seq.data.sequences.read import read_sequences
 from titans_seq.data.sequences.sequences import Sequences
@@ -185,7 +186,8 @@ def _open_uci(stream: BinaryIO, what: str) -> pd.DataFrame:
     except BrokenGzipError as error:
         raise ValueError(f"{what}: {error}") from None
     except UnicodeDecodeError:
-        raise ValueError(f"{what}: not a text file in UTF-8") from None
+        stream.seek(0)
+        raise ValueError(f"{what}: {not_utf8(stream)}") from None
     return pd.DataFrame(rows, columns=[LABEL, "id", "sequence"], dtype=str)
 
 

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from titans_seq.data._read import is_frame
-from titans_seq.data.sequences._files import BrokenGzipError, open_bytes
+from titans_seq.data.sequences._files import BrokenGzipError, fault_ahead, open_bytes
 from titans_seq.data.sequences._names import Names
 from titans_seq.data.sequences._ragged import offsets_of
 from titans_seq.data.sequences._texts import encode_texts
@@ -120,7 +120,16 @@ def _read_path(data: str | Path, sequence_col: str | None, id_col: str | None) -
     if path.name.lower().endswith(_TABLES):
         return read_table(path, sequence_col, id_col)
     with open_bytes(path) as stream:
-        return _reader_for(stream, path)(stream, str(path))
+        reader = _reader_for(stream, path)
+        try:
+            return reader(stream, str(path))
+        except BrokenGzipError:
+            raise
+        except ValueError as error:
+            broken = fault_ahead(stream)
+            if broken is None:
+                raise
+            raise ValueError(f"{str(error).rstrip('.')}; that is because {broken}") from None
 
 
 def _reader_for(stream: BinaryIO, path: Path) -> Callable[[BinaryIO, str], Sequences]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from titans_seq.data._read import open_frame
+from titans_seq.data._utf8 import not_utf8
 from titans_seq.data.sequences._files import BrokenGzipError, open_bytes
 from titans_seq.data.sequences._names import Names
 from titans_seq.data.sequences._ragged import offsets_of
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _USUAL_NAMES = ("sequence", "seq")
+
+_AS_TEXT: dict[str, Any] = {"dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
+_RENAMED = re.compile(r".+\.\d+")
 
 Place = Callable[[int], str]
 
@@ -48,7 +53,7 @@ def open_table(stream: BinaryIO, name: str, what: str, separator: str | None = N
     Parameters
     ----------
     stream : binary stream
-        Of the file's uncompressed content.
+        Of the file's uncompressed content, from its beginning; can be read again.
     name : str
         Of the file: with .tsv at its end, or .tsv.gz, columns are divided by tabs, else by commas.
     what : str
@@ -59,7 +64,7 @@ def open_table(stream: BinaryIO, name: str, what: str, separator: str | None = N
     Raises
     ------
     ValueError
-        The content is no table, or damaged.
+        The content is no table, damaged, or not in UTF-8; two columns have one name.
     """
     import pandas as pd
 
@@ -67,15 +72,31 @@ def open_table(stream: BinaryIO, name: str, what: str, separator: str | None = N
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(
-                stream, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
-            )
+            frame = pd.read_csv(stream, sep=separator, index_col=False, **_AS_TEXT)
+            _refuse_repeated(frame, stream, separator, what)
+            return frame
     except pd.errors.ParserWarning:
         raise ValueError(f"{what}: rows have more fields than the header line has names; correct the header") from None
     except BrokenGzipError as error:
         raise ValueError(f"{what}: {error}") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        stream.seek(0)
+        raise ValueError(f"{what}: {not_utf8(stream)}") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ValueError(f"{what}: {' '.join(str(error).split())}") from None
+
+
+def _refuse_repeated(frame: pd.DataFrame, stream: BinaryIO, separator: str, what: str) -> None:
+    """Refuse two columns of one name, of which pandas calls the second "name.1"."""
+    import pandas as pd
+
+    if not any(_RENAMED.fullmatch(str(name)) for name in frame.columns):
+        return
+    stream.seek(0)
+    names = pd.read_csv(stream, sep=separator, header=None, nrows=1, **_AS_TEXT).iloc[0].tolist()
+    for at, name in enumerate(names):
+        if name and name in names[:at]:
+            raise ValueError(f"{what}: columns {names.index(name) + 1} and {at + 1} are both {name!r}; rename one")
 
 
 def read_rows(frame: pd.DataFrame, sequence_col: str | None, id_col: str | None, what: str) -> Sequences:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from titans_seq.data._read import is_frame, open_frame
+from titans_seq.data.sequences._files import BrokenGzipError, open_bytes
 from titans_seq.data.sequences.alphabet import MIXTURE, UNKNOWN, to_codes, to_text
 from titans_seq.data.sequences.bed import text_lines
 from titans_seq.data.sequences.coordinates import Variant
 from titans_seq.data.sequences.genome import Genome
+from titans_seq.data.sequences.tables import open_table, place_of_row
 
 _SEQUENCE = re.compile("[ACGTUNRYSWKMBDHVacgtunryswkmbdhv]+")
 _SYMBOLIC = re.compile(r"<.+>|\*|.*[\[\]].*|\.[A-Za-z]+|[A-Za-z]+\.")
@@ -31,7 +33,7 @@ def read_vcf(data: Any) -> list[Variant]:
     Parameters
     ----------
     data : path, frame or iterable
-        - path of a VCF file, .gz or not;
+        - path of a VCF file, or of a table (.csv or .tsv) with the columns of a frame; each .gz or not;
         - pandas or polars frame with the columns chrom, pos, ref, alt and perhaps id, in any case ("#CHROM" too);
         - tuples (chrom, pos, ref, alt), or `Variant` objects.
         Positions in all of them but `Variant` are 1-based, as VCF has them.
@@ -195,11 +197,22 @@ def _position(value: Any) -> int:
     return number
 
 
+def is_variant_table(path: str | Path) -> bool:
+    """Whether a file is read as a table with a header line, and not as VCF."""
+    if not Path(path).name.lower().removesuffix(".gz").endswith((".csv", ".tsv")):
+        return False
+    try:
+        with open_bytes(Path(path)) as stream:
+            return stream.read(2) != b"##"  # which begins VCF, whatever its name is
+    except BrokenGzipError:
+        return True
+
+
 def _rows(data: Any) -> Iterator[_Row | Variant]:
     if isinstance(data, str | Path):
-        return _file_rows(Path(data))
+        return _table_rows(Path(data)) if is_variant_table(data) else _file_rows(Path(data))
     if is_frame(data):
-        return _frame_rows(data)
+        return _frame_rows(data, "the frame", lambda row: f"row {row}")
     if not isinstance(data, Iterable):
         raise TypeError(f"variants must be a path, a frame or tuples (chrom, pos, ref, alt), got {type(data).__name__}")
     return _tuple_rows(data)
@@ -216,17 +229,36 @@ def _file_rows(path: Path) -> Iterator[_Row]:
         yield _Row(place, *fields[:5])
 
 
-def _frame_rows(data: Any) -> Iterator[_Row]:
+def _table_rows(path: Path) -> Iterator[_Row]:
+    with open_bytes(path) as stream:
+        frame = open_table(stream, path.name, str(path))
+    for name in frame.columns:
+        cells = frame[name].fillna("").str.strip()
+        which = name.lower().lstrip("#")
+        if which in _COLUMNS and (cells == "").any():
+            place = place_of_row(str(path), int((cells == "").to_numpy().argmax()))
+            raise ValueError(f"{place}: {which} is missing; complete it or drop the row")
+        frame[name] = cells.map(_whole) if which == "pos" else cells
+    yield from _frame_rows(frame, str(path), lambda row: place_of_row(str(path), row))
+
+
+def _whole(text: str) -> str:
+    """Return "5" for "5.0", as a table is written by what takes its positions for numbers; other texts as they are."""
+    number, _, rest = text.partition(".")
+    return number if set(rest) == {"0"} else text
+
+
+def _frame_rows(data: Any, what: str, place: Callable[[int], str]) -> Iterator[_Row]:
     frame = open_frame(data)
     names = {str(name).lower().lstrip("#"): name for name in frame.columns}
     absent = [name for name in _COLUMNS if name not in names]
     if absent:
         listed = ", ".join(map(str, frame.columns[:8]))
-        raise ValueError(f"the frame has no column {absent[0]!r} (it has {listed}); variants need chrom, pos, ref, alt")
+        raise ValueError(f"{what} has no column {absent[0]!r} (it has {listed}); variants need chrom, pos, ref, alt")
     wanted = [frame.get_column(names[name]).to_list() for name in _COLUMNS]
     ids = frame.get_column(names["id"]).to_list() if "id" in names else [""] * len(frame)
     for row, (chrom, pos, ref, alt, name) in enumerate(zip(*wanted, ids, strict=True)):
-        yield _named_row(f"row {row}", chrom, pos, ref, alt, "" if name is None or name != name else str(name))
+        yield _named_row(place(row), chrom, pos, ref, alt, "" if name is None or name != name else str(name))
 
 
 def _tuple_rows(data: Iterable[Any]) -> Iterator[_Row | Variant]:

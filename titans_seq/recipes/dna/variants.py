@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     import polars as pl
 
 _VCF = (".vcf", ".vcf.gz")
-_TABLES = (".csv", ".tsv")
 
 
 def is_vcf(path: Path) -> bool:
@@ -29,7 +28,7 @@ def rank_variants(model: Path, genome: Path, variants: Path, *, output: Path | N
     genome : Path
         FASTA, perhaps gzipped.
     variants : Path
-        VCF, perhaps gzipped, or a table .csv or .tsv with the columns chrom, pos (1-based), ref, alt.
+        VCF, or a table .csv or .tsv with the columns chrom, pos (1-based), ref, alt; perhaps gzipped.
     output : Path, optional
         If it is VCF, it is written, its rows in the order of ``variants``.
     **options
@@ -50,7 +49,9 @@ def rank_variants(model: Path, genome: Path, variants: Path, *, output: Path | N
     estimator = load_dna_model(model, "variants")
     if output is not None and is_vcf(output):
         options["write_vcf"] = output
-    found = estimator.variant_effect(genome, _table(variants), **options)
+    if not variants.is_file():
+        raise FileNotFoundError(f"{variants}: there is no such file")
+    found = estimator.variant_effect(genome, variants, **options)
     frame = found if isinstance(found, pl.DataFrame) else pl.from_pandas(found)
     effects = [
         name for name in frame.columns if name.startswith("effect") and not name.endswith(("forward", "reverse"))
@@ -67,18 +68,3 @@ def check_variant_output(path: Path, *, overwrite: bool = False) -> None:
         raise FileExistsError(f"{path} exists; add --overwrite or choose another file")
     elif not path.parent.is_dir():
         raise ValueError(f"{path}: there is no folder {path.parent}")
-
-
-def _table(path: Path) -> Any:
-    """Return a table of variants, or the path of a VCF."""
-    import polars as pl
-
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such file")
-    if path.suffix.lower() not in _TABLES:
-        return path
-    try:
-        text = {"chrom": pl.String, "ref": pl.String, "alt": pl.String}
-        return pl.read_csv(path, separator="\t" if path.suffix.lower() == ".tsv" else ",", schema_overrides=text)
-    except pl.exceptions.PolarsError as error:
-        raise ValueError(f"{path}: not a table: {' '.join(str(error).split())[:160]}") from None

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from titans_seq.data._utf8 import not_utf8
 from titans_seq.data.text_tables import DELIMITERS, MISSING, TableForm, read_bytes, read_cells
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _encoding(path: Path) -> str:
         except UnicodeDecodeError:
             continue
         return encoding
-    raise ValueError(f"{path}: neither text in UTF-8 nor in Windows-1252; save it as UTF-8")
+    raise ValueError(f"{path}: {not_utf8(io.BytesIO(content))} (it is no Windows-1252 either)")
 
 
 def _delimiter(text: str, path: Path) -> str:
