@@ -122,7 +122,7 @@ def test_a_patch_cut_short_is_read_as_a_forecast_between_patches_reads_it() -> N
             cutoff = int(pieces.start[row] + batch.cutoffs[row, -1] - CONTEXT)
             reader, stream, _ = setup.one_pass(int(row), cutoff)
             group = setup.data.groups(np.array([row]))
-            linear, _, expected = reader.forecast_now(stream, setup.panel.origins[[row]], group)
+            linear, _, expected, _ = reader.forecast_now(stream, setup.panel.origins[[row]], group)
             torch.testing.assert_close(correction.shift[row, -1:], expected.shift, rtol=1e-4, atol=1e-5)
             torch.testing.assert_close(tokens.linear[row, -1:], linear, rtol=1e-4, atol=1e-5)
 

@@ -20,6 +20,7 @@ from titans_seq.adapters._linear_fill import (
     fill_window,
     window_level,
 )
+from titans_seq.adapters._linear_gaps import fill_by_forecasts, known
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class LinearMap:
         Mean squared error on the validation windows, scaled units; inf if there were none.
     members : tuple of Member
         Maps it is the average of; none where it is a plain ridge.
+    fill_steps : int
+        Missing rows that are filled at once by the map's own forecasts; 0: they are filled by the last observed value.
 
     Raises
     ------
@@ -75,12 +78,15 @@ class LinearMap:
     penalty: float = math.nan
     validation_score: float = math.inf
     members: tuple[Member, ...] = ()
+    fill_steps: int = 0
 
     def __post_init__(self) -> None:
         if self.weights.ndim != 3 or self.bias.shape != (len(self.weights), self.weights.shape[2]):
             shapes = f"{self.weights.shape} and {self.bias.shape}"
             raise ValueError(f"weights (G, L, H) and bias (G, H) expected, got {shapes}")
         check_centring(self.centring)
+        if not 0 <= self.fill_steps <= self.horizon:
+            raise ValueError(f"fill_steps must be from 0 to the horizon, {self.horizon}, got {self.fill_steps}")
         if not (np.isfinite(self.weights).all() and np.isfinite(self.bias).all()):
             raise ValueError("the weights of a linear map must be finite")
 
@@ -119,7 +125,8 @@ class LinearMap:
         values : float array (n, L)
             Windows in scaled units; what stands at missing entries is ignored.
         observed : bool array (n, L), optional
-            False where a value is missing; default: all were observed. Gaps are filled by `fill_window`.
+            False where a value is missing; default: all were observed. Gaps are filled by `fill_window`, where
+            the map has `fill_steps` by `fill_by_forecasts`.
         group : int array (n,), optional
             Series of each window; needed unless the map is shared.
 
@@ -137,7 +144,7 @@ class LinearMap:
         if windows.ndim != 2 or windows.shape[1] != self.context_length:
             raise ValueError(f"windows (n, {self.context_length}) expected, got {windows.shape}")
         seen = np.ones(windows.shape, dtype=bool) if observed is None else np.asarray(observed, dtype=bool)
-        filled = fill_window(windows, seen)
+        filled, seen = self._filled(windows, seen, group)
         level = window_level(filled, seen, self.centring)[:, None]
         return level + self._apply(filled - level, group)
 
@@ -150,6 +157,7 @@ class LinearMap:
             "penalty": np.array([self.penalty]),
             "validation_score": np.array([self.validation_score]),
             "members": self._members(),
+            "fill_steps": np.array([self.fill_steps], dtype=np.int64),
         }
 
     @classmethod
@@ -179,12 +187,22 @@ class LinearMap:
             float(penalty.reshape(-1)[0]),
             float(score.reshape(-1)[0]),
             tuple(Member(row[0], row[1], row[2], tuple(row[3:])) for row in members.tolist()),
+            int(np.asarray(tensors.get("fill_steps", [0])).reshape(-1)[0]),  # maps saved before there were any lack it
         )
 
     def _members(self) -> FloatArray:
         """Members as rows: decay, reach, penalty, and the penalties of each series' own weights."""
         rows = [(member.decay, member.reach, member.penalty, *member.own) for member in self.members]
         return np.array(rows, dtype=np.float64).reshape(len(rows), -1 if rows else 3)
+
+    def _filled(self, windows: FloatArray, seen: BoolArray, group: NDArray[Any] | None) -> tuple[FloatArray, BoolArray]:
+        """Return windows without gaps, and which of their entries count for their level."""
+        filled = fill_window(windows, seen)
+        if seen.all() or not self.fill_steps:
+            return filled, seen
+        of = None if self.shared else self._checked_group(group, len(windows))
+        filled = fill_by_forecasts(filled, seen, self.weights, self.bias, self.centring, self.fill_steps, of)
+        return filled, known(seen)
 
     def _apply(self, centred: FloatArray, group: NDArray[Any] | None) -> FloatArray:
         if self.shared:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from titans_seq.adapters._linear_fill import Centring, check_centring
+from titans_seq.adapters._linear_gaps import fill_by_forecasts_torch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,6 +40,8 @@ def linear_predict_torch(
     values: Tensor,
     observed: Tensor,
     group: Tensor | None = None,
+    *,
+    fill_steps: int = 0,
 ) -> Tensor:
     """Forecast the rows after each window; `LinearMap.predict` in torch.
 
@@ -51,6 +54,8 @@ def linear_predict_torch(
         Windows in scaled units.
     group : int tensor (n,), optional
         Series of each window; needed unless G is 1.
+    fill_steps : int, default 0
+        See `LinearMap`.
 
     Returns
     -------
@@ -61,15 +66,22 @@ def linear_predict_torch(
     ValueError
         Unknown centring, or no `group` where there are several maps.
     """
+    import torch
+
     check_centring(centring)
     weights, bias = weights.to(values), bias.to(values)
+    if group is None:
+        if len(weights) > 1:
+            raise ValueError(f"there are weights for each of {len(weights)} series; pass group")
+        group = values.new_zeros(len(values), dtype=torch.int64)
     filled = fill_window_torch(values, observed)
+    if fill_steps:
+        filled = fill_by_forecasts_torch(filled, observed, weights, bias, centring, fill_steps, group)
+        observed = observed.cummax(1).values
     level = _level(filled, observed, centring)
     centred = filled - level
     if len(weights) == 1:
         return level + bias[0] + centred @ weights[0]
-    if group is None:
-        raise ValueError(f"there are weights for each of {len(weights)} series; pass group")
     # One product per series: weights[group] would hold n x L x H entries.
     forecast = bias[group]
     for i in group.unique():

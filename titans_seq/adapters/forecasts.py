@@ -36,6 +36,8 @@ class Forecasts:
         What a memory of earlier errors adds; zeros without one.
     lowest : float64 array (n,)
         Value below which a forecast may not fall; -inf: there is no such bound.
+    gap : int64 array (n,)
+        Missing rows since the last observed one before the cut-off, at most the look-back.
     """
 
     series: IntArray
@@ -46,6 +48,7 @@ class Forecasts:
     scale: Float32Array
     recalled: Float32Array
     lowest: NDArray[np.float64]
+    gap: IntArray
 
     @staticmethod
     def join(parts: list[Forecasts]) -> Forecasts:
@@ -53,12 +56,15 @@ class Forecasts:
         return Forecasts(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Forecasts)))
 
     @staticmethod
-    def collect(which: IntArray, cutoff: IntArray, linear: Tensor, lowest: Tensor, correction: Correction) -> Forecasts:
-        """Bring tensors (n, horizon), and (n,) for the bounds, to numpy."""
+    def collect(
+        which: IntArray, cutoff: IntArray, linear: Tensor, lowest: Tensor, correction: Correction, gap: Tensor
+    ) -> Forecasts:
+        """Bring tensors (n, horizon), and (n,) for the bounds and the gaps, to numpy."""
         parts = (linear, correction.shift, correction.log_spread, correction.scale)
         linear_, shift, log_spread, scale = (x.detach().cpu().float().numpy() for x in parts)
         recalled = np.zeros_like(shift)
-        return Forecasts(which, cutoff, linear_, shift, log_spread, scale, recalled, lowest.cpu().numpy())
+        each = (lowest.cpu().numpy(), gap.cpu().numpy())
+        return Forecasts(which, cutoff, linear_, shift, log_spread, scale, recalled, *each)
 
     def take(self, rows: NDArray[np.intp]) -> Forecasts:
         """Return the forecasts named by an index array."""
@@ -73,7 +79,8 @@ class Forecasts:
     def none(steps: int) -> Forecasts:
         """Return no forecasts, of so many steps."""
         nothing, empty = np.zeros(0, dtype=np.int64), np.zeros((0, steps), dtype=np.float32)
-        return Forecasts(nothing, nothing, empty, empty, empty, np.zeros(0, dtype=np.float32), empty, np.zeros(0))
+        each = (np.zeros(0, dtype=np.float32), empty, np.zeros(0), nothing)
+        return Forecasts(nothing, nothing, empty, empty, empty, *each)
 
 
 def windowed_forecasts(
@@ -372,8 +379,9 @@ def forecasts_from_reads(
     with torch.no_grad():
         correction = reader.model.correct(reads.hidden, reads.tokens.scale)
     picked = Correction(*(x[rows, columns] for x in (correction.shift, correction.log_spread, correction.scale)))
-    linear, lowest = (x[rows, columns] for x in (reads.tokens.linear, reads.tokens.lowest))
-    return [Forecasts.collect(which[rows], ends[rows, columns], linear, lowest, picked)]
+    tokens = reads.tokens
+    linear, lowest, gap = (x[rows, columns] for x in (tokens.linear, tokens.lowest, tokens.gap))
+    return [Forecasts.collect(which[rows], ends[rows, columns], linear, lowest, picked, gap)]
 
 
 def batches(items: IntArray, size: int) -> Iterator[IntArray]:

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from titans_seq.adapters._cutoffs import Cutoffs
+from titans_seq.adapters._linear_gaps import trailing_gap
 from titans_seq.adapters.forecasts import (
     Forecasts,
     batches,
@@ -216,10 +217,12 @@ def linear_forecasts(reader: StreamReader, data: ScaledPanel, which: IntArray, e
     values, observed = (x.to(reader.linear.weights.device) for x in data.gather(which, end - rows, rows))
     linear = reader.linear(values.float(), observed, groups_of(reader, data, which))
     lowest = reader.linear.lowest(values, observed)
-    _, scale = trailing_statistics(values, observed, torch.full((len(which), 1), rows, device=values.device), rows)
+    cutoff = torch.full((len(which), 1), rows, device=values.device)
+    _, scale = trailing_statistics(values, observed, cutoff, rows)
+    gap = trailing_gap(observed, cutoff, rows)[:, 0]
     linear = linear + torch.as_tensor(reader.linear.lags.forecast(data, which, end)).to(linear)
     nothing = torch.zeros_like(linear)
-    return Forecasts.collect(which, end, linear, lowest, Correction(nothing, nothing, scale[:, 0]))
+    return Forecasts.collect(which, end, linear, lowest, Correction(nothing, nothing, scale[:, 0]), gap)
 
 
 def _patches(reads: Reads, which: IntArray, ends: IntArray) -> list[Patches]:

@@ -222,7 +222,7 @@ class StreamReader:
         *,
         zero_memory: bool = False,
         open_rows: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor, Correction]:
+    ) -> tuple[Tensor, Tensor, Correction, Tensor]:
         """Forecast from the rows read so far; rows in an open patch are read by a copy that is not kept.
 
         Parameters
@@ -241,6 +241,8 @@ class StreamReader:
         lowest : Tensor, shape (n_series,)
             Value below which no forecast may fall, see `Tokens`.
         correction : Correction, each tensor (n_series, horizon)
+        gap : Tensor of int64, shape (n_series,)
+            Missing rows since the last observed one.
         """
         seen = stream.phase if open_rows is None else open_rows
         boundary = stream.values.shape[1] - stream.phase
@@ -255,7 +257,7 @@ class StreamReader:
             read, _ = self.model.read(tokens, stream.backbone, lengths=partial, zero_memory=zero_memory)
             hidden = torch.where(partial.bool()[:, None], read[:, 0].to(hidden.dtype), hidden)
         correction = self.model.correct(hidden, tokens.scale[:, 0])
-        return tokens.linear[:, 0], tokens.lowest[:, 0], correction
+        return tokens.linear[:, 0], tokens.lowest[:, 0], correction, tokens.gap[:, 0]
 
     def _tokens(
         self,

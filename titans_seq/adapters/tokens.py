@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from titans_seq.adapters._linear_gaps import trailing_gap
 from titans_seq.adapters.lags import LaggedMap
 from titans_seq.adapters.linear import LinearMap, linear_predict_torch
 
@@ -36,6 +37,8 @@ class Tokens:
         Closed-form forecast from each cut-off, in units of the scaled series; of no steps if it was not asked for.
     lowest : Tensor, shape (batch, tokens), float64
         Value below which no forecast from that cut-off may fall; -inf: there is no such bound.
+    gap : Tensor of int64, shape (batch, tokens)
+        Missing rows since the last observed one before each cut-off, at most the look-back.
     """
 
     features: Tensor
@@ -43,6 +46,7 @@ class Tokens:
     scale: Tensor
     linear: Tensor
     lowest: Tensor
+    gap: Tensor
 
     def split(self, n: int) -> tuple[Tokens, Tokens]:
         """Return the first ``n`` tokens of every row, and the others."""
@@ -97,7 +101,7 @@ class LinearForecast(nn.Module):
         weights, bias = (torch.from_numpy(x).float() for x in (linear.weights, linear.bias))
         if not linear.shared:
             weights, bias = (torch.cat([x, x.mean(0, keepdim=True)]) for x in (weights, bias))
-        self.centring, self.shared = linear.centring, linear.shared
+        self.centring, self.shared, self.fill_steps = linear.centring, linear.shared, linear.fill_steps
         self.weights: Tensor
         self.bias: Tensor
         self.register_buffer("weights", weights, persistent=False)
@@ -110,7 +114,8 @@ class LinearForecast(nn.Module):
 
     def forward(self, windows: Tensor, observed: Tensor, group: Tensor) -> Tensor:
         """Forecast from windows (n, context_length) of scaled values: (n, horizon)."""
-        return linear_predict_torch(self.weights, self.bias, self.centring, windows, observed, group)
+        given = (self.weights, self.bias, self.centring, windows, observed, group)
+        return linear_predict_torch(*given, fill_steps=self.fill_steps)
 
     def lowest(self, windows: Tensor, observed: Tensor) -> Tensor:
         """Return what no forecast from windows (n, context_length) may fall below, (n,); -inf where there is nothing.
@@ -183,6 +188,7 @@ def make_tokens(
         scale=scale.float(),
         linear=forecast,
         lowest=lowest,
+        gap=trailing_gap(observed, cutoffs, patching.context_length),
     )
 
 

@@ -72,6 +72,8 @@ class Combination:
     least_scale : float
         Trailing scale that counts at least, scaled units: an error after a window in which nothing moved would be
         any number of its scales, and so would the intervals of windows in which something did.
+    gap_factors : float array (n_sizes, horizon)
+        How many times as wide intervals are after 1, 2, 4, 8 ... missing rows; of no sizes: as wide as after none.
     """
 
     weight: float
@@ -85,6 +87,7 @@ class Combination:
     error_weight: float = 0.0
     lower_bound: bool = False
     least_scale: float = 0.0
+    gap_factors: FloatArray = field(default_factory=lambda: np.ones((0, 0)))
 
     @property
     def needs_network(self) -> bool:
@@ -174,9 +177,23 @@ class Combination:
         factor = self.factor[place if len(self.factor) > 1 else np.zeros_like(place)]
         return self._own_width(forecasts) * factor[:, None]
 
+    def _after_gaps(self, forecasts: Forecasts) -> FloatArray:
+        """Return what missing rows before cut-offs do to widths, (n, steps).
+
+        Between the sizes that were measured, and beyond the largest, by the logarithm of the rows.
+        """
+        steps = forecasts.linear.shape[1]
+        if not len(self.gap_factors) or not forecasts.gap.any():
+            return np.ones((len(forecasts.gap), steps))
+        known = np.concatenate([np.ones((1, steps)), self.gap_factors[:, :steps]])
+        place = np.where(forecasts.gap > 0, 1 + np.log2(np.maximum(forecasts.gap, 1)), 0.0)
+        below = np.minimum(place.astype(np.int64), len(known) - 2)
+        share = (place - below)[:, None]
+        return np.asarray((1 - share) * known[below] + share * known[below + 1])
+
     def _own_width(self, forecasts: Forecasts) -> FloatArray:
         scale = np.maximum(forecasts.scale.astype(np.float64), self.least_scale)
-        width = np.repeat(scale[:, None], forecasts.linear.shape[1], 1)
+        width = scale[:, None] * self._after_gaps(forecasts)
         return width * np.exp(forecasts.log_spread) if self.use_spread else width
 
 
@@ -202,6 +219,7 @@ def calibrate(
     intervals: str,
     weights: tuple[float, float],
     lower_bound: bool | Literal["auto"] = False,
+    gap_factors: FloatArray | None = None,
 ) -> Combination:
     """Calibrate the intervals on validation forecasts.
 
@@ -219,8 +237,11 @@ def calibrate(
     lower_bound : {"auto", True, False}, default False
         Whether the bounds of the forecasts hold. "auto": if that lowers both the squared error of the point
         forecasts and the pinball loss of the quantiles.
+    gap_factors : float array (n_sizes, horizon), optional
+        See `Combination`.
     """
     plain = Combination(weights[0], False, np.zeros((len(LEVELS), actual.shape[1])), error_weight=weights[1])
+    plain = plain if gap_factors is None else replace(plain, gap_factors=gap_factors)
     given = (forecasts, actual, observed, counts, n_series, intervals)
     options = (False, True) if lower_bound == "auto" else (lower_bound,)
     (best, loss), *others = [_with_intervals(replace(plain, lower_bound=option), *given) for option in options]

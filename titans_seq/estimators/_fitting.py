@@ -33,6 +33,7 @@ from titans_seq.estimators._choosing import (
 from titans_seq.estimators._combination import LEAST_SHARE, Combination, best_weight, calibrate, cautious_weight
 from titans_seq.estimators._conformal import disjoint_windows
 from titans_seq.estimators._error_memory import fit_error_memory
+from titans_seq.estimators._gaps import gap_factors, with_better_filling
 from titans_seq.estimators._processes import share_out, share_series
 from titans_seq.estimators._settings import Settings, resolve
 from titans_seq.estimators._starting import Start
@@ -135,6 +136,9 @@ def fit(
     if choosing and no_better_than_the_last_value(settings, data, train_end, linear):
         linear = linear.last_value()
         data = _scaled(panel, center, scale, linear, weight)
+    linear = with_better_filling(
+        linear, data, *validation_cutoffs(panel, train_end, settings.horizon, MAX_EPOCH_WINDOWS)
+    )
     with seeded(seed):
         model = SeriesModel(settings.patching, settings.horizon, **settings.backbone)
         if start is not None:
@@ -156,11 +160,12 @@ def fit(
     else:
         combination = start.combination_for()
     if refit and budget.allows_refit:
-        given = (panel, scale, center, panel.lengths)
+        given, fill_steps = (panel, scale, center, panel.lengths), linear.fill_steps
         if start is not None and toward is not None:
             linear = fit_linear_toward(start.linear, *given, penalties=(toward.penalty,), weight=weight)
         else:
             linear = refit_linear(linear, panel, scale, center, weight=weight, clock=clock)
+        linear = replace(linear, fill_steps=fill_steps)
         shared = np.zeros(panel.n_series, dtype=np.int64)
         data = data.with_groups(shared if linear.shared else np.arange(panel.n_series))
     return Fitted(settings, data, linear, model, combination, training, effect, lags, errors)
@@ -365,6 +370,7 @@ def _combine(
     chosen = calibrate(
         forecasts, actual, observed, counts, n_series=n_series, intervals=settings.intervals,
         weights=(weight, error_weight), lower_bound=lower_bound,
+        gap_factors=gap_factors(settings, data, linear, lags, forecasts, actual, observed),
     )  # fmt: skip
     chosen = chosen.judge_errors(forecasts, actual, observed, n_series=n_series, steps=steps)
     return chosen, errors if error_weight else None

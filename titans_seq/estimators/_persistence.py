@@ -47,6 +47,8 @@ def save(forecaster: TitansForecaster, path: str | os.PathLike[str]) -> None:
         "effect": forecaster._effect.weights,
         "lags": forecaster._lags.weights,
     }
+    if len(forecaster._combination.gap_factors):
+        own["gap_factors"] = forecaster._combination.gap_factors
     if forecaster._combination.dependence is not None:
         own["dependence"] = forecaster._combination.dependence
     tensors |= _storage.as_tensors("own.", own)
@@ -122,6 +124,8 @@ def _restore(kind: type[Forecaster], tensors: dict[str, Tensor], description: di
         chosen = replace(chosen, usual=own["usual"], alarm_level=float(description["alarm_level"]))
     if "factor" in own:  # models saved before series had intervals of their own width have none
         chosen = replace(chosen, factor=own["factor"], dependence=own.get("dependence"))
+    if "gap_factors" in own:
+        chosen = replace(chosen, gap_factors=own["gap_factors"])
     # Models saved before there was a memory of errors have no weight for it; nor was there a least scale.
     error_weight, least_scale = (float(description.get(name, 0.0)) for name in ("error_weight", "least_scale"))
     chosen = replace(chosen, error_weight=error_weight, least_scale=least_scale)
