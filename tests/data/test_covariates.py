@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -89,6 +90,51 @@ def test_features_are_always_finite(values: list[float | None]) -> None:
     data = frame(x=pd.Series(values, dtype=float))
     if data["x"].notna().any():
         assert np.isfinite(read(data, {"x": "past"})[0].covariates).all()
+
+
+def orders(data: pd.DataFrame) -> list[pd.DataFrame]:
+    """The same rows by time, backwards and shuffled."""
+    return [
+        data.sort_values(["ds", "unique_id"]),
+        data.iloc[::-1],
+        *(data.sample(frac=1, random_state=i) for i in (0, 1)),
+    ]
+
+
+@pytest.mark.parametrize("role", ["past", "future", "static"])
+def test_which_of_too_many_categories_are_kept_does_not_depend_on_the_order_of_rows(role: str) -> None:
+    n = 90
+    data = pd.DataFrame({"unique_id": np.repeat([f"s{i}" for i in range(n)], 2), "ds": np.tile([0, 1], n), "y": 1.0})
+    data["c"] = [f"k{(7 * i) % n:02d}" for i in range(n) for _ in range(2)]
+    data = pd.concat([data, data[data["c"] == "k89"].assign(unique_id="more")])
+    found = [Covariates.learn(some, {"c": role}).columns[0].categories for some in (data, *orders(data))]
+    assert found[0] == (*(f"k{i:02d}" for i in range(63)), "k89")
+    assert all(one == found[0] for one in found)
+
+
+@pytest.mark.parametrize("library", [pd.DataFrame, pl.from_pandas])
+def test_what_is_learned_of_numbers_has_the_same_bits_for_any_order_of_rows(library: Any) -> None:
+    random = np.random.default_rng(0)
+    data = pd.DataFrame({"unique_id": np.repeat(list("abc"), 500), "ds": np.tile(np.arange(500), 3), "y": 1.0})
+    data["x"] = 1e3 + random.normal(size=1500) * np.repeat([1e-3, 1.0, 1e3], 500)
+    data.loc[3, "x"] = np.nan
+    found = {Covariates.learn(library(some), {"x": "past"}) for some in (data, *orders(data))}
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("values", [[None, True, False, True], [np.nan, True, False, True], [1, "1-5", "6+", "6+"]])
+def test_whether_objects_are_categories_does_not_depend_on_which_comes_first(values: list[object]) -> None:
+    found = {
+        Covariates.learn(frame(c=pd.Series(some, dtype=object)), {"c": "past"})
+        for some in (values, values[::-1], [*values[1:], values[0]])
+    }
+    assert len(found) == 1 and not next(iter(found)).columns[0].is_number
+
+
+def test_a_word_among_numbers_is_named_wherever_it_stands() -> None:
+    for values in ([1.0, 2.0, 3.0, "soon"], ["soon", 1.0, 2.0, 3.0]):
+        with pytest.raises(ValueError, match=rf"row {values.index('soon')}: x is 'soon', which is not a number"):
+            Covariates.learn(frame(x=pd.Series(values, dtype=object)), {"x": "past"})
 
 
 def test_what_is_the_same_everywhere_says_nothing() -> None:

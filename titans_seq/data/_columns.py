@@ -154,10 +154,16 @@ def _id_format(column: Any) -> IdFormat:
 
 
 def is_categorical(column: Any) -> bool:
-    """Whether a column (a narwhals Series) holds categories: text, booleans or values of a categorical type."""
+    """Whether a column (a narwhals Series) holds categories: text, booleans or values of a categorical type.
+
+    A column of Python objects does if at least half of those that are not missing are text or booleans, in any order.
+    """
     import narwhals as nw
 
     if column.dtype in (nw.String, nw.Categorical, nw.Enum, nw.Boolean):
         return True
-    found = (value for value in column.to_list() if value is not None) if column.dtype == nw.Object else iter(())
-    return isinstance(next(found, None), str | bool)
+    if column.dtype != nw.Object:
+        return False
+    missing = column.is_null().to_list()
+    kinds = [isinstance(value, str | bool) for value, gone in zip(column.to_list(), missing, strict=True) if not gone]
+    return bool(kinds) and 2 * sum(kinds) >= len(kinds)

@@ -212,13 +212,15 @@ def _column(frame: Any, name: str) -> Any:
 
 
 def learn_column(column: Any, name: str, role: str) -> CovariateColumn:
-    """Look at a column (a narwhals Series)."""
+    """Look at a column (a narwhals Series); the order of its rows changes no bit of what is learned."""
     if is_categorical(column):
         import pandas as pd
 
         codes, values = pd.factorize(_objects(column))
         counts = np.bincount(codes[codes >= 0], minlength=len(values))
-        frequent = [values[i] for i in np.argsort(-counts, kind="stable")[:MOST_CATEGORIES]]
+        # By value where counts are equal: which ones are kept must not depend on which row comes first.
+        order = sorted(range(len(values)), key=lambda i: (-counts[i], str(values[i]), type(values[i]).__name__))
+        frequent = [values[i] for i in order[:MOST_CATEGORIES]]
         if not frequent:
             raise ValueError(f"column {name!r} is empty; leave it out of roles=")
         strange = next((value for value in frequent if not isinstance(value, str | bool | int | float)), None)
@@ -232,7 +234,7 @@ def learn_column(column: Any, name: str, role: str) -> CovariateColumn:
     _refuse_times(column, name)
     values = read_values(column, lambda row: f"row {row}")
     _refuse_far(values, np.nan_to_num(values) / LARGEST, 1.0, name, lambda row: f"row {row}")
-    values = values[~np.isnan(values)]
+    values = np.sort(values[~np.isnan(values)])  # sums of floats depend on their order
     if not len(values):
         raise ValueError(f"column {name!r} holds no value; leave it out of roles=")
     center, spread = float(values.mean()), float(values.std())
