@@ -82,7 +82,7 @@ BAD_INPUT = {
     "empty file": ([], [], "empty"),
     "missing timestamp": (changed("a,,6"), [], "row 5"),
     "duplicate": (changed("a,2020-01-05,6"), [], "2020-01-05"),
-    "unsorted": (changed("a,2020-01-02,6"), [], "2020-01-02"),
+    "distant duplicate": (changed("a,2020-01-02,6"), [], "2020-01-02"),
     "gap": (GOOD_ROWS[:5] + GOOD_ROWS[8:], [], "on_gap"),
     "mixed frequencies": ([*GOOD_ROWS, *(f"b,2020-{m:02d}-01,1" for m in range(1, 13))], [], "'b'"),
     "text in y": (changed("a,2020-01-06,n/a?"), [], "n/a?"),

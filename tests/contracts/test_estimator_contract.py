@@ -310,8 +310,6 @@ def spoil(how: str) -> pd.DataFrame:
         frame.loc[17, "ds"] = pd.NaT
     elif how == "duplicate":
         frame.loc[17, "ds"] = frame.ds[16]
-    elif how == "unsorted":
-        frame.loc[[16, 17], "ds"] = frame.ds[[17, 16]].to_numpy()
     elif how == "gap":
         frame = frame.drop(index=17)
     elif how == "mixed frequencies":
@@ -331,7 +329,6 @@ def spoil(how: str) -> pd.DataFrame:
     [
         ("nan timestamp", "17"),
         ("duplicate", "'a'.*17|17.*'a'"),
-        ("unsorted", "'a'"),
         ("gap", "'a'.*on_gap"),
         ("mixed frequencies", "mixed frequencies: series '"),
         ("strings in y", "'twelve'"),

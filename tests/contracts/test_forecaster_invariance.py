@@ -51,13 +51,13 @@ def by_id(forecast: pd.DataFrame) -> dict[str, np.ndarray]:
 
 
 def orders(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The same rows in other orders; within a series time increases, as the reader asks."""
+    """The same rows in other orders."""
     parts = [part for _, part in frame.groupby("unique_id", sort=False)]
-    shuffled = frame.sample(frac=1, random_state=0)
     return {
         "by time": frame.sort_values(["ds", "unique_id"]),
         "series backwards": pd.concat(parts[::-1]),
-        "mixed": pd.concat([shuffled]).assign(ds=shuffled.groupby("unique_id").ds.transform(np.sort)),
+        "time backwards": frame.iloc[::-1],
+        "mixed": frame.sample(frac=1, random_state=0),
     }
 
 
@@ -66,12 +66,69 @@ def test_the_order_of_rows_changes_no_bit_of_a_forecast(options: dict[str, Any])
     frame = hourly(LENGTHS, missing=0.05)
     expected = by_id(make(**options).fit(frame).predict(level=[80]))
     for name, other in orders(frame).items():
-        values = frame.set_index(["unique_id", "ds"]).y
-        other = other.assign(y=values.loc[pd.MultiIndex.from_frame(other[["unique_id", "ds"]])].to_numpy())
         forecast = make(**options).fit(other).predict(level=[80])
         assert list(forecast.unique_id.unique()) == list(other.unique_id.unique())
         for series, found in by_id(forecast).items():
             np.testing.assert_array_equal(found, expected[series], err_msg=f"{name}, {series}")
+
+
+ROLES = {
+    "price": "future", "day": "future", "lead": "past", "code": "past", "size": "static", "shop": "static",
+}  # fmt: skip
+
+
+def with_covariates(rows: int, n_series: int = 3) -> pd.DataFrame:
+    """Hourly series with numbers and categories of every role; two columns hold 90 categories, each as often."""
+    frame = hourly({f"s{(7 * i) % n_series}": rows for i in range(n_series)})
+    random, n = np.random.default_rng(5), len(frame)
+    frame["price"], frame["lead"] = 1e3 + np.cumsum(random.normal(size=n)), random.normal(size=n) / 3
+    frame["day"], frame["code"] = ([f"{kind}{k:02d}" for k in random.permutation(n) % 90] for kind in "dc")
+    place = frame.unique_id.map({name: i for i, name in enumerate(frame.unique_id.unique())})
+    frame["size"], frame["shop"] = 0.1 + place / 7, place.map("shop {}".format)
+    frame["y"] += 0.5 * frame.price - frame.lead + 2 * (frame.day > "d60")
+    return frame
+
+
+def test_the_order_of_rows_changes_no_bit_of_a_forecast_with_covariates() -> None:
+    whole = with_covariates(120)
+    history, future = whole[whole.groupby("unique_id").cumcount() < 115], whole
+    fitted = make(roles=ROLES).fit(history)
+    expected = by_id(fitted.predict(future=future, level=[80]))
+    other = history.assign(y=history.y + 1)
+    elsewhere = by_id(fitted.predict(other, future=future))
+    for name, disordered in orders(history).items():
+        model = make(roles=ROLES).fit(disordered)
+        assert model.validation_score_ == fitted.validation_score_ and model._covariates == fitted._covariates, name
+        for series, found in by_id(model.predict(future=future.iloc[::-1], level=[80])).items():
+            np.testing.assert_array_equal(found, expected[series], err_msg=f"{name}, {series}")
+    mixed = other.sample(frac=1, random_state=1)
+    for series, found in by_id(fitted.predict(mixed, future=future)).items():
+        np.testing.assert_allclose(found, elsewhere[series], rtol=1e-6)
+
+
+def test_more_series_than_categories_are_kept_in_any_order() -> None:
+    """Static categories that are all as frequent; two orders, for the time it takes."""
+    whole = with_covariates(26, n_series=80)
+    history = whole[whole.groupby("unique_id").cumcount() < 21]
+    by_time = history.sort_values(["ds", "unique_id"])
+    one, two = (make(roles=ROLES, context_length=8).fit(some) for some in (history.sort_values("unique_id"), by_time))
+    assert one.validation_score_ == two.validation_score_
+    found = by_id(two.predict(future=whole))
+    for series, expected in by_id(one.predict(future=whole)).items():
+        np.testing.assert_array_equal(found[series], expected, err_msg=series)
+
+
+def test_the_order_of_rows_changes_no_update_no_backtest_and_no_weight() -> None:
+    frame = hourly(LENGTHS).assign(weight=lambda f: 0.5 + (f.index % 3))
+    history = frame[frame.groupby("unique_id").cumcount(ascending=False) >= 9]
+    later = frame.drop(history.index)
+    one, two = (make().fit(some, sample_weight="weight") for some in (history, history.iloc[::-1]))
+    one, two = one.update(later), two.update(later.sample(frac=1, random_state=2))
+    for series, found in by_id(two.predict()).items():
+        np.testing.assert_array_equal(found, by_id(one.predict())[series], err_msg=series)
+    tested = [f.backtest(some, first_cutoff=60, stride=7).to_frame() for f, some in ((one, frame), (two, frame[::-1]))]
+    a, b = (some.sort_values(["unique_id", "cutoff", "ds"], ignore_index=True) for some in tested)
+    pd.testing.assert_frame_equal(a, b, rtol=1e-6)
 
 
 def test_the_order_of_rows_changes_no_surprise_and_no_update() -> None:

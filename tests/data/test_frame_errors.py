@@ -42,11 +42,6 @@ BAD_FRAMES = {
         {"ds": days(0, 1, 0, 0, 1)},
         "series 'a', row 2: ds 2024-01-01 is there twice (first in row 0)",
     ),
-    "unsorted": (
-        {"ids": "aabab", "ds": days(1, 2, 5, 0, 6)},
-        "series 'a', row 3: ds 2024-01-01 comes after 2024-01-03 (row 1); sort the frame by id and time",
-    ),
-    "unsorted integers": ({"ds": [0, 1, 2, 6, 5]}, "series 'b', row 4: ds 5 comes after 6 (row 3)"),
     "gap": (
         {"ids": "aaabb", "ds": days(0, 1, 5, 0, 1)},
         "series 'a', row 2: 3 rows are missing between ds 2024-01-02 (row 1) and 2024-01-06 (step D); "
@@ -63,6 +58,14 @@ BAD_FRAMES = {
     "mixed": (
         {"ids": "aaabbb", "ds": days(0, 1, 2, 0, 7, 14), "y": range(6)},
         "mixed frequencies: series 'b' steps by W and the others by D",
+    ),
+    "gap in disorder": (
+        {"ids": "ababab", "ds": days(5, 1, 1, 0, 0, 2), "y": range(6)},
+        "series 'a', row 0: 3 rows are missing between ds 2024-01-02 (row 2) and 2024-01-06 (step D)",
+    ),
+    "duplicate in disorder": (
+        {"ds": [2, 0, 2, 6, 5]},
+        "series 'a', row 2: ds 2 is there twice (first in row 0); keep one row per id and time",
     ),
     "off grid": (
         {"ids": "a" * 40, "ds": [*days(*range(39)), dt.datetime(2024, 2, 9, 5)], "y": range(40)},
@@ -122,7 +125,7 @@ def test_bad_rows_are_named_in_one_line(backend, name):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["duplicate", "unsorted", "mixed", "off grid", "one row"])
+@pytest.mark.parametrize("name", ["duplicate", "duplicate in disorder", "mixed", "off grid", "one row"])
 def test_masking_gaps_hides_no_other_fault(name):
     columns, words = BAD_FRAMES[name]
     with pytest.raises(ValueError) as caught:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from titans_seq.data import FrameFormat, Frequency, forecast_frame, read_panel
+from titans_seq.data import Covariates, FrameFormat, Frequency, forecast_frame, read_column, read_panel
 
 BACKENDS = ["pandas", "polars"]
 
@@ -267,3 +267,49 @@ def test_new_rows_with_a_zone_are_read_on_the_clock_of_the_earlier_ones():
     for cut in range(6, 10):
         history = history.concat(read_panel(data[cut : cut + 1], frequency=whole.frequency)[0])
     assert history.equals(whole)
+
+
+def disordered(data, seed):
+    """The same rows shuffled, in the same library."""
+    if isinstance(data, pl.DataFrame):
+        return data.sample(fraction=1.0, shuffle=True, seed=seed)
+    return data.sample(frac=1.0, random_state=seed)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("seed", range(3))
+def test_rows_of_a_long_frame_in_any_order_are_the_same_panel(backend, seed):
+    ids, ds = ("a",) * 5 + ("b",) * 4, (0, 1, 2, 4, 5, 7, 8, 9, 10)
+    columns = {"unique_id": ids, "ds": ds, "y": [1.0, None, *range(7)], "x": range(9), "k": list("uvuvuwwuv"), "w": ds}
+    data = build(backend, {name: list(values) for name, values in columns.items()})
+    covariates = Covariates.learn(data, {"x": "past", "k": "future"})
+    options = {"on_gap": "mask", "covariates": covariates}
+    expected, other = read_panel(data, **options)[0], disordered(data, seed)
+    found = read_panel(other, **options)[0]
+    assert found.select([found.ids.index(name) for name in expected.ids]).equals(expected)
+    names = {"id_col": "unique_id", "time_col": "ds", "on_gap": "mask", "frequency": expected.frequency}
+    weights = read_column(other, "w", lambda values, place: None, argument="sample_weight", **names)
+    assert weights.values[: weights.lengths[0]].tolist() == (
+        [7, 8, 9, 10] if found.ids[0] == "b" else [0, 1, 2, 0, 4, 5]
+    )
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_rows_of_a_wide_frame_in_any_order_are_the_same_panel(backend):
+    data = build(backend, {"ds": days(*range(6)), "a": [*range(6)], "b": [*range(6, 12)], "x": [3, 1, 4, 1, 5, 9]})
+    covariates = Covariates.learn(data, {"x": "future"})
+    expected = read_panel(data, covariates=covariates)[0]
+    assert read_panel(disordered(data, 1), covariates=covariates)[0].equals(expected)
+    if backend == "pandas":
+        assert read_panel(disordered(data.set_index("ds"), 1), covariates=covariates)[0].equals(expected)
+
+
+def test_rows_in_disorder_keep_days_of_any_length_with_a_zone():
+    every = pd.date_range("2024-03-28", periods=8, freq="D", tz="Europe/Berlin")
+    data = pd.DataFrame({"unique_id": "a", "ds": every, "y": range(8)})
+    assert read_panel(data.iloc[::-1])[0].equals(read_panel(data)[0])
+
+
+def test_rows_in_order_are_not_sorted_again(monkeypatch):
+    monkeypatch.setattr(np, "lexsort", lambda *given: pytest.fail("sorted"))
+    assert read_panel(long(ids="abaab", ds=(0, 5, 1, 2, 6)))[0].ids == ("a", "b")

@@ -118,6 +118,7 @@ def as_data(frame: pd.DataFrame, form: str) -> object:
     return {
         "long": frame,
         "interleaved": frame.sort_values("ds", ignore_index=True),
+        "shuffled": frame.sample(frac=1, random_state=0),
         "polars": pl.from_pandas(frame),
         "wide": wide.reset_index(),
         "dates in the index": wide,
@@ -129,7 +130,7 @@ def as_data(frame: pd.DataFrame, form: str) -> object:
 
 @pytest.mark.parametrize(
     "form",
-    ["long", "interleaved", "polars", "wide", "dates in the index", "wide polars", "one series", "array"],
+    ["long", "interleaved", "shuffled", "polars", "wide", "dates in the index", "wide polars", "one series", "array"],
 )
 def test_cross_validation_scores_each_fold_by_a_forecaster_fitted_before_it(make: Make, form: str) -> None:
     frame = hourly({"a": 120, "b": 120})

@@ -54,6 +54,20 @@ def test_a_long_file_is_cut_by_time_not_by_file_rows(tmp_path: Path) -> None:
     assert later["day"].iloc[0] == pd.Timestamp("2020-01-06")
 
 
+def test_rows_of_a_file_may_stand_in_any_order(tmp_path: Path) -> None:
+    path = long_file(tmp_path)
+    table = pd.read_csv(path).assign(x=range(18))
+    named = {"id": "who", "time": "day", "target": "value", "on_gap": "mask", "roles": {"x": "past"}}
+    found = []
+    for name, some in (("sorted.csv", table), ("shuffled.csv", table.sample(frac=1, random_state=4))):
+        some.to_csv(tmp_path / name, index=False)
+        whole = read_series(Data.model_validate({"path": str(tmp_path / name), "split": [5, 2, 3]} | named)).frame(
+            0, 10
+        )
+        found.append(whole.sort_values(["who", "day"], ignore_index=True))
+    pd.testing.assert_frame_equal(*found)
+
+
 def test_a_gap_is_refused_unless_masked(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="on_gap"):
         read_series(Data(path=str(long_file(tmp_path)), id="who", time="day", target="value", split=[5, 2, 3]))

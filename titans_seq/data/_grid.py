@@ -23,7 +23,7 @@ class RepeatedTimeError(ValueError):
 
 @dataclass(frozen=True)
 class Stamps:
-    """Timestamps of all series, one series after another, with what messages need.
+    """Timestamps of all series, one series after another, each in order of time, with what messages need.
 
     Parameters
     ----------
@@ -82,16 +82,27 @@ class Grid:
     position: Int64Array
 
 
+def rows_by_time(codes: Int64Array, ds: Int64Array) -> Int64Array:
+    """Return the rows of a frame, one series after another, each in order of time; rows of one time as they came.
+
+    ``codes`` and ``ds`` (rows,) are the series and the time of each row.
+    """
+    rows = np.argsort(codes, kind="stable")
+    series, at = codes[rows], ds[rows]
+    sorted_already = ((at[1:] >= at[:-1]) | (series[1:] != series[:-1])).all()
+    return rows if sorted_already else np.lexsort((ds, codes))
+
+
 def to_grid(stamps: Stamps, frequency: Frequency | None, on_gap: str) -> Grid:
     """Check the timestamps and place them on a regular grid.
 
     Raises
     ------
     ValueError
-        Rows repeated or out of order, a series of one row when `frequency` is None, mixed
-        frequencies, a row off the grid, or a gap with ``on_gap="raise"``.
+        Rows repeated, a series of one row when `frequency` is None, mixed frequencies, a row off the
+        grid, or a gap with ``on_gap="raise"``.
     """
-    _check_order(stamps)
+    _refuse_repeated(stamps)
     if frequency is None:
         _check_two_rows(stamps)
     stamps, frequency = _settle(stamps, frequency)
@@ -106,23 +117,15 @@ def to_grid(stamps: Stamps, frequency: Frequency | None, on_gap: str) -> Grid:
     return Grid(frequency, _typed(stamps.ds[stamps.offsets[:-1]], stamps), offsets, position)
 
 
-def _check_order(stamps: Stamps) -> None:
+def _refuse_repeated(stamps: Stamps) -> None:
     later = stamps.neighbours()
-    back = later[stamps.ds[later] <= stamps.ds[later - 1]]
-    if len(back) == 0:
-        return
-    k = int(back[0])
-    begin = int(stamps.offsets[np.searchsorted(stamps.offsets, k, side="right") - 1])
-    same = np.flatnonzero(stamps.ds[begin:k] == stamps.ds[k])
-    column, key = stamps.time_col, "time" if stamps.ids is None else "id and time"
-    if len(same):
+    twice = later[stamps.ds[later] == stamps.ds[later - 1]]
+    if len(twice):
+        k, key = int(twice[0]), "time" if stamps.ids is None else "id and time"
         raise RepeatedTimeError(
-            f"{stamps.place(k)}: {column} {stamps.show(k)} is there twice (first in row "
-            f"{stamps.rows[begin + same[0]]}); keep one row per {key}"
+            f"{stamps.place(k)}: {stamps.time_col} {stamps.show(k)} is there twice (first in row "
+            f"{stamps.rows[k - 1]}); keep one row per {key}"
         )
-    raise ValueError(
-        f"{stamps.place(k)}: {column} {stamps.show(k)} comes after {stamps.show_before(k)}; sort the frame by {key}"
-    )
 
 
 def _check_two_rows(stamps: Stamps) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from titans_seq.data._calendar import Int64Array
 from titans_seq.data._columns import NotANumberError, objects_to_float, read_ids, read_values, refuse_infinite
 from titans_seq.data._format import FrameFormat
-from titans_seq.data._grid import Grid, RepeatedTimeError, Stamps, to_grid
+from titans_seq.data._grid import Grid, RepeatedTimeError, Stamps, rows_by_time, to_grid
 from titans_seq.data._periods import Origins
 from titans_seq.data._read_times import read_times
 from titans_seq.data.covariates import Covariates
@@ -147,7 +147,7 @@ def _read_long(frame: Any, how: Reading) -> tuple[Panel, FrameFormat]:
 
     ds, time_format = read_times(frame.get_column(how.time_col), place)
     values = read_values(frame.get_column(how.target_col), place)
-    rows = np.argsort(codes, kind="stable")
+    rows = rows_by_time(codes, ds)
     offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(np.bincount(codes, minlength=len(ids)))])
     named = rows if how.rows is None else how.rows[rows]
     stamps = Stamps(ds[rows], offsets, ids, named, time_format, how.time_col)
@@ -166,18 +166,17 @@ def _read_wide(frame: Any, times: Any, how: Reading) -> tuple[Panel, FrameFormat
         raise ValueError(f"the frame has no column beside {how.time_col!r}; it needs one per series")
     values = np.stack([_wide_values(frame.get_column(name), name, how) for name in ids])
     ds, time_format = read_times(times, lambda row: f"row {how.row(row)}")
-    one = np.array([0, len(ds)], dtype=np.int64)
-    named = np.arange(len(ds)) if how.rows is None else how.rows
-    stamps = Stamps(ds, one, None, named, time_format, str(times.name))
+    one, codes = np.array([0, len(ds)], dtype=np.int64), np.zeros(len(ds), dtype=np.int64)
+    rows = rows_by_time(codes, ds)
+    named = rows if how.rows is None else how.rows[rows]
+    stamps = Stamps(ds[rows], one, None, named, time_format, str(times.name))
     try:
         shared = to_grid(stamps, how.frequency, how.on_gap)
     except RepeatedTimeError as error:
         hint = f"for a long frame pass id_col= (there is no column {how.id_col!r})"
         raise ValueError(f"{error}; {hint}") from None
-    features = np.tile(
-        how.covariates.read(frame, np.zeros(len(ds), dtype=np.int64), None, rows=how.rows), (len(ids), 1)
-    )
-    panel = _fill(_repeat(shared, len(ids)), values.ravel(), ids, features)
+    features = np.tile(how.covariates.read(frame, codes, None, rows=how.rows)[rows], (len(ids), 1))
+    panel = _fill(_repeat(shared, len(ids)), values[:, rows].ravel(), ids, features)
     refuse_all_missing(panel, how, "")
     backend = "polars" if frame.implementation.is_polars() else "pandas"
     return panel, FrameFormat("wide", backend, how.id_col, str(times.name), how.target_col, time_format)

@@ -40,11 +40,11 @@ def read_panel(
     ----------
     data : pandas or polars DataFrame, pandas Series, numpy array, or GluonTS dataset
         *Long*: the columns `id_col`, `time_col` and `target_col`, one row per series and time,
-        times increasing within a series (rows of several series may alternate); other columns
-        are not read. *Wide*: no `id_col`; `time_col` (or a pandas DatetimeIndex or PeriodIndex) and
-        one numeric column per series, whose name becomes the id. A frame of just `time_col` and
-        `target_col` is thus one series. *Numpy*: (n_series, time) or (time,); ids are 0, 1, ...
-        and times 0, 1, .... *GluonTS*: an iterable of entries, read once; see `read_entries`.
+        in any order; other columns are not read. *Wide*: no `id_col`; `time_col` (or a pandas
+        DatetimeIndex or PeriodIndex) and one numeric column per series, whose name becomes the
+        id. A frame of just `time_col` and `target_col` is thus one series. *Numpy*: (n_series,
+        time) or (time,); ids are 0, 1, ... and times 0, 1, .... *GluonTS*: an iterable of
+        entries, read once; see `read_entries`.
     id_col, time_col, target_col : str
         Column names; default "unique_id", "ds", "y".
     on_gap : {"raise", "mask"}, default "raise"
@@ -72,8 +72,8 @@ def read_panel(
     ------
     ValueError, TypeError
         One line that names the series, the row (counted from 0), the time and what to do: empty
-        data, missing columns, missing or repeated or unsorted times, gaps, mixed frequencies, times
-        off the grid, values that are not finite numbers, a series of one row or without a value.
+        data, missing columns, missing or repeated times, gaps, mixed frequencies, times off the
+        grid, values that are not finite numbers, a series of one row or without a value.
 
     Notes
     -----

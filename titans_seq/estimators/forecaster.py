@@ -302,7 +302,8 @@ class TitansForecaster(Judging):
         Parameters
         ----------
         X : frame, array or GluonTS dataset
-            Long frame: columns ``id_col, time_col, target_col``. Wide: ``time_col`` and one column per series.
+            Long frame: columns ``id_col, time_col, target_col``. Wide: ``time_col`` and one column per series. Rows may
+            stand in any order, which changes no forecast.
             GluonTS dataset: any iterable of dicts with ``start`` (a pandas Period), ``target`` (time,) and perhaps
             ``item_id`` (default 0, 1, …); other fields are read where ``roles`` names them. Missing values are masked;
             what the linear map reads in their place is chosen on validation: the last value, or its own forecasts.

@@ -79,7 +79,8 @@ _TEXTS: dict[type[BaseModel], dict[str, str]] = {
         "time_format": "How times are written: a pattern such as %d.%m.%Y, or one of iso, epoch_s, epoch_ms, epoch_us, "
         "epoch_ns, quarter (2024Q1), iso_week (2024-W05). Default: ISO dates, or plain integers.",
         "timezone": "Times with a UTC offset are turned into the clock of this zone. Default: UTC.",
-        "sort": "Sort the rows by time first. Default: they must be in order.",
+        "sort": "Sort the rows of the file by time first. Default: they stay where they are; rows of a series may "
+        "stand in any order.",
         "align": "Of series of different lengths. time: all cover the same time, with missing rows where one has none. "
         "end: of each the last rows, as many as the shortest has. Default: all must have the rows of split.",
     },
