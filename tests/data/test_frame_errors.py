@@ -57,7 +57,22 @@ BAD_FRAMES = {
     ),
     "mixed": (
         {"ids": "aaabbb", "ds": days(0, 1, 2, 0, 7, 14), "y": range(6)},
-        "mixed frequencies: series 'b' steps by W and the others by D",
+        "mixed frequencies: series 'b' steps by W and the others by D; fit them separately or resample to one "
+        "frequency, or pass on_gap='mask' to take the rows between as missing",
+    ),
+    "mixed off the grid": (
+        {"ids": "aaabbb", "ds": [0, 2, 4, 0, 3, 6], "y": range(6)},
+        "mixed frequencies: series 'b' steps by 3 and the others by 2; fit them separately or resample to one "
+        "frequency",
+    ),
+    "sparse": (
+        {"ids": "aaaabbb", "ds": days(0, 1, 2, 3, 0, 3, 5), "y": range(7)},
+        "series 'b', row 5: 2 rows are missing between ds 2024-01-01 (row 4) and 2024-01-04 (step D); add them, or "
+        "pass on_gap='mask'",
+    ),
+    "sparse off the grid": (
+        {"ids": "aaaabbb", "ds": [0, 2, 4, 6, 0, 4, 9], "y": range(7)},
+        "series 'b', row 6: ds 9 does not lie on the grid of step 2 from 0",
     ),
     "gap in disorder": (
         {"ids": "ababab", "ds": days(5, 1, 1, 0, 0, 2), "y": range(6)},
@@ -125,7 +140,10 @@ def test_bad_rows_are_named_in_one_line(backend, name):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["duplicate", "duplicate in disorder", "mixed", "off grid", "one row"])
+@pytest.mark.parametrize(
+    "name",
+    ["duplicate", "duplicate in disorder", "mixed off the grid", "sparse off the grid", "off grid", "one row"],
+)
 def test_masking_gaps_hides_no_other_fault(name):
     columns, words = BAD_FRAMES[name]
     with pytest.raises(ValueError) as caught:

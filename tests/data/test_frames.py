@@ -313,3 +313,34 @@ def test_rows_in_disorder_keep_days_of_any_length_with_a_zone():
 def test_rows_in_order_are_not_sorted_again(monkeypatch):
     monkeypatch.setattr(np, "lexsort", lambda *given: pytest.fail("sorted"))
     assert read_panel(long(ids="abaab", ds=(0, 5, 1, 2, 6)))[0].ids == ("a", "b")
+
+
+SPARSE = {
+    "irregular days": (pd.date_range("2024-01-01", periods=20, freq="D"), [0, 3, 5]),
+    "every other day": (pd.date_range("2024-01-01", periods=20, freq="D"), [0, 2, 4, 6]),
+    "weeks among days": (pd.date_range("2024-01-01", periods=20, freq="D"), [0, 7, 14]),
+    "quarters among months": (pd.date_range("2020-01-31", periods=24, freq="ME"), [2, 5, 8, 11]),
+    "Mondays among business days": (pd.bdate_range("2024-01-01", periods=20), [0, 5, 10]),
+    "integers": (np.arange(0, 60, 3), [1, 3, 7]),
+    "days of a zone": (pd.date_range("2024-03-25", periods=20, freq="D", tz="Europe/Berlin"), [0, 2, 4, 9]),
+}
+
+
+@pytest.mark.parametrize("name", SPARSE)
+def test_a_series_with_some_rows_of_the_grid_is_masked(name):
+    every, some = SPARSE[name]
+    dense = pd.DataFrame({"unique_id": "a", "ds": every, "y": 1.0})
+    data = pd.concat([dense.iloc[some].assign(unique_id="x", y=2.0), dense], ignore_index=True)
+    panel, _ = read_panel(data, on_gap="mask")
+    assert panel.frequency == read_panel(dense)[0].frequency
+    values, observed = panel.series(panel.ids.index("x"))
+    assert np.flatnonzero(observed).tolist() == [k - some[0] for k in some] and set(values[observed]) == {2.0}
+    with pytest.raises(ValueError, match=r"series 'x'.* pass on_gap='mask'"):
+        read_panel(data)
+
+
+def test_a_series_beside_the_grid_is_not_masked():
+    months = pd.DataFrame({"unique_id": "a", "ds": pd.date_range("2020-01-01", periods=40, freq="MS"), "y": 1.0})
+    quarters = pd.DataFrame({"unique_id": "x", "ds": pd.date_range("2020-01-01", periods=4, freq="QE"), "y": 1.0})
+    with pytest.raises(ValueError, match="series 'x' steps by .* and the others by MS.* one frequency$"):
+        read_panel(pd.concat([months, quarters]), on_gap="mask")

@@ -105,7 +105,7 @@ def to_grid(stamps: Stamps, frequency: Frequency | None, on_gap: str) -> Grid:
     _refuse_repeated(stamps)
     if frequency is None:
         _check_two_rows(stamps)
-    stamps, frequency = _settle(stamps, frequency)
+    stamps, frequency = _settle(stamps, frequency, on_gap)
     steps = _count_steps(stamps, frequency)
     lengths = steps[stamps.offsets[1:] - 1] + 1
     if on_gap == "raise":
@@ -139,7 +139,7 @@ def _check_two_rows(stamps: Stamps) -> None:
         )
 
 
-def _settle(stamps: Stamps, frequency: Frequency | None) -> tuple[Stamps, Frequency]:
+def _settle(stamps: Stamps, frequency: Frequency | None, on_gap: str) -> tuple[Stamps, Frequency]:
     """Fix the frequency and, with a time zone, the clock: local dates from a day up, else elapsed time."""
     dates = stamps.time_format.kind != "integer"
     if frequency is not None and dates != (frequency.kind != "integer"):
@@ -148,21 +148,21 @@ def _settle(stamps: Stamps, frequency: Frequency | None) -> tuple[Stamps, Freque
             f"{stamps.place(0)}: {stamps.time_col} holds {found}, but the earlier rows had {before}; convert the column"
         )
     if stamps.time_format.timezone is None:
-        return replace(stamps, wall_clock=True), frequency or _infer(stamps)
+        return replace(stamps, wall_clock=True), frequency or _infer(stamps, on_gap)
     if frequency is None:
         later = stamps.neighbours()
         # 22 hours: the shortest day around a change of clocks.
         if (stamps.ds[later] - stamps.ds[later - 1]).min() < 22 * HOUR:
-            frequency = _infer(stamps)
+            frequency = _infer(stamps, on_gap)
     if frequency is not None and not frequency.follows_wall_clock:
         return stamps, frequency
     local = replace(stamps, ds=to_wall_clock(stamps.ds, stamps.time_format.timezone), wall_clock=True)
-    frequency = frequency or _infer(local)
+    frequency = frequency or _infer(local, on_gap)
     return (local if frequency.follows_wall_clock else stamps), frequency
 
 
-def _infer(stamps: Stamps) -> Frequency:
-    return Frequency.infer(_typed(stamps.ds, stamps), stamps.offsets, stamps.ids)
+def _infer(stamps: Stamps, on_gap: str) -> Frequency:
+    return Frequency.infer(_typed(stamps.ds, stamps), stamps.offsets, stamps.ids, on_gap=on_gap)
 
 
 def _typed(ds: Int64Array, stamps: Stamps) -> NDArray[Any]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from titans_seq.data import _calendar as calendar
 from titans_seq.data._calendar import DAY, MONTH_END, Int64Array
-from titans_seq.data.frequency import Frequency
+from titans_seq.data.frequency import Frequency, OffGridError
 
 # A difference seen less often than this is taken for a fault in the data, not for the step.
 _RARE = 0.05
@@ -18,7 +18,9 @@ _RARE = 0.05
 _MONTHLY = 0.9
 
 
-def infer_frequency(ds: NDArray[Any], offsets: Int64Array, ids: Sequence[str | int] | None) -> Frequency:
+def infer_frequency(
+    ds: NDArray[Any], offsets: Int64Array, ids: Sequence[str | int] | None, on_gap: str = "raise"
+) -> Frequency:
     """Do the work of `Frequency.infer`."""
     names = range(len(offsets) - 1) if ids is None else ids
     lengths = np.diff(offsets)
@@ -31,7 +33,7 @@ def infer_frequency(ds: NDArray[Any], offsets: Int64Array, ids: Sequence[str | i
     else:
         frequency = _infer_from_dates(at, later)
     if len(lengths) > 1:
-        _refuse_mixed(frequency, ds, offsets, names, later)
+        _refuse_mixed(frequency, ds, offsets, names, later, on_gap)
     return frequency
 
 
@@ -87,12 +89,18 @@ def _refuse_short(lengths: Int64Array, names: Sequence[str | int]) -> None:
 
 
 def _refuse_mixed(
-    frequency: Frequency, ds: NDArray[Any], offsets: Int64Array, names: Sequence[str | int], later: Int64Array
+    frequency: Frequency,
+    ds: NDArray[Any],
+    offsets: Int64Array,
+    names: Sequence[str | int],
+    later: Int64Array,
+    on_gap: str,
 ) -> None:
     """Raise for the first series whose own step is another one than the frame's.
 
     A series in which the frame's step occurs at all is taken to have gaps or single faults,
-    which the reader reports by row; so is one of two rows whose distance is whole steps.
+    which the reader reports by row; so is one of two rows whose distance is whole steps, and one
+    that has no regular step. Where gaps are masked, several steps of the frame are no other step.
     """
     differences = _in_units(frequency, calendar.to_integers(ds), later)
     starts = offsets[:-1] - np.arange(len(offsets) - 1)
@@ -103,11 +111,23 @@ def _refuse_mixed(
         if gap or (own == frequency.step).any():
             continue
         part = ds[offsets[i] : offsets[i + 1]]
-        alias = infer_frequency(part, np.array([0, len(part)]), None).alias
+        step, sparse = infer_frequency(part, np.array([0, len(part)]), None), _on_grid(frequency, part)
+        if not _on_grid(step, part) or (sparse and on_gap == "mask"):
+            continue
+        hint = ", or pass on_gap='mask' to take the rows between as missing" if sparse else ""
         raise ValueError(
-            f"mixed frequencies: series {names[i]!r} steps by {alias} and the others by {frequency.alias}; "
-            "fit them separately or resample to one frequency"
+            f"mixed frequencies: series {names[i]!r} steps by {step.alias} and the others by {frequency.alias}; "
+            f"fit them separately or resample to one frequency{hint}"
         )
+
+
+def _on_grid(frequency: Frequency, ds: NDArray[Any]) -> bool:
+    """Whether all timestamps of a series are whole steps from its first."""
+    try:
+        frequency.steps_between(ds[0], ds)
+    except OffGridError:
+        return False
+    return True
 
 
 def _in_units(frequency: Frequency, at: Int64Array, later: Int64Array) -> Int64Array:

@@ -48,7 +48,8 @@ def read_panel(
     id_col, time_col, target_col : str
         Column names; default "unique_id", "ds", "y".
     on_gap : {"raise", "mask"}, default "raise"
-        What to do where rows are missing: refuse, or take them as missing values.
+        What to do where rows are missing: refuse, or take them as missing values; then also in
+        series of which only some rows are there (quarters among months).
     frequency : Frequency, optional
         Step between rows. Default: inferred, for which every series needs two rows and one
         value. When given (rows that continue earlier ones), one row is enough and all its

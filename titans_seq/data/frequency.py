@@ -81,7 +81,13 @@ class Frequency:
             raise ValueError(f"a {self.kind} frequency cannot have the anchor {self.anchor}")
 
     @staticmethod
-    def infer(ds: NDArray[Any], offsets: NDArray[np.int64], ids: Sequence[str | int] | None = None) -> Frequency:
+    def infer(
+        ds: NDArray[Any],
+        offsets: NDArray[np.int64],
+        ids: Sequence[str | int] | None = None,
+        *,
+        on_gap: str = "raise",
+    ) -> Frequency:
         """Find the one frequency of all series.
 
         Parameters
@@ -92,6 +98,8 @@ class Frequency:
             Series i is ``ds[offsets[i]:offsets[i + 1]]``.
         ids : sequence, optional
             Names of the series, for messages.
+        on_gap : {"raise", "mask"}, default "raise"
+            Whether a series may step regularly by several steps of the others.
 
         Returns
         -------
@@ -105,7 +113,7 @@ class Frequency:
         """
         from titans_seq.data._infer import infer_frequency  # that module imports this one
 
-        return infer_frequency(np.asarray(ds), np.asarray(offsets, dtype=np.int64), ids)
+        return infer_frequency(np.asarray(ds), np.asarray(offsets, dtype=np.int64), ids, on_gap)
 
     def steps_between(self, origin: Any, ds: Any) -> Int64Array:
         """Count the steps from `origin` to each timestamp.

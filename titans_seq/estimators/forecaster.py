@@ -106,7 +106,8 @@ class TitansForecaster(Judging):
     early_stopping_patience : int, default 5
         Epochs without a better validation error after which training stops.
     on_gap : {"raise", "mask"}, default "raise"
-        What to do about missing rows: refuse, or read them as missing values.
+        What to do about missing rows: refuse, or read them as missing values; "mask" also takes series of which only
+        some rows are there, such as quarters among months.
     id_col, time_col, target_col : str, default "unique_id", "ds", "y"
         Column names of long frames.
     roles : dict of str to {"past", "future", "static"}, optional
