@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from series_frames import hourly, rows
+from sklearn.exceptions import NotFittedError
 
 from titans_seq import TitansForecaster
 from titans_seq.adapters.stream import StreamReader
@@ -175,6 +177,37 @@ def test_a_refused_update_leaves_the_forecaster_as_it_was(make: Callable) -> Non
     with pytest.raises(ValueError, match="series 'c' was not in fit"):
         forecaster.update(bad)
     pd.testing.assert_frame_equal(forecaster.predict(), before)
+
+
+@pytest.mark.parametrize("form", ["long", "polars", "wide", "dates in the index", "with covariates"])
+def test_an_update_without_rows_changes_nothing(make: Callable, form: str) -> None:
+    long = hourly({"a": 60, "b": 60}).assign(x=range(120))
+    wide = long.pivot(index="ds", columns="unique_id", values="y")
+    frame = {"polars": pl.from_pandas(long), "wide": wide.reset_index(), "dates in the index": wide}.get(form, long)
+    model = make(max_epochs=0, roles={"x": "past"} if form == "with covariates" else None).fit(frame)
+    before = model.predict(level=[80])
+    assert model.update(frame[:0]) is model
+    after = model.predict(level=[80])
+    assert after.equals(before)
+
+
+def test_columns_of_an_update_without_rows_are_checked(make: Callable) -> None:
+    frame = hourly({"a": 60}).assign(x=range(60))
+    model = make(max_epochs=0, roles={"x": "past"}).fit(frame)
+    nothing = frame.iloc[:0]
+    for wrong, words in (
+        (nothing.drop(columns="y"), "no column 'y'"),
+        (nothing.drop(columns="ds"), "no column 'ds'"),
+        (nothing.drop(columns="x"), "no column 'x'"),
+        (nothing.drop(columns="unique_id"), "column 'y' is no series of fit"),
+        (pl.DataFrame(), "no column 'ds'"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            model.update(wrong)
+    with pytest.raises(ValueError, match="the frame is empty"):
+        make(max_epochs=0).fit(nothing)
+    with pytest.raises(NotFittedError):
+        make().update(nothing)
 
 
 @pytest.mark.slow

@@ -42,14 +42,29 @@ class Reading:
 def read_frame(data: Any, how: Reading) -> tuple[Panel, FrameFormat]:
     """Read a pandas or polars frame, long or wide."""
     frame = open_frame(data)
+    if len(frame) == 0:
+        raise ValueError("the frame is empty; it needs at least two rows per series")
     times = find_times(data, frame, how.time_col)
     if how.id_col in frame.columns:
-        if how.target_col not in frame.columns:
-            raise ValueError(_missing_column(how.target_col, "target_col", frame.columns, data))
-        if how.time_col not in frame.columns:
-            raise ValueError(_missing_column(how.time_col, "time_col", frame.columns, data))
+        _refuse_missing_columns(data, frame, how)
         return _read_long(frame, how)
     return _read_wide(frame, times, how)
+
+
+def is_empty_frame(data: Any, how: Reading, ids: Sequence[str | int]) -> bool:
+    """Whether the data are a frame without rows; ValueError if its columns are not those of rows of these series."""
+    if not is_frame(data) or len(frame := open_frame(data)):
+        return False
+    find_times(data, frame, how.time_col)
+    how.covariates.refuse_missing(frame)
+    if how.id_col in frame.columns:
+        _refuse_missing_columns(data, frame, how)
+        return True
+    series = _series_columns(frame, how)
+    unknown = next((name for name in series if name not in set(ids)), None)
+    if unknown is not None:
+        raise ValueError(f"the frame is empty, and its column {unknown!r} is no series of fit; pass those it knows")
+    return True
 
 
 def read_array(data: NDArray[Any], how: Reading) -> tuple[Panel, FrameFormat]:
@@ -115,11 +130,9 @@ def _part_to_pass(data: Any) -> str:
 
 
 def find_times(data: Any, frame: Any, time_col: str) -> Any:
-    """Return the time column, or without one the dates of a pandas index as a column; ValueError if none or empty."""
+    """Return the time column, or without one the dates of a pandas index as a column; ValueError if there is none."""
     import narwhals as nw
 
-    if len(frame) == 0:
-        raise ValueError("the frame is empty; it needs at least two rows per series")
     if time_col in frame.columns:
         return frame.get_column(time_col)
     import pandas as pd
@@ -128,6 +141,22 @@ def find_times(data: Any, frame: Any, time_col: str) -> Any:
         raise ValueError(_missing_column(time_col, "time_col", frame.columns, data))
     name = time_col if data.index.name is None else data.index.name
     return nw.from_native(pd.Series(data.index, name=name), series_only=True)
+
+
+def _refuse_missing_columns(data: Any, frame: Any, how: Reading) -> None:
+    """Raise a ValueError for a long frame without the target or the time."""
+    for name, argument in ((how.target_col, "target_col"), (how.time_col, "time_col")):
+        if name not in frame.columns:
+            raise ValueError(_missing_column(name, argument, frame.columns, data))
+
+
+def _series_columns(frame: Any, how: Reading) -> tuple[str | int, ...]:
+    """Columns of a wide frame that are series; ValueError if there are none."""
+    beside = how.covariates.names()
+    ids = tuple(column for column in frame.columns if column != how.time_col and column not in beside)
+    if not ids:
+        raise ValueError(f"the frame has no column beside {how.time_col!r}; it needs one per series")
+    return ids
 
 
 def _missing_column(name: str, argument: str, columns: Sequence[Any], data: Any) -> str:
@@ -160,10 +189,7 @@ def _read_long(frame: Any, how: Reading) -> tuple[Panel, FrameFormat]:
 
 
 def _read_wide(frame: Any, times: Any, how: Reading) -> tuple[Panel, FrameFormat]:
-    beside = how.covariates.names()
-    ids = tuple(column for column in frame.columns if column != how.time_col and column not in beside)
-    if not ids:
-        raise ValueError(f"the frame has no column beside {how.time_col!r}; it needs one per series")
+    ids = _series_columns(frame, how)
     values = np.stack([_wide_values(frame.get_column(name), name, how) for name in ids])
     ds, time_format = read_times(times, lambda row: f"row {how.row(row)}")
     one, codes = np.array([0, len(ds)], dtype=np.int64), np.zeros(len(ds), dtype=np.int64)

@@ -114,6 +114,11 @@ class Covariates:
         """Columns of these roles; of all without any."""
         return [column.name for column in self.columns if not roles or column.role in roles]
 
+    def refuse_missing(self, frame: Any) -> None:
+        """Raise a ValueError if a frame (narwhals) lacks one of the columns."""
+        for column in self.columns:
+            _column(frame, column.name)
+
     def read(
         self,
         frame: Any,

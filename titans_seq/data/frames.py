@@ -12,13 +12,22 @@ from titans_seq.data._columns import read_values
 from titans_seq.data._entries import as_entries, read_dataset
 from titans_seq.data._format import FrameFormat
 from titans_seq.data._periods import Origins
-from titans_seq.data._read import Reading, open_frame, read_array, read_frame
+from titans_seq.data._read import Reading, is_empty_frame, open_frame, read_array, read_frame
 from titans_seq.data._write import write_array, write_long, write_row_array, write_rows, write_wide
 from titans_seq.data.covariates import Covariates
 from titans_seq.data.frequency import Frequency
 from titans_seq.data.panel import Panel
 
-__all__ = ["FrameFormat", "cutoff_frame", "forecast_frame", "path_frame", "read_column", "read_panel", "row_frame"]
+__all__ = [
+    "FrameFormat",
+    "cutoff_frame",
+    "forecast_frame",
+    "has_no_rows",
+    "path_frame",
+    "read_column",
+    "read_panel",
+    "row_frame",
+]
 
 POINT_COLUMN = "TitansForecaster"
 
@@ -88,10 +97,38 @@ def read_panel(
         raise TypeError("covariates are columns of a frame or fields of GluonTS entries; the data are ndarray")
     if isinstance(data, np.ndarray):
         return read_array(data, how)
-    if type(data).__module__.startswith("pandas.") and type(data).__name__ == "Series":
-        data = data.to_frame(target_col if data.name is None else data.name)
+    data = _as_frame(data, target_col)
     entries = as_entries(data)
     return read_frame(data, how) if entries is None else read_dataset(entries, how)
+
+
+def has_no_rows(
+    data: Any, ids: Sequence[str | int], *, id_col: str, time_col: str, target_col: str, covariates: Covariates
+) -> bool:
+    """Return whether data are a frame without rows, as a tick without news has.
+
+    Parameters
+    ----------
+    data : anything that `read_panel` takes
+    ids : sequence
+        Earlier series; no column of a wide frame may be another one.
+    id_col, time_col, target_col, covariates
+        As for `read_panel`.
+
+    Raises
+    ------
+    ValueError
+        If it has no rows, and its columns are not those of later rows of these series.
+    """
+    how = Reading(id_col, time_col, target_col, "raise", None, covariates=covariates)
+    return is_empty_frame(_as_frame(data, target_col), how, ids)
+
+
+def _as_frame(data: Any, target_col: str) -> Any:
+    """Return a pandas Series as a frame of one column; other data as they are."""
+    if type(data).__module__.startswith("pandas.") and type(data).__name__ == "Series":
+        return data.to_frame(target_col if data.name is None else data.name)
+    return data
 
 
 def forecast_frame(

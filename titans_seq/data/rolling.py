@@ -142,6 +142,8 @@ class RollingOrigin:
                 "for GluonTS datasets there is gluonts.dataset.split"
             )
         frame = open_frame(X)
+        if len(frame) == 0:
+            raise ValueError("the frame is empty; there is nothing to split")
         times, _ = read_times(find_times(X, frame, self.time_col), lambda row: f"row {row}")
         if self.id_col in frame.columns:
             return read_ids(frame.get_column(self.id_col))[0], times

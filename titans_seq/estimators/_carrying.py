@@ -25,7 +25,7 @@ from titans_seq.adapters.scaled import FloatArray, IntArray, ScaledPanel, fit_sc
 from titans_seq.adapters.series import SeriesModel
 from titans_seq.adapters.stream import SeriesStream, StreamReader, detach
 from titans_seq.adapters.tokens import LinearForecast
-from titans_seq.data import Covariates, FrameFormat, Frequency, Panel, read_panel
+from titans_seq.data import Covariates, FrameFormat, Frequency, Panel, has_no_rows, read_panel
 from titans_seq.estimators._combination import Combination
 from titans_seq.estimators._error_memory import ErrorReader
 from titans_seq.estimators._normal_scores import NORMAL
@@ -155,6 +155,12 @@ class Carrying(BaseEstimator):
     def _reads_on(self) -> bool:
         """Whether the network's state has to be carried at all."""
         return self._settings.carry_state and self._combination.needs_network
+
+    def _has_no_rows(self, X: Any) -> bool:
+        """Whether ``X`` is a frame of the right columns without rows: a tick without news."""
+        self._check_fitted()
+        names = {"id_col": self.id_col, "time_col": self.time_col, "target_col": self.target_col}
+        return has_no_rows(X, self.ids_, **names, covariates=self._covariates)
 
     def _following(self, X: Any) -> Panel:
         """Rows that follow those read so far, as a panel of all series of `fit`, in its order."""

@@ -450,14 +450,16 @@ class TitansForecaster(Judging):
         Parameters
         ----------
         X : frame, array or GluonTS dataset
-            Rows that continue each series; series without news may be left out.
+            Rows that continue each series; series without news may be left out, and a frame without rows changes
+            nothing.
 
         Raises
         ------
         ValueError
             For unknown series, rows that overlap what was read, or gaps (unless ``on_gap="mask"``).
         """
-        self._read_on(self._known(self._following(X)))
+        if not self._has_no_rows(X):
+            self._read_on(self._known(self._following(X)))
         return self
 
     # --- saving --------------------------------------------------------------------------------------------
