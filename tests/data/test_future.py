@@ -97,6 +97,29 @@ def test_errors_say_which_row_or_column_is_missing(change: object, message: str)
         ahead(change(rows()))  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("value", [1e9, 1e300, np.inf])
+@pytest.mark.parametrize("form", ["long", "wide", "polars"])
+def test_values_of_rows_that_are_not_asked_for_are_not_looked_at(value: float, form: str) -> None:
+    whole = history(12, "ab" if form != "wide" else "a")
+    known = whole[whole["ds"] < "2024-01-09"]
+    strange = whole.assign(x=whole["x"].where((whole["ds"] != "2024-01-03") & (whole["ds"] != "2024-01-12"), value))
+    if form == "wide":
+        known, whole, strange = (data.drop(columns="unique_id") for data in (known, whole, strange))
+    convert = pl.from_pandas if form == "polars" else pd.DataFrame
+    np.testing.assert_array_equal(ahead(convert(strange), convert(known)), ahead(convert(whole), convert(known)))
+    asked = whole.assign(x=whole["x"].where(whole["ds"] != "2024-01-10", value))
+    with pytest.raises(ValueError, match=r"future=, .*row 9: x is "):
+        ahead(convert(asked), convert(known))
+
+
+def test_other_faults_of_rows_that_are_not_asked_for_do_not_matter_either() -> None:
+    twice = pd.concat([rows(), history().iloc[[0, 0]]]).drop(columns=["y", "m"])
+    between = history().iloc[[1]].assign(ds=pd.Timestamp("2024-01-02 05:00"), x=0.0).drop(columns=["y", "m"])
+    words = history().iloc[[1]].assign(x="closed").drop(columns=["y", "m"])
+    for more in (twice, pd.concat([rows(), between]), pd.concat([words, rows()])):
+        np.testing.assert_array_equal(ahead(more), ahead(rows()))
+
+
 def test_what_is_no_frame_is_refused() -> None:
     with pytest.raises(TypeError, match="must be a pandas or polars DataFrame, found ndarray"):
         ahead(np.zeros((2, 3)))
