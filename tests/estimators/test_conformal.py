@@ -131,6 +131,16 @@ def test_calm_and_noisy_series_are_both_covered() -> None:
     assert found["empirical"][0] > 0.9 and found["empirical"][2] < 0.75, found  # one width does not fit all
 
 
+@pytest.mark.filterwarnings("error")
+def test_where_nothing_was_forecast_in_validation_no_warning_is_printed() -> None:
+    own, factor = series_factors(np.zeros((0, 4)), np.zeros((0, 4), dtype=bool), np.zeros(0, int), np.zeros(0, int), 1)
+    assert own.shape == (0,) and factor.tolist() == [1.0, 1.0]
+    y = np.full(40, np.nan)
+    y[3] = 7
+    found = TitansForecaster(4, max_epochs=0, verbose=0).fit(y).predict(level=[80])
+    assert np.isfinite(found).all()
+
+
 def test_coverage_of_a_backtest_names_levels_it_does_not_have(make: Callable) -> None:
     y = noisy(np.ones(2), 200, seed=2)
     result = make(max_epochs=0).fit(y[:, :150]).backtest(y, first_cutoff=150)

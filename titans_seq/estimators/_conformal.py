@@ -101,9 +101,10 @@ def series_factors(
     size, seen = _sizes(errors, observed)
     total, count = (np.bincount(series, x, n_series).astype(np.float64) for x in (size, seen))
     apart = disjoint_windows(series, cutoff, observed, n_series)
-    prior = _prior_windows(size, series, total, count, apart) * count.sum() / max(apart.sum(), 1)
+    prior = _prior_windows(size, series, total, count, apart)
     if not np.isfinite(prior):
         return np.ones(len(series)), np.ones(n_series + 1)
+    prior *= count.sum() / max(apart.sum(), 1)
     mean = total.sum() / count.sum()
     near, n_near = _near(size, seen, series, cutoff, errors.shape[1])
     own = (total[series] - near + prior * mean) / (count[series] - n_near + prior) / mean
