@@ -111,3 +111,16 @@ def test_neither_forecasts_nor_backtests_teach_the_map(make: Callable) -> None:
     forecaster.backtest(frame, first_cutoff=220, stride=1)
     forecaster.predict(frame)
     pd.testing.assert_frame_equal(forecaster.predict(), before)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.1])
+def test_rows_read_at_once_or_one_by_one_differ_by_what_update_says(make: Callable, missing: float) -> None:
+    said = " ".join(TitansForecaster.update.__doc__.split())
+    assert "Only where values are missing and `online_linear_` is True do they differ" in said
+    y = 5.0 + np.concatenate([drifting(300, seed) for seed in range(3)])
+    y[np.random.default_rng(0).random(y.shape) < missing] = np.nan
+    once, each = (make(max_epochs=0, online_linear=True).fit(y[:, :270]) for _ in range(2))
+    once.update(y[:, 270:])
+    for row in range(270, 300):
+        each.update(y[:, row : row + 1])
+    np.testing.assert_allclose(once.predict(), each.predict(), rtol=5e-4 if missing else 1e-6)
