@@ -162,6 +162,58 @@ def test_the_library_changes_no_bit_of_a_forecast(options: dict[str, Any]) -> No
         np.testing.assert_array_equal(found, expected)
 
 
+def far(forecaster: TitansForecaster, X: pd.DataFrame | None = None) -> dict[str, dict[str, np.ndarray]]:
+    """What is said of rows beyond the trained horizon, and paths within and beyond it, by series."""
+    said = {"far": forecaster.predict(X, level=[80], horizon=17)}
+    said |= {f"{rows} rows": forecaster.sample(5, X, horizon=rows, random_state=3) for rows in (4, 17)}
+    return {what: by_id(frame) for what, frame in said.items()}
+
+
+@pytest.mark.parametrize("options", READINGS, ids=str)
+def test_the_order_of_series_changes_no_bit_far_ahead_and_of_no_path(options: dict[str, Any]) -> None:
+    frame = hourly(LENGTHS, missing=0.05)
+    expected = far(make(**options).fit(frame))
+    for name in ("by time", "series backwards"):
+        for what, found in far(make(**options).fit(orders(frame)[name])).items():
+            for series, values in found.items():
+                np.testing.assert_array_equal(values, expected[what][series], err_msg=f"{name}, {what}, {series}")
+
+
+@pytest.mark.parametrize("options", READINGS, ids=str)
+def test_batch_mates_change_nothing_far_ahead_and_no_path(options: dict[str, Any]) -> None:
+    frame = hourly({f"s{i}": 60 + 7 * i for i in range(5)}, missing=0.05)
+    forecaster = make(**options).fit(frame)
+    together, spread = far(forecaster, frame), frame.groupby("unique_id").y.std()
+    for some in (["s4"], ["s3", "s0"]):
+        for what, found in far(forecaster, frame[frame.unique_id.isin(some)]).items():
+            for name in some:
+                off = np.abs(found[name] - together[what][name]).max()
+                assert off <= 1e-6 * spread[name], (what, name, off / spread[name])
+
+
+@pytest.mark.parametrize("options", READINGS, ids=str)
+def test_rows_further_ahead_change_no_row_before_them(options: dict[str, Any]) -> None:
+    forecaster = make(**options).fit(hourly(LENGTHS, missing=0.05))
+    near, whole = (forecaster.predict(level=[80], horizon=rows) for rows in (17, 31))
+    paths = [forecaster.sample(5, horizon=rows, random_state=0).TitansForecaster.to_numpy() for rows in (17, 31)]
+    for name, found in by_id(near).items():
+        np.testing.assert_array_equal(found, by_id(whole)[name][:17])
+    np.testing.assert_array_equal(paths[0].reshape(15, 17), paths[1].reshape(15, 31)[:, :17])
+
+
+def test_paths_of_series_are_not_alike_and_a_generator_goes_on() -> None:
+    forecaster = make(max_epochs=0).fit(hourly(LENGTHS))
+    random = np.random.default_rng(0)
+    one, again, third = (
+        forecaster.sample(50, random_state=r).TitansForecaster.to_numpy().reshape(3, 50, 5)
+        for r in (random, random, np.random.default_rng(0))
+    )
+    ranks = one.argsort(1).argsort(1)
+    assert np.abs(np.corrcoef(ranks[..., 0]) - np.eye(3)).max() < 0.6
+    assert (one != again).any()
+    np.testing.assert_array_equal(one, third)
+
+
 @pytest.mark.parametrize("options", READINGS, ids=str)
 def test_batch_mates_change_a_forecast_by_a_millionth_of_its_scale_at_most(options: dict[str, Any]) -> None:
     lengths = {f"s{i}": 60 + 7 * i for i in range(9)}

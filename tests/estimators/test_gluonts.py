@@ -323,3 +323,17 @@ def test_a_predictor_that_cannot_be_made_is_refused(fitted: TitansForecaster, ma
 
 def test_a_constructor_argument_changed_after_fit_changes_no_forecast(fitted: TitansForecaster) -> None:
     assert fitted.set_params(horizon=99).to_gluonts().prediction_length == HORIZON
+
+
+def test_sample_paths_do_not_depend_on_the_other_entries_or_their_order(
+    fitted: TitansForecaster, frame: pd.DataFrame
+) -> None:
+    made = as_entries(frame)
+    made = [*made, made[1] | {"target": made[1]["target"][:-10]}]
+    paths = fitted.to_gluonts(num_samples=20)
+    together = [one.samples for one in paths.predict(made)]
+    for order in ([3, 2, 1, 0], [2], [1, 3]):
+        for i, one in zip(order, paths.predict([made[i] for i in order]), strict=True):
+            np.testing.assert_allclose(one.samples, together[i], rtol=1e-5, atol=1e-4)
+    ranks = [samples.argsort(0).argsort(0) for samples in together]
+    assert (ranks[1] != ranks[3]).any(), "another cut-off has other paths"

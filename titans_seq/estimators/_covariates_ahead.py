@@ -84,7 +84,8 @@ class CovariatesAhead:
 
     def draw(self, random: np.random.Generator, n_paths: int, rows: int) -> FloatArray | None:
         """Draw what paths of one series need, (n_paths, rows) in [0, 1); None where there are no past covariates."""
-        return random.random((n_paths, rows)) if self.past.any() else None
+        # Row by row, so that more rows change none before.
+        return random.random((rows, n_paths)).T if self.past.any() else None
 
     def paths(self, which: IntArray, drawn: FloatArray | None, rows: int, n_paths: int) -> FloatArray:
         """Features of paths of the series ``which``, (m × n_paths, rows, n_features), past ones as they may come.

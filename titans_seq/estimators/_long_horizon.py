@@ -21,7 +21,8 @@ from titans_seq.adapters.stream import SeriesStream
 from titans_seq.estimators._conformal import LEVELS
 from titans_seq.estimators._covariates_ahead import CovariatesAhead
 from titans_seq.estimators._normal_scores import at_levels
-from titans_seq.estimators._paths import draw_scores, in_order_of, stratified_levels
+from titans_seq.estimators._ordering import order_of
+from titans_seq.estimators._paths import common_seed, draw_scores, in_order_of, own_stream, stratified_levels
 from titans_seq.estimators._progress import with_progress
 
 if TYPE_CHECKING:
@@ -81,15 +82,15 @@ def paths_in_units(
 ) -> FloatArray:
     """Return sample paths (n, n_paths, horizon), in the units of the data; their marginals are those of `in_units`."""
     _, quantiles = in_units(forecaster, start, horizon, stratified_levels(n_paths))
-    if horizon <= forecaster._settings.horizon:
-        factor, steps = forecaster._combination.dependence, forecaster._settings.horizon
-        drawn = [draw_scores(factor, n_paths, steps, random)[:, :horizon] for _ in quantiles]
+    seed, steps = common_seed(random), forecaster._settings.horizon
+    if horizon <= steps:
+        streams, factor = (own_stream(seed, i) for i in start.data.panel.ids), forecaster._combination.dependence
+        drawn = [draw_scores(factor, n_paths, steps, stream)[:, :horizon] for stream in streams]
         return in_order_of(np.stack(drawn), quantiles)
-    scores = [
-        np.concatenate([block.values for block in blocks], axis=2)[:, :, :horizon]
-        for _, blocks in _simulate(forecaster, start, _stream_of(forecaster, start), horizon, n_paths, random)
-    ]
-    return in_order_of(np.concatenate(scores), quantiles)
+    scores = np.empty((len(quantiles), n_paths, horizon))
+    for which, blocks in _simulate(forecaster, start, _stream_of(forecaster, start), horizon, n_paths, seed):
+        scores[which] = np.concatenate([block.values for block in blocks], axis=2)[:, :, :horizon]
+    return in_order_of(scores, quantiles)
 
 
 class _Block(NamedTuple):
@@ -128,8 +129,8 @@ def _table(forecaster: Predicting, start: Start, stream: SeriesStream, point: Fl
     (n, horizon), steps = point.shape, forecaster._settings.horizon
     table = np.empty((n, horizon, len(LEVELS)))
     table[:, :steps] = forecaster._quantiles(start.data, start.forecasts, tuple(LEVELS))
-    random = np.random.default_rng(0)  # the same paths at every call: a forecast is not random
-    for which, blocks in _simulate(forecaster, start, stream, horizon, _PATHS, random):
+    seed = common_seed(np.random.default_rng(0))  # the same paths at every call: a forecast is not random
+    for which, blocks in _simulate(forecaster, start, stream, horizon, _PATHS, seed):
         shape = forecaster._error_quantiles(start.data.panel.ids, which, _SHARES)[:, None]
         for number, block in enumerate(blocks[1:], 1):
             place = slice(number * steps, min((number + 1) * steps, horizon))
@@ -151,17 +152,18 @@ def _simulate(
     stream: SeriesStream,
     horizon: int,
     n_paths: int,
-    random: np.random.Generator,
+    seed: list[int],
 ) -> Iterator[tuple[IntArray, list[_Block]]]:
-    """Draw paths of some series after the other, block by block; what is drawn does not depend on how many at once."""
+    """Draw paths of some series after the other, block by block; each draws its own, whatever the others are."""
+    ids = start.data.panel.ids
     steps, factor = forecaster._settings.horizon, forecaster._combination.dependence
     shape, ahead = (-(-horizon // steps), n_paths, steps), _covariates(forecaster, start, stream)
     read = (shape[0] - 1) * steps
-    for which in batches(start.forecasts.series, max(1, _ROWS_AT_ONCE // (n_paths * steps))):
+    for which in batches(order_of(ids), max(1, _ROWS_AT_ONCE // (n_paths * steps))):
         drawn, beside = [], []
-        for _ in which:
-            drawn.append(draw_scores(factor, shape[0] * n_paths, steps, random).reshape(shape))
-            beside.append(None if ahead is None else ahead.draw(random, n_paths, read))
+        for i in which:
+            drawn.append(draw_scores(factor, shape[0] * n_paths, steps, own_stream(seed, ids[i])).reshape(shape))
+            beside.append(None if ahead is None else ahead.draw(own_stream(seed, ids[i], 1), n_paths, read))
         features = None
         if ahead is not None:
             numbers = None if beside[0] is None else np.stack([x for x in beside if x is not None])

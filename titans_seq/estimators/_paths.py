@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,6 +39,17 @@ def dependence(scores: FloatArray, observed: BoolArray) -> FloatArray:
     kept = values > _NEGLIGIBLE * values[-1]
     factor = np.sqrt(values[kept])[:, None] * vectors[:, kept].T
     return factor / np.sqrt((factor**2).sum(0))
+
+
+def common_seed(random: np.random.Generator) -> list[int]:
+    """Draw what the random streams of all series have in common."""
+    return [int(word) for word in random.integers(2**32, size=4)]
+
+
+def own_stream(seed: list[int], name: str | int, purpose: int = 0) -> np.random.Generator:
+    """Return the random stream of a series, by its name: where it stands and beside which others changes no draw."""
+    digest = blake2b(str(name).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return np.random.default_rng([*seed, *np.frombuffer(digest, "<u4").tolist(), purpose])
 
 
 def draw_scores(factor: FloatArray | None, n_paths: int, horizon: int, random: np.random.Generator) -> FloatArray:

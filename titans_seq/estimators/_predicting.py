@@ -110,7 +110,8 @@ class Predicting(Carrying):
         X, future, horizon
             As in `predict`.
         random_state : int, Generator or None
-            Default: other paths at every call. The estimator is not changed.
+            Default: other paths at every call. A Generator gives other ones each time that it is used. The estimator
+            is not changed.
 
         Returns
         -------
@@ -127,7 +128,8 @@ class Predicting(Carrying):
         -----
         Errors at the rows of a path go together as validation errors did: a Gaussian copula with their correlation
         (Pinson et al. 2009). Beyond the trained horizon each path is read as if it had been observed, and forecast
-        from. Paths of different series are drawn independently. Models saved before there were paths know no
+        from. Paths of different series are drawn independently; those of a series depend on ``random_state`` and its
+        id, and not on which other series there are or in which order. Models saved before there were paths know no
         correlation: the steps of theirs are independent.
 
         Examples

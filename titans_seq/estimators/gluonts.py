@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from titans_seq.data import Panel, read_entries, read_entries_ahead
 from titans_seq.estimators._conformal import LEVELS
-from titans_seq.estimators._paths import draw_scores, in_order_of, stratified_levels
+from titans_seq.estimators._paths import common_seed, draw_scores, in_order_of, own_stream, stratified_levels
 from titans_seq.estimators._settings import check_integer
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ class TitansPredictor(Predictor):
     batch_size : int, default 128
         Entries forecast at once.
     random_state : int or None, default 0
-        Of the sample paths: the same paths for the same dataset, whatever the batch size. None: others each time.
+        Of the sample paths: the same paths for the same dataset, whatever the batch size, and for an entry with an
+        ``item_id`` whatever the other entries. None: others each time.
 
     Attributes
     ----------
@@ -113,15 +114,15 @@ class TitansPredictor(Predictor):
         if num_samples is not None:
             check_integer("num_samples", num_samples, 1)
         paths = None if self.num_samples is None else num_samples or self.num_samples
-        random = np.random.default_rng(self.random_state)
+        seed = common_seed(np.random.default_rng(self.random_state))
         entries = iter(dataset)
         first = 0
         while batch := list(islice(entries, self.batch_size)):
-            yield from self._predict_batch(batch, first, paths, random)
+            yield from self._predict_batch(batch, first, paths, seed)
             first += len(batch)
 
     def _predict_batch(
-        self, batch: list[dict[str, Any]], first: int, paths: int | None, random: np.random.Generator
+        self, batch: list[dict[str, Any]], first: int, paths: int | None, seed: list[int]
     ) -> Iterator[Forecast]:
         panel = self._read(batch, first)
         levels = LEVELS if paths is None else stratified_levels(paths)
@@ -139,7 +140,9 @@ class TitansPredictor(Predictor):
                 rows = np.concatenate([point[i][None], quantiles[i].T])
                 yield _ExactQuantiles(rows, begin, _KEYS, entry.get("item_id"))
             else:
-                scores = draw_scores(factor, paths, self.prediction_length, random)
+                # One series may give several entries, which differ in where their forecasts begin.
+                stream = own_stream(seed, f"{panel.ids[i]} {begin}")
+                scores = draw_scores(factor, paths, self.prediction_length, stream)
                 samples = in_order_of(scores[None], quantiles[i][None])[0]
                 yield SampleForecast(samples, begin, entry.get("item_id"))
 
