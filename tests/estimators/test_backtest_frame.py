@@ -62,3 +62,12 @@ def test_other_libraries_and_forms(make: Make) -> None:
 def test_roles_the_other_way_round_are_told_how_they_should_be(make: Make, roles: object) -> None:
     with pytest.raises(TypeError, match=r"\{'price': '(future|past)'"):
         make(roles=roles).fit(hourly({"a": 150}))
+
+
+@pytest.mark.parametrize("mode", ["windowed", "streaming"])
+def test_what_happened_is_said_in_the_very_values_of_the_data(make: Callable, mode: str) -> None:
+    y = np.random.default_rng(0).normal(size=(3, 160)) * [[1e-3], [1.0], [1e6]] + 0.1
+    y[1, 130:135] = np.nan
+    result = make(max_epochs=0).fit(y[:, :120]).backtest(y, first_cutoff=120, mode=mode)
+    rows = result.cutoff[:, None] + np.arange(result.actual.shape[1])
+    np.testing.assert_array_equal(np.where(result.observed, result.actual, np.nan), y[result.series[:, None], rows])

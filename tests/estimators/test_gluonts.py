@@ -325,6 +325,16 @@ def test_a_constructor_argument_changed_after_fit_changes_no_forecast(fitted: Ti
     assert fitted.set_params(horizon=99).to_gluonts().prediction_length == HORIZON
 
 
+def test_what_stands_at_the_lower_bound_is_the_bound_to_the_bit(make: Make) -> None:
+    y = np.random.default_rng(0).poisson(0.1, (4, 200)) + 3.7
+    entries = [{"start": pd.Period("2024-01-01", "h"), "target": x, "item_id": str(i)} for i, x in enumerate(y)]
+    fitted = make(max_epochs=0, lower_bound=True).fit(entries)
+    for forecast in fitted.to_gluonts().predict(entries):
+        assert all((forecast.quantile(q) == 3.7).all() for q in (0.05, 0.11, 0.3))
+    for forecast in fitted.to_gluonts(num_samples=20).predict(entries):
+        assert forecast.samples.min() == 3.7 and (forecast.samples == 3.7).mean() > 0.3
+
+
 def test_sample_paths_do_not_depend_on_the_other_entries_or_their_order(
     fitted: TitansForecaster, frame: pd.DataFrame
 ) -> None:

@@ -11,6 +11,7 @@ from titans_seq.adapters.forecasts import Forecasts, streaming_forecasts, window
 from titans_seq.adapters.online import OnlineLinear, online_forecasts
 from titans_seq.adapters.scaled import IntArray, ScaledPanel
 from titans_seq.adapters.stream import StreamReader
+from titans_seq.estimators._bounds import to_units
 from titans_seq.estimators._combination import Combination
 from titans_seq.estimators._error_memory import WARM_UP, ErrorReader
 from titans_seq.estimators._processes import share_out, share_series
@@ -26,6 +27,11 @@ def check_backtest(mode: str, first_cutoff: int, stride: int) -> None:
         raise ValueError(f"mode must be 'windowed' or 'streaming', found {mode!r}")
     if first_cutoff < 1 or stride < 1:
         raise ValueError(f"first_cutoff and stride must be at least 1, found {first_cutoff} and {stride}")
+
+
+def first_row(settings: Settings, mode: str, first_cutoff: int) -> int:
+    """Return the row at which reading begins: patches are laid so that the first cut-off is a patch boundary."""
+    return first_cutoff % settings.patch_length if mode == "streaming" else 0
 
 
 def forecast_at(
@@ -58,8 +64,7 @@ def forecast_at(
             return windowed_forecasts(reader, data, series[some], cutoff[some], rows=rows, zero_memory=zero_memory)
 
         return share_out(ranks, len(series), settings.horizon, of_some)
-    # Patches are laid so that the first cut-off is a patch boundary.
-    start = np.full(data.panel.n_series, first_cutoff % settings.patch_length)
+    start = np.full(data.panel.n_series, first_row(settings, mode, first_cutoff))
     first = np.full(data.panel.n_series, first_cutoff)
     earlier = None if errors is None else errors.first_warm(start, first, WARM_UP)
 
@@ -118,7 +123,7 @@ def with_recent(
 
 
 def split_into_parts(
-    combination: Combination, data: ScaledPanel, forecasts: Forecasts, zeroed: Forecasts
+    combination: Combination, data: ScaledPanel, forecasts: Forecasts, zeroed: Forecasts, lowest: NDArray[np.float64]
 ) -> dict[str, NDArray[np.float64]]:
     """Forecasts (n, horizon) of each part, in the units of the data; see `BacktestResult.components`."""
     series, cutoff = forecasts.series, forecasts.cutoff
@@ -126,6 +131,6 @@ def split_into_parts(
     return {
         "ridge": data.to_original(forecasts.linear.astype(np.float64), series),
         "network": naive(data.panel, series, cutoff, shift.shape[1]) + shift,
-        "combined": data.to_original(combination.point(forecasts), series),
-        "memory_zeroed": data.to_original(combination.point(zeroed), series),
+        "combined": to_units(data, forecasts, combination.point(forecasts), lowest),
+        "memory_zeroed": to_units(data, zeroed, combination.point(zeroed), lowest),
     }

@@ -26,6 +26,7 @@ from titans_seq.adapters.series import SeriesModel
 from titans_seq.adapters.stream import SeriesStream, StreamReader, detach
 from titans_seq.adapters.tokens import LinearForecast
 from titans_seq.data import Covariates, FrameFormat, Frequency, Panel, has_no_rows, read_panel
+from titans_seq.estimators._bounds import LastRows, lowest_before
 from titans_seq.estimators._combination import Combination
 from titans_seq.estimators._error_memory import ErrorReader
 from titans_seq.estimators._normal_scores import NORMAL
@@ -55,6 +56,7 @@ class Carrying(BaseEstimator):
     _combination: Combination
     _model: SeriesModel
     _stream: SeriesStream
+    _last_rows: LastRows | None
     _online: OnlineStream | None
     _covariates: Covariates
     _effect: CovariateEffect
@@ -72,11 +74,13 @@ class Carrying(BaseEstimator):
         """Read new rows of the series of `fit`, in its order."""
         if self._recent is not None or self._errors is not None:
             self._read_and_judge(data)
-            return
-        if self._online is not None:
-            self._online = self._online.read(data)
-            self.linear_ = self._online.online.linear
-        self._read_into_stream(data, self._stream)
+        else:
+            if self._online is not None:
+                self._online = self._online.read(data)
+                self.linear_ = self._online.online.linear
+            self._read_into_stream(data, self._stream)
+        if self._last_rows is not None:
+            self._last_rows = self._last_rows.read(data.panel)
 
     def _read_and_judge(self, data: ScaledPanel) -> None:
         """Do the same, and compare the forecasts made on the way, and those before, with the rows read."""
@@ -192,6 +196,8 @@ class Carrying(BaseEstimator):
         lengths = np.minimum(steps, kept if most is None else most)
         inside = np.arange(kept) >= kept - lengths[:, None]
         values = values * self._scale[which, None] + self._center[which, None]
+        if self._last_rows is not None:
+            values[:, -self._last_rows.values.shape[1] :] = self._last_rows.values[which]
         beside = self._stream.covariates[which].double().numpy()
         beside = np.concatenate([np.zeros((len(which), kept - beside.shape[1], beside.shape[2])), beside], 1)
         return Panel(
@@ -203,6 +209,24 @@ class Carrying(BaseEstimator):
             self.frequency_,
             beside[inside],
         )
+
+    def _start_last_rows(self, panel: Panel) -> LastRows | None:
+        """Keep rows as they are, if forecasts have a lower bound."""
+        if not self._combination.lower_bound:
+            return None
+        return LastRows.of(panel, self._stream.values.shape[1])
+
+    def _lowest_now(self) -> FloatArray:
+        """Bound of the forecasts of each series of `fit`, (n_series,), in the units of the data; -inf for none."""
+        if self._last_rows is None:
+            return np.full(len(self.ids_), -np.inf)
+        return self._last_rows.lowest(self._settings.context_length)
+
+    def _lowest_before(self, panel: Panel, series: IntArray, cutoff: IntArray, first: int = 0) -> FloatArray:
+        """Bound of forecasts from rows of a panel, (n,), likewise; rows before row ``first`` were not read."""
+        if not self._combination.lower_bound:
+            return np.full(len(series), -np.inf)
+        return lowest_before(panel, series, cutoff, self._settings.context_length, first)
 
     def _forecast_now(self) -> Forecasts:
         forecasts = self._share_stream()

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from titans_seq.estimators import _scoring, _surprise
-from titans_seq.estimators._backtesting import check_backtest, forecast_at, split_into_parts, with_recent
+from titans_seq.estimators._backtesting import check_backtest, first_row, forecast_at, split_into_parts, with_recent
+from titans_seq.estimators._bounds import to_units
 from titans_seq.estimators._predicting import Predicting
 from titans_seq.estimators.backtest import BacktestResult
 
@@ -109,14 +110,16 @@ class Judging(Predicting):
             forecasts, recent = with_recent(
                 self._settings, self._combination, data, forecasts, place, first_cutoff, stride
             )
-        actual, observed = data.gather(forecasts.series, forecasts.cutoff, self._settings.horizon)
         back = forecasts.series
+        actual, observed = panel.gather(back, forecasts.cutoff, self._settings.horizon)
+        first = first_row(self._settings, mode, first_cutoff)
+        lowest = self._lowest_before(data.panel, back, forecasts.cutoff, first)
         effect = self._effect_at(data, back, forecasts.cutoff, self._settings.horizon)
         levels = tuple(self.quantile_levels)
         parts: dict[str, NDArray[np.float64]] = {}
         if components:
             zeroed = replace(forecast_at(*where, zero_memory=True, ranks=ranks), linear=forecasts.linear)
-            parts = split_into_parts(self._combination, data, forecasts, zeroed)
+            parts = split_into_parts(self._combination, data, forecasts, zeroed, lowest)
             parts = {name: part + effect for name, part in parts.items()}
         place = self._places(panel.ids)[back]
         quantiles = self._combination.quantiles(forecasts, levels, place, recent)
@@ -124,10 +127,10 @@ class Judging(Predicting):
             panel=panel,
             series=back,
             cutoff=forecasts.cutoff,
-            actual=data.to_original(actual.numpy(), back) + effect,
-            observed=observed.numpy(),
-            point=data.to_original(self._combination.point(forecasts), back) + effect,
-            quantiles=data.to_original(quantiles, back) + effect[..., None],
+            actual=actual,
+            observed=observed,
+            point=to_units(data, forecasts, self._combination.point(forecasts), lowest) + effect,
+            quantiles=to_units(data, forecasts, quantiles, lowest) + effect[..., None],
             quantile_levels=levels,
             components=parts,
             form=fmt,

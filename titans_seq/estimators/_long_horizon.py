@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from titans_seq.adapters.forecasts import Forecasts, batches, read_all
 from titans_seq.adapters.scaled import LARGEST, IntArray, ScaledPanel
 from titans_seq.adapters.stream import SeriesStream
+from titans_seq.estimators._bounds import to_units
 from titans_seq.estimators._conformal import LEVELS
 from titans_seq.estimators._covariates_ahead import CovariatesAhead
 from titans_seq.estimators._normal_scores import at_levels
@@ -46,6 +47,8 @@ class Start:
     data : ScaledPanel
         The series; of those of `fit`, perhaps no more than their last rows.
     forecasts : Forecasts
+    lowest : float array (n_series,)
+        Their lower bound, in the units of the data; -inf: there is none.
     stream : SeriesStream or None
         After the last row; None: read ``data`` from its first row on.
     origins : array (n_series,)
@@ -56,6 +59,7 @@ class Start:
 
     data: ScaledPanel
     forecasts: Forecasts
+    lowest: FloatArray
     stream: SeriesStream | None
     origins: NDArray[Any]
     ahead: FloatArray = field(default_factory=lambda: np.zeros((0, 0, 0)))
@@ -65,16 +69,15 @@ def in_units(forecaster: Predicting, start: Start, horizon: int, levels: FloatAr
     """Return point forecasts (n, horizon) and quantiles (n, horizon, n_levels), in the units of the data."""
     trained = forecaster._settings.horizon
     if horizon <= trained:
-        point, quantiles = forecaster._in_units(start.data, start.forecasts, tuple(levels))
+        point, quantiles = forecaster._in_units(start.data, start.forecasts, start.lowest, tuple(levels))
         return point[:, :horizon], quantiles[:, :horizon]
     stream = _stream_of(forecaster, start)
     scaled = _points(forecaster, start, stream, horizon)
-    every = start.forecasts.series
-    point = start.data.to_original(scaled, every)
+    point = to_units(start.data, start.forecasts, scaled, start.lowest)
     if not len(levels):
         return point, np.zeros((*point.shape, 0))
     table = _table(forecaster, start, stream, scaled)
-    return point, start.data.to_original(at_levels(table, levels), every)
+    return point, to_units(start.data, start.forecasts, at_levels(table, levels), start.lowest)
 
 
 def paths_in_units(

@@ -44,6 +44,8 @@ def restore_order(forecaster: TitansForecaster, order: IntArray) -> None:
         forecaster._combination = replace(forecaster._combination, factor=np.append(factor[:-1][back], factor[-1]))
     forecaster._effect = forecaster._effect.select(back)
     forecaster._stream = forecaster._stream.select(torch.from_numpy(back))
+    if forecaster._last_rows is not None:
+        forecaster._last_rows = forecaster._last_rows.select(back)
     if forecaster._error_stream is not None:
         forecaster._error_stream = forecaster._error_stream.select(torch.from_numpy(back))
     if forecaster._online is not None:

@@ -20,6 +20,7 @@ from titans_seq.adapters.series import SeriesModel
 from titans_seq.adapters.stream import SeriesStream
 from titans_seq.data import Covariates, FrameFormat, Frequency
 from titans_seq.estimators import _storage
+from titans_seq.estimators._bounds import LastRows
 from titans_seq.estimators._combination import Combination
 from titans_seq.estimators._recent import RecentErrors, Window
 from titans_seq.estimators._settings import NAME, Settings
@@ -51,6 +52,8 @@ def save(forecaster: TitansForecaster, path: str | os.PathLike[str]) -> None:
         own["gap_factors"] = forecaster._combination.gap_factors
     if forecaster._combination.dependence is not None:
         own["dependence"] = forecaster._combination.dependence
+    if forecaster._last_rows is not None:
+        own["last_rows"] = forecaster._last_rows.values
     tensors |= _storage.as_tensors("own.", own)
     if forecaster._recent is not None:
         tensors |= _storage.as_tensors("recent.", forecaster._recent.tensors())
@@ -131,6 +134,7 @@ def _restore(kind: type[Forecaster], tensors: dict[str, Tensor], description: di
     chosen = replace(chosen, error_weight=error_weight, least_scale=least_scale)
     # Models saved before there were bounds have none.
     forecaster._combination = replace(chosen, lower_bound=bool(description.get("lower_bound", False)))
+    forecaster._last_rows = _restore_last_rows(forecaster, own)
     forecaster._errors, forecaster._error_stream = _restore_errors(settings, tensors, forecaster._combination)
     forecaster.linear_ = LinearMap.from_tensors({n: x.numpy() for n, x in _storage.part(tensors, "linear.").items()})
     forecaster._covariates = Covariates.from_dict(description.get("covariates", []))
@@ -155,6 +159,16 @@ def _restore(kind: type[Forecaster], tensors: dict[str, Tensor], description: di
     return forecaster
 
 
+def _restore_last_rows(forecaster: TitansForecaster, own: dict[str, Any]) -> LastRows | None:
+    if not forecaster._combination.lower_bound:
+        return None
+    if "last_rows" in own:
+        return LastRows(own["last_rows"])
+    # Models saved before bounds were exact kept rows only scaled.
+    values, observed = forecaster._stream.values.numpy(), forecaster._stream.observed.numpy()
+    return LastRows(np.where(observed, values * own["scale"][:, None] + own["center"][:, None], np.nan))
+
+
 def _restore_errors(
     settings: Settings, tensors: dict[str, Tensor], chosen: Combination
 ) -> tuple[ErrorMemory | None, ErrorStream | None]:
@@ -174,6 +188,8 @@ def _check(forecaster: TitansForecaster) -> None:
     stream, patching = forecaster._stream, forecaster._settings.patching
     if stream.values.shape != (n, patching.context_length + patching.patch_length) or stream.steps.shape != (n,):
         raise ValueError("the state does not fit the settings")
+    if forecaster._last_rows is not None and forecaster._last_rows.values.shape != stream.values.shape:
+        raise ValueError("the last rows do not fit the state")
     if forecaster._error_stream is not None and len(forecaster._error_stream.known) != n:
         raise ValueError(f"the memory of errors does not hold one entry for each of {n} series")
     if not 0 <= forecaster._combination.error_weight <= 1:

@@ -22,6 +22,7 @@ from titans_seq.data import (
     read_future,
 )
 from titans_seq.estimators import _long_horizon
+from titans_seq.estimators._bounds import to_units
 from titans_seq.estimators._carrying import Carrying
 from titans_seq.estimators._covariates_ahead import with_static
 from titans_seq.estimators._settings import check_horizon, check_integer, output_columns
@@ -150,11 +151,16 @@ class Predicting(Carrying):
     def _start(self, X: Any) -> tuple[_long_horizon.Start, FrameFormat, NDArray[Any]]:
         """Where forecasts begin, the format they are given back in, and the last time of each series."""
         if X is None:
-            start = _long_horizon.Start(self._known(None), self._forecast_now(), self._stream, self._origins)
-            return start, self._format, self._last_ds
+            now = (self._known(None), self._forecast_now(), self._lowest_now(), self._stream, self._origins)
+            return _long_horizon.Start(*now), self._format, self._last_ds
         panel, fmt = self._read_later(X)
         data = self._scaled(panel, panel.lengths)
-        return _long_horizon.Start(data, self._forecast_from(data), None, panel.origins), fmt, panel.last_ds
+        forecasts, lowest = self._forecast_from(data), self._lowest_at_ends(data)
+        return _long_horizon.Start(data, forecasts, lowest, None, panel.origins), fmt, panel.last_ds
+
+    def _lowest_at_ends(self, data: ScaledPanel) -> NDArray[np.float64]:
+        """Bound of the forecasts that follow the last rows of series, (n_series,), in units; -inf for none."""
+        return self._lowest_before(data.panel, np.arange(data.panel.n_series), data.panel.lengths)
 
     def _start_with_covariates(
         self, X: Any, future: Any, rows: int
@@ -169,13 +175,13 @@ class Predicting(Carrying):
         return replace(start, ahead=with_static(ahead, self._covariates, start.data)), fmt, last, effect
 
     def _in_units(
-        self, data: ScaledPanel, forecasts: Forecasts, levels: tuple[float, ...]
+        self, data: ScaledPanel, forecasts: Forecasts, lowest: NDArray[np.float64], levels: tuple[float, ...]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Point forecasts (n, horizon) and quantiles (n, horizon, n_levels), in the units of the data."""
-        point = data.to_original(self._combination.point(forecasts), forecasts.series)
+        point = to_units(data, forecasts, self._combination.point(forecasts), lowest)
         if not levels:
             return point, np.zeros((*point.shape, 0))
-        return point, data.to_original(self._quantiles(data, forecasts, levels), forecasts.series)
+        return point, to_units(data, forecasts, self._quantiles(data, forecasts, levels), lowest)
 
     def make_future_frame(self, X: Any = None, *, horizon: int | None = None) -> Any:
         """Return a frame of the rows that `predict` will forecast, to be filled in and given to it as ``future=``.

@@ -15,6 +15,7 @@ from titans_seq.adapters.row_forecasts import RowForecasts, along_stream, from_w
 from titans_seq.adapters.scaled import IntArray, ScaledPanel
 from titans_seq.adapters.stream import SeriesStream
 from titans_seq.data import FrameFormat, Panel, row_frame
+from titans_seq.estimators._bounds import to_units
 from titans_seq.estimators._panels import follows
 from titans_seq.estimators._settings import NAME
 
@@ -157,7 +158,8 @@ def _forecasts(forecaster: TitansForecaster, request: _Request, found: RowForeca
     data, chosen, forecasts = request.data, forecaster._combination, found.forecasts
     expected, unit = (np.full(len(data.panel.values), np.nan) for _ in range(2))
     row, entry, step = serve(data, forecasts.series, forecasts.cutoff, found.reach)
-    expected[row] = data.to_original(chosen.point(forecasts), forecasts.series)[entry, step]
+    lowest = forecaster._lowest_before(data.panel, forecasts.series, forecasts.cutoff)
+    expected[row] = to_units(data, forecasts, chosen.point(forecasts), lowest)[entry, step]
     place = request.known[forecasts.series]
     usual = chosen.usual_of(place) * data.scale[forecasts.series]
     unit[row] = (chosen.unit(forecasts, place) * usual[:, None])[entry, step]

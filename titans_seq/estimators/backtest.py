@@ -25,7 +25,7 @@ class BacktestResult:
     series, cutoff : int array (n,)
         Series, and its row at which each forecast begins.
     actual, observed : array (n, horizon)
-        What then happened, and where it was observed.
+        What then happened, the values of the data themselves, and where it was observed; 0 where it was not.
     point : float array (n, horizon)
     quantiles : float array (n, horizon, n_levels)
     quantile_levels : tuple of float

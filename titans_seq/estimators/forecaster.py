@@ -367,6 +367,7 @@ class TitansForecaster(Judging):
         self._online, self._errors = self._start_online(fitted.data), fitted.errors
         self._error_stream = None if self._errors is None else self._error_reader.begin(fitted.data)
         self._read_into_stream(fitted.data, self._reader.start(panel.n_series))
+        self._last_rows = self._start_last_rows(fitted.data.panel)
         restore_order(self, order)
         self._recent = self._start_recent()
         self._set_derived()

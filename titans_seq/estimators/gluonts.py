@@ -127,7 +127,8 @@ class TitansPredictor(Predictor):
         panel = self._read(batch, first)
         levels = LEVELS if paths is None else stratified_levels(paths)
         data = self.forecaster._scaled(panel, panel.lengths)
-        point, quantiles = self.forecaster._in_units(data, self.forecaster._forecast_from(data), tuple(levels))
+        forecasts, lowest = self.forecaster._forecast_from(data), self.forecaster._lowest_at_ends(data)
+        point, quantiles = self.forecaster._in_units(data, forecasts, lowest, tuple(levels))
         if self.forecaster._covariates.has("future"):
             covariates = self.forecaster._covariates
             ahead = read_entries_ahead(batch, covariates, self.prediction_length, first=first)
@@ -189,4 +190,5 @@ class _ExactQuantiles(QuantileForecast):
         above = max(1, int(np.searchsorted(LEVELS, level)))
         share = (level - LEVELS[above - 1]) / (LEVELS[above] - LEVELS[above - 1])
         low, high = self.forecast_array[above], self.forecast_array[above + 1]  # the first row is the mean
-        return (1 - share) * low + share * high
+        # Weights need not add up to what two equal ends have in common, such as a bound.
+        return np.where(low == high, low, (1 - share) * low + share * high)
