@@ -171,3 +171,15 @@ def test_a_model_of_before_there_was_a_choice_forecasts_as_it_did(make: Callable
 def test_an_unknown_choice_is_refused(make: Callable) -> None:
     with pytest.raises(ValueError, match="intervals must be"):
         make(intervals="bayesian").fit(noisy(np.ones(1), 100, seed=0))
+
+
+@pytest.mark.parametrize("n_series", [1, 6])
+def test_one_stretch_of_validation_rows_does_not_say_on_which_side_errors_lie(n_series: int) -> None:
+    """A walk that rose in its only validation window may as well fall in the next one."""
+    y = np.random.default_rng(0).normal(size=(n_series, 200))
+    y[:, 150:] += np.linspace(0, 8, 50)
+    forecaster = TitansForecaster(50, validation_fraction=0.25, max_epochs=0, random_state=0, verbose=0).fit(y)
+    found = forecaster._combination.offsets
+    np.testing.assert_allclose(found, -found[::-1], rtol=0, atol=1e-9)
+    many = TitansForecaster(4, validation_fraction=0.25, max_epochs=0, random_state=0, verbose=0).fit(y)
+    assert not np.allclose(many._combination.offsets, -many._combination.offsets[::-1], atol=1e-3)

@@ -364,14 +364,24 @@ def _calibrated(
     n_series: int,
     intervals: str,
 ) -> Combination:
+    """Give a combination the quantiles of its validation errors.
+
+    Of fewer than four windows that do not overlap, of few series, most errors may have one sign by chance: there each
+    counts with either sign.
+    """
     standardised = error / c._own_width(forecasts)
     if intervals == "empirical":
         return replace(c, offsets=empirical_offsets(standardised, observed, counts))
     series, cutoff = forecasts.series, forecasts.cutoff
     own, factor = series_factors(standardised, observed, series, cutoff, n_series)
-    n = int(disjoint_windows(series, cutoff, observed, n_series).sum())
-    offsets = conformal_offsets(standardised / own[:, None], observed, n, counts)
     seen = np.append(np.bincount(series[observed.any(1)], minlength=n_series) > 0, False)
+    apart = disjoint_windows(series, cutoff, observed, n_series)
+    n, relative = int(apart.sum()), standardised / own[:, None]
+    if apart.max(initial=0) < FEWEST_DISJOINT and n_series < _MANY_SERIES:
+        standardised, relative = (np.concatenate((x, -x)) for x in (standardised, relative))
+        observed = np.concatenate((observed, observed))
+        counts = None if counts is None else np.concatenate((counts, counts))
+    offsets = conformal_offsets(relative, observed, n, counts)
     strangers = _of_strangers(standardised, observed, offsets, n, counts)
     return replace(c, offsets=offsets, factor=np.where(seen, factor, strangers))
 
