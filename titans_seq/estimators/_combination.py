@@ -328,7 +328,7 @@ def cautious_weight(
     if best == 0 or len(blocks) < 2:
         return best
     least_share *= min(disjoint, BLOCKS) / BLOCKS
-    if disjoint < FEWEST_DISJOINT and n_series < _MANY_SERIES:
+    if _says_little(disjoint, n_series):
         return least_share * best
     parts = [None if counts is None else counts[b] for b in blocks]
     moments = np.array([_moments(residual[b], shift[b], observed[b], c) for b, c in zip(blocks, parts, strict=True)])
@@ -340,6 +340,11 @@ def cautious_weight(
         if excess.mean() <= excess.std(ddof=1) / np.sqrt(len(blocks)):
             return float(max(weight, least_share * best))
     return best
+
+
+def _says_little(disjoint: int, n_series: int) -> bool:
+    """Whether windows are so few that chance decides what all of them have in common."""
+    return disjoint < FEWEST_DISJOINT and n_series < _MANY_SERIES
 
 
 def _moments(
@@ -377,7 +382,7 @@ def _calibrated(
     seen = np.append(np.bincount(series[observed.any(1)], minlength=n_series) > 0, False)
     apart = disjoint_windows(series, cutoff, observed, n_series)
     n, relative = int(apart.sum()), standardised / own[:, None]
-    if apart.max(initial=0) < FEWEST_DISJOINT and n_series < _MANY_SERIES:
+    if _says_little(int(apart.max(initial=0)), n_series):
         standardised, relative = (np.concatenate((x, -x)) for x in (standardised, relative))
         observed = np.concatenate((observed, observed))
         counts = None if counts is None else np.concatenate((counts, counts))

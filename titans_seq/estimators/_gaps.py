@@ -35,7 +35,7 @@ def with_better_filling(linear: LinearMap, data: ScaledPanel, series: IntArray, 
     series, cutoff : int array (n,)
         Validation windows; of more than 256 some are taken.
     """
-    some = np.unique(np.linspace(0, len(series) - 1, min(_WINDOWS, len(series))).astype(np.int64))
+    some = _spread(len(series))
     if not len(some) or linear.is_last_value:
         return linear
     windows = data, series[some], cutoff[some]
@@ -61,7 +61,7 @@ def gap_factors(
     Root of the mean squared error of the linear forecasts, each at least 1 and no smaller than after fewer rows.
     """
     sizes = gap_sizes(settings.context_length)
-    some = np.unique(np.linspace(0, len(forecasts.series) - 1, min(_WINDOWS, len(forecasts.series))).astype(np.int64))
+    some = _spread(len(forecasts.series))
     if not len(some) or not observed[some].any():
         return np.ones((len(sizes), settings.horizon))
     series, cutoff, there = forecasts.series[some], forecasts.cutoff[some], observed[some]
@@ -74,6 +74,11 @@ def gap_factors(
     before = size(0)
     found = [np.divide(size(n), before, out=np.ones_like(before), where=before > 0) for n in sizes]
     return np.maximum.accumulate(np.sqrt(np.maximum(found, 1.0)), axis=0)
+
+
+def _spread(n: int) -> IntArray:
+    """Return some of the numbers 0 .. n - 1, evenly spread."""
+    return np.linspace(0, n - 1, min(_WINDOWS, n)).astype(np.int64)
 
 
 def _hidden(linear: LinearMap, data: ScaledPanel, series: IntArray, cutoff: IntArray, hidden: int) -> FloatArray:

@@ -303,11 +303,10 @@ class TitansForecaster(Judging):
         Parameters
         ----------
         X : frame, array or GluonTS dataset
-            Long frame: columns ``id_col, time_col, target_col``. Wide: ``time_col`` and one column per series. Rows may
-            stand in any order, which changes no forecast.
-            GluonTS dataset: any iterable of dicts with ``start`` (a pandas Period), ``target`` (time,) and perhaps
-            ``item_id`` (default 0, 1, …); other fields are read where ``roles`` names them. Missing values are masked;
-            what the linear map reads in their place is chosen on validation: the last value, or its own forecasts.
+            Long frame: columns ``id_col, time_col, target_col``. Wide: ``time_col`` and one column per series. The
+            order of rows changes nothing. GluonTS dataset: any iterable of dicts with ``start`` (a pandas Period),
+            ``target`` (time,), perhaps ``item_id`` (default 0, 1, …), and fields that ``roles`` names. Missing values
+            are masked; the linear map reads the last value or its own forecasts there, as validation chooses.
         y : None
             Ignored.
         validation : frame, array or GluonTS dataset, optional
