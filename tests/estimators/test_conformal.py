@@ -131,6 +131,18 @@ def test_calm_and_noisy_series_are_both_covered() -> None:
     assert found["empirical"][0] > 0.9 and found["empirical"][2] < 0.75, found  # one width does not fit all
 
 
+def test_of_many_series_each_has_a_width_of_its_own() -> None:
+    sizes = np.tile([0.05, 0.8], 300)
+    y = noisy(sizes, 240, seed=5)
+    forecaster = TitansForecaster(4, max_epochs=0, context_length=32).fit(y[:, :200])
+    factor = forecaster._combination.factor[:-1]
+    assert factor[sizes < 0.1].max() < factor[sizes > 0.1].min()
+    result = forecaster.backtest(y, first_cutoff=200, stride=4)
+    inside = (result.quantiles[..., 0] <= result.actual) & (result.actual <= result.quantiles[..., -1])
+    shares = [inside[sizes[result.series] == size].mean() for size in (0.05, 0.8)]
+    assert all(0.75 < share < 0.85 for share in shares), shares
+
+
 @pytest.mark.filterwarnings("error")
 def test_where_nothing_was_forecast_in_validation_no_warning_is_printed() -> None:
     own, factor = series_factors(np.zeros((0, 4)), np.zeros((0, 4), dtype=bool), np.zeros(0, int), np.zeros(0, int), 1)

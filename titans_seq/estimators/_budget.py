@@ -18,13 +18,19 @@ _TIMED = 512
 _SLOWER = 2.0
 """How long work takes beside products of matrices with as many operations."""
 
-_PATCHES, _SERIES = 64, 256
+_PATCHES = 64
+FEW_SERIES = 256
+"""Series that are judged between epochs, at most."""
+_WINDOWS = 32_768
+"""Windows that are judged at the end where there are more series, at most."""
 _ROUGHLY = 1.3
 """What is estimated may take so much longer."""
 _FOR_READING = 0.5
 """Share of the time that is left that reading everything may take; else it is done without the network."""
 _FOR_VALIDATION = 0.02
 """Share of the time that is left that one pass over validation rows may take."""
+_FOR_JUDGING = 0.1
+"""The same of the last pass, which reads as many series as that leaves time for."""
 _ERROR_STEPS = 15.0
 """Seconds that training a memory of errors takes, its history not counted."""
 
@@ -41,10 +47,12 @@ class Budget:
     refit : float
         Seconds that the linear map takes once more.
     validation : float
-        Seconds of a pass over the validation rows.
+        Seconds of the last pass over the validation rows.
     allows_network : bool
     rows_to_validate : int or None
         Validation rows of each series that are judged; None: all.
+    series_to_judge : int
+        Series on which weights and intervals are chosen at the end: each has a width of its own only if it was judged.
     """
 
     clock: Clock = NO_LIMIT
@@ -53,6 +61,7 @@ class Budget:
     validation: float = 0.0
     allows_network: bool = True
     rows_to_validate: int | None = None
+    series_to_judge: int = FEW_SERIES
 
     @classmethod
     def plan(
@@ -66,19 +75,22 @@ class Budget:
         refit: float,
     ) -> Budget:
         """Time how long a few patches take to read, and plan; without a limit nothing is timed."""
-        if not clock.limited:
-            return cls()
         p, lengths = settings.patch_length, data.panel.lengths
+        n = int((lengths - settings.horizon >= train_end).sum())
+        longest = int(np.max(lengths - train_end, initial=0))
+        if not clock.limited:
+            return cls(series_to_judge=_series_to_judge(n, longest // p))
         if not settings.carry_state:
             return cls(clock, 0.0, _ROUGHLY * refit)
         each = _seconds_per_patch(reader, data)
         reading = _ROUGHLY * each * float((lengths // p).sum())
-        judged = min(_SERIES, int((lengths - settings.horizon >= train_end).sum()))
-        longest = int(np.max(lengths - train_end, initial=0))
-        rows = clock.most(longest, each * max(judged, 1) / p, _FOR_VALIDATION, least=4 * max(settings.horizon, p))
-        passed = each * max(judged, 1) * (rows + settings.sequence_length) / p
+        few = max(1, min(FEW_SERIES, n))
+        rows = clock.most(longest, each * few / p, _FOR_VALIDATION, least=4 * max(settings.horizon, p))
+        a_series = _ROUGHLY * each * (rows + settings.sequence_length) / p
+        judged = clock.most(_series_to_judge(n, rows // p), a_series, _FOR_JUDGING, least=few)
         allowed = clock.allows(reading, _FOR_READING)
-        return cls(clock, reading, _ROUGHLY * refit, _ROUGHLY * passed, allowed, rows if rows < longest else None)
+        given = (clock, reading, _ROUGHLY * refit, a_series * judged, allowed)
+        return cls(*given, rows_to_validate=rows if rows < longest else None, series_to_judge=judged)
 
     @property
     def seconds_to_train(self) -> float | None:
@@ -109,10 +121,15 @@ def seconds_of(operations: float) -> float:
     return _SLOWER * operations * min(seconds) / (2.0 * _TIMED**3)
 
 
+def _series_to_judge(n_series: int, windows: int) -> int:
+    """How many of the series are judged where each has so many windows."""
+    return min(n_series, max(FEW_SERIES, _WINDOWS // max(windows, 1)))
+
+
 def _seconds_per_patch(reader: StreamReader, data: ScaledPanel) -> float:
     """Time a patch of a series takes to read, among as many series at once as there are, up to a limit."""
     rows = _PATCHES * reader.patching.patch_length
-    some = np.argsort(-data.panel.lengths, kind="stable")[:_SERIES]
+    some = np.argsort(-data.panel.lengths, kind="stable")[:FEW_SERIES]
     part = data.select(np.sort(some))
     part = ScaledPanel(part.panel.slice_rows(0, rows), part.center, part.scale, part.group)
     patches = max(1, int((part.panel.lengths // reader.patching.patch_length).sum()))

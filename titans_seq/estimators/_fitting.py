@@ -22,7 +22,7 @@ from titans_seq.adapters.series import SeriesModel
 from titans_seq.adapters.stream import StreamReader
 from titans_seq.adapters.tokens import LinearForecast
 from titans_seq.data import Covariates, Panel
-from titans_seq.estimators._budget import Budget, seconds_of
+from titans_seq.estimators._budget import FEW_SERIES, Budget, seconds_of
 from titans_seq.estimators._choosing import (
     goes_on_learning,
     no_better_than_the_last_value,
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 MAX_EFFECT_WINDOWS = 20_000
 MAX_VALIDATION_WINDOWS = 4096
 MAX_EPOCH_WINDOWS = 1024
-MAX_VALIDATION_SERIES = 256
 MAX_EPOCH_BATCHES = 50
 """Batches of an epoch: beyond some 50,000 windows an epoch is a sample of them, 20 epochs are 1,000 steps."""
 _FEWEST_WINDOWS = 64
@@ -301,8 +300,10 @@ def _place(checkpoint: Checkpoint | None, budget: Budget) -> tuple[Place | None,
     if saved is not None:
         clock = budget.clock.less(checkpoint.earlier)
         rows = saved.facts["rows_to_validate"]
-        budget = replace(budget, clock=clock, rows_to_validate=rows, allows_network=True)
-    return checkpoint.at("network", rows_to_validate=budget.rows_to_validate), budget
+        series = saved.facts.get("series_to_judge", FEW_SERIES)  # no entry in checkpoints of before there was a choice
+        budget = replace(budget, clock=clock, rows_to_validate=rows, series_to_judge=series, allows_network=True)
+    kept = {"rows_to_validate": budget.rows_to_validate, "series_to_judge": budget.series_to_judge}
+    return checkpoint.at("network", **kept), budget
 
 
 def _how_to_train(
@@ -337,8 +338,10 @@ def _combine(
     """Choose on validation what counts how much; without a memory of errors where it adds nothing."""
     linear_forecast = LinearForecast(linear, lags, lower_bound=bool(lower_bound))
     reader = StreamReader(model, linear_forecast, data.panel.frequency)
-    rows = budget.rows_to_validate
-    forecasts = validation_forecasts(reader, settings, data, train_end, MAX_VALIDATION_WINDOWS, rows, ranks)
+    rows, n_judged = budget.rows_to_validate, budget.series_to_judge
+    forecasts = validation_forecasts(
+        reader, settings, data, train_end, MAX_VALIDATION_WINDOWS, rows, ranks, n_series=n_judged
+    )
     later = bool(len(forecasts.series))
     if not later:  # nothing later to judge on: errors on the training rows are the best there is
         ends = np.maximum(data.panel.lengths - settings.horizon, 1)
@@ -384,10 +387,13 @@ def validation_forecasts(
     most: int,
     rows: int | None = None,
     ranks: Ranks = ALONE,
+    *,
+    n_series: int = FEW_SERIES,
 ) -> Forecasts:
     """Forecasts of rows from ``train_end`` on, made the way the forecaster will make them.
 
-    At most ``most`` windows, or with a state that is carried, of the first ``rows`` rows of each series; default all.
+    At most ``most`` windows, or with a state that is carried, of at most ``n_series`` series the first ``rows`` rows;
+    default all.
     """
     if not settings.carry_state:
         series, cutoff = validation_cutoffs(data.panel, train_end, settings.horizon, most)
@@ -398,7 +404,7 @@ def validation_forecasts(
         return share_out(ranks, len(series), settings.horizon, of_some)
     p = settings.patch_length
     judged = (data.panel.lengths - settings.horizon >= train_end) & _has_targets(data, train_end)
-    some = _evenly(np.flatnonzero(judged), MAX_VALIDATION_SERIES)
+    some = _evenly(np.flatnonzero(judged), n_series)
     part = data.select(some)
     # As much is read before as a training sequence holds: with the state carried, everything.
     history = train_end[some]
