@@ -32,14 +32,14 @@ def draw(parts: Parts, file: Path) -> None:
     plt.close(figure)
 
 
-def relative(parts: Parts, data: str, model: str) -> list[float]:
-    """Test MSE over that of the ridge, one number per horizon that has both."""
-    found = []
+def relative(parts: Parts, data: str, model: str) -> dict[int, float]:
+    """Test MSE over that of the ridge, by horizon, where there are both."""
+    found = {}
     for horizon in horizons(data):
         ours = scores(parts, cells_of("windowed", data, horizon, model), "mse")
         ridge = scores(parts, cells_of("windowed", data, horizon, "ridge"), "mse")
         if ours and ridge:
-            found.append(mean(ours) / ridge[0])
+            found[horizon] = mean(ours) / ridge[0]
     return found
 
 
@@ -47,15 +47,16 @@ def _relative(axis: Any, parts: Parts) -> None:
     empty = True
     for offset, model in enumerate((*SHOWN, "seasonal_naive")):
         for place, data in enumerate(SETS):
-            points = relative(parts, data, model)
-            if points:
+            for horizon, value in relative(parts, data, model).items():
                 empty = False
                 x = place + 0.13 * (offset - 2.5)
-                axis.plot([x] * len(points), points, ".", color=COLORS[model], alpha=0.5)
-                axis.plot([x], [mean(points)], "D", color=COLORS[model], markersize=6)
+                first = horizon == horizons(data)[0]
+                axis.plot([x], [value], "D" if first else ".", color=COLORS[model], alpha=1.0 if first else 0.5)
     axis.axhline(1, color=COLORS["ridge"], linewidth=1)
-    axis.set(title="Windowed test MSE over the ridge's (dots: horizons, diamonds: mean)", yscale="log")
-    axis.set_xticks(range(len(SETS)), SETS)
+    axis.set(title="Windowed test MSE over the ridge's (diamonds: first horizon, dots: longer ones)", yscale="log")
+    axis.set_xticks(range(len(SETS)), [data.replace("_", "\n") for data in SETS])
+    axis.yaxis.set_minor_formatter("{x:.1f}")
+    axis.yaxis.set_major_formatter("{x:.1f}")
     axis.grid(axis="y", alpha=0.3, which="both")
     handles = [axis.plot([], [], "D", color=COLORS[m], label=m)[0] for m in (*SHOWN, "seasonal_naive")]
     axis.legend(handles=handles, fontsize=8, ncols=2, frameon=False)

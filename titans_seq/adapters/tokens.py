@@ -17,8 +17,6 @@ from titans_seq.adapters.linear import LinearMap, linear_predict_torch
 
 SCALE_FLOOR = 0.02
 _CLIP = 30.0
-_ROUNDING = 1e-15
-"""What scaling a value and back may change it by, relative to it and to the scale."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,6 @@ class LinearForecast(nn.Module):
         if not self.lower_bound:
             return torch.full((len(windows),), -torch.inf, dtype=torch.float64, device=windows.device)
         lowest = windows.double().masked_fill(~observed, torch.inf).amin(-1)
-        lowest = lowest + _ROUNDING * lowest.abs().clamp(min=1.0)
         return lowest.masked_fill(lowest == torch.inf, -torch.inf)
 
 
