@@ -25,7 +25,10 @@ def drawn(n: int, length: int, ambiguous: float, seed: int = 0) -> list[str]:
 
 
 @pytest.mark.parametrize("both", [False, True])
-@pytest.mark.parametrize("kinds", [(Kmers(4),), (Kmers(6),), (Kmers(3, "placed"),), (Kmers(4), Kmers(1, "placed"))])
+@pytest.mark.parametrize(
+    "kinds",
+    [(Kmers(4),), (Kmers(6),), (Kmers(3, "placed"),), (Kmers(4), Kmers(1, "placed")), (Kmers(2), Kmers(4), Kmers(6))],
+)
 def test_an_answer_adds_up_what_the_fit_has_counted(kinds: tuple[Kmers, ...], both: bool) -> None:
     texts = drawn(60, 40, ambiguous=0.2)
     sequences, targets = read_sequences(texts), np.array([text.count("G") for text in texts], dtype=float)
@@ -59,6 +62,28 @@ def test_letters_that_stand_for_several_bases_are_learned_from() -> None:
 
     plain, ambiguous = fitted(0.0), fitted(0.4)
     assert plain > 0.7 and ambiguous > plain
+
+
+def test_kmers_of_several_lengths_count_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Composition and a motif both say something of the target."""
+    texts = drawn(600, 60, ambiguous=0.0)
+    texts = [text[:20] + "TGACTC" * (i % 2) + text[20:] for i, text in enumerate(texts)]
+    y = np.array([0.5 * (text.count("G") + text.count("C")) + 4 * ("TGACTC" in text) for text in texts])
+    sequences = read_sequences(texts)
+    labelled = Labelled(DNAExamples(sequences), (y - y.mean()) / y.std(), np.ones(600))
+
+    def fitted() -> tuple[set[int], float]:
+        given = (labelled, np.arange(450), np.arange(450, 600), Objective("values", 1))
+        scores = _kmer_fitting.fit_kmers(*given, length=None, both_strands=False)
+        assert scores is not None
+        said = scores(pad_batch(sequences, np.arange(450, 600)))[:, 0].numpy()
+        return {kind.k for kind in scores.kinds}, float(np.corrcoef(said, y[450:])[0, 1])
+
+    together, r = fitted()
+    assert together == {2, 4, 6}
+    for k in sorted(together):
+        monkeypatch.setattr(_kmer_fitting, "ANYWHERE", (k,))
+        assert fitted()[1] < r - 0.02
 
 
 def test_answers_stay_where_there_is_evidence() -> None:

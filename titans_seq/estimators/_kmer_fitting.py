@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 
-ANYWHERE, PLACED, CHOSEN = (4, 6), (1, 3), 12
+ANYWHERE, PLACED, CHOSEN = (2, 4, 6), (1, 3), 12
 """Bases of the k-mers that are tried."""
 N_CHOSEN, LONG = 256, 4096
 """K-mers that are chosen where sequences have more bases than that: there every short k-mer occurs by chance."""
@@ -84,9 +84,9 @@ def fit_kmers(
 ) -> KmerScores | None:
     """Fit linear models of several kinds of k-mers, and return the one with the smallest loss on validation.
 
-    Those anywhere in a sequence are tried with each k alone, those at their places likewise where all sequences have
-    one ``length``, and the best of either together. Logistic regression, or ridge regression for numbers, each with
-    the penalty that validation prefers.
+    Those anywhere in a sequence are tried with each k alone and with all of them, those at their places with each k
+    alone where all sequences have one ``length``, and the best of either together. Logistic regression, or ridge
+    regression for numbers, each with the penalty that validation prefers.
 
     Parameters
     ----------
@@ -130,12 +130,19 @@ def _fit(
     ]
     try_one = _Trials(parts[0], parts[1], objective, length, both_strands, late)
     best: list[_Trial] = []
+    alone: dict[Kmers, float] = {}
+
+    def together(kinds: tuple[Kmers, ...]) -> list[_Trial]:
+        trial = None if late() or len(kinds) < 2 else try_one(kinds, [alone[kind] for kind in kinds])
+        return [] if trial is None else [trial]
+
     for kinds in _kinds(parts[0].sequences, length):
         found = [trial for kind in kinds if not late() and (trial := try_one((kind,))) is not None]
+        alone |= {trial.kinds[0]: trial.linear.penalty for trial in found}
+        found += together(tuple(kind for kind in kinds if kind in alone and kind.where == "anywhere"))
         best += sorted(found, key=lambda trial: trial.linear.loss)[:1]
-    if len(best) > 1 and not late():
-        together = try_one(tuple(trial.kinds[0] for trial in best), [trial.linear.penalty for trial in best])
-        best += [] if together is None else [together]
+    if len(best) > 1:
+        best += together(tuple(kind for trial in best for kind in trial.kinds))
     if not best:
         return None
     return min(best, key=lambda trial: trial.linear.loss).scores(sequences.lengths[np.concatenate((rows, held))])
