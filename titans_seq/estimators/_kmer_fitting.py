@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,16 +27,18 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 
-ANYWHERE, PLACED, CHOSEN = (2, 4, 6), (1, 3), 12
+ANYWHERE, PLACED, CHOSEN = (2, 4, 6), (1, 2, 3, 4), 12
 """Bases of the k-mers that are tried."""
 N_CHOSEN, LONG = 256, 4096
 """K-mers that are chosen where sequences have more bases than that: there every short k-mer occurs by chance."""
 PENALTIES = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03)
 """Of squared weights of features whose largest value is 1, from the largest on."""
+TOGETHER = (10.0, 3.0, 1.0, 0.3)
+"""The same of several kinds together, in units of what was best for each alone."""
 
 MOST_NUMBERS = 2**24
 """K-mers times outputs that are learned from; of more, a share of the sequences is."""
-MOST_FEATURES, MOST_OUTPUTS = 2**18, 64
+MOST_FEATURES, MOST_OUTPUTS = 2**16, 64
 """K-mers at places that are tried, and classes, labels or numbers that k-mers are asked about."""
 _TIME = 0.2
 """Share of the time that is left which may go by before nothing more is tried."""
@@ -84,8 +87,8 @@ def fit_kmers(
 ) -> KmerScores | None:
     """Fit linear models of several kinds of k-mers, and return the one with the smallest loss on validation.
 
-    Those anywhere in a sequence are tried with each k alone and with all of them, those at their places with each k
-    alone where all sequences have one ``length``, and the best of either together. Logistic regression, or ridge
+    Those anywhere in a sequence are tried with each k alone and with all k up to it, those at their places likewise
+    where all sequences have one ``length``, and then the best of both together. Logistic regression, or ridge
     regression for numbers, each with the penalty that validation prefers.
 
     Parameters
@@ -129,23 +132,29 @@ def _fit(
         for part in (rows, held)
     ]
     try_one = _Trials(parts[0], parts[1], objective, length, both_strands, late)
-    best: list[_Trial] = []
     alone: dict[Kmers, float] = {}
 
     def together(kinds: tuple[Kmers, ...]) -> list[_Trial]:
-        trial = None if late() or len(kinds) < 2 else try_one(kinds, [alone[kind] for kind in kinds])
+        trial = None if late() else try_one(kinds, [alone[kind] for kind in kinds])
         return [] if trial is None else [trial]
 
+    best: list[list[_Trial]] = []
     for kinds in _kinds(parts[0].sequences, length):
-        found = [trial for kind in kinds if not late() and (trial := try_one((kind,))) is not None]
-        alone |= {trial.kinds[0]: trial.linear.penalty for trial in found}
-        found += together(tuple(kind for kind in kinds if kind in alone and kind.where == "anywhere"))
-        best += sorted(found, key=lambda trial: trial.linear.loss)[:1]
-    if len(best) > 1:
-        best += together(tuple(kind for trial in best for kind in trial.kinds))
-    if not best:
+        singles = [trial for kind in kinds if not late() and (trial := try_one((kind,))) is not None]
+        alone |= {trial.kinds[0]: trial.linear.penalty for trial in singles}
+        short = tuple(kind for kind in kinds if kind in alone and kind.where != "chosen")
+        several = [trial for n in range(2, len(short) + 1) for trial in together(short[:n])]
+        best.append([min(found, key=_loss) for found in (singles, several) if found])
+    found = [trial for of_one in best for trial in of_one]
+    for pair in product(*best) if len(best) > 1 else ():
+        found += together(tuple(kind for trial in pair for kind in trial.kinds))
+    if not found:
         return None
-    return min(best, key=lambda trial: trial.linear.loss).scores(sequences.lengths[np.concatenate((rows, held))])
+    return min(found, key=_loss).scores(sequences.lengths[np.concatenate((rows, held))])
+
+
+def _loss(trial: _Trial) -> float:
+    return trial.linear.loss
 
 
 def _kinds(sequences: Sequences, length: int | None) -> list[list[Kmers]]:
@@ -242,7 +251,7 @@ class _Trials:
         if not penalties:
             return _Trial(kinds, self._best(found[0], PENALTIES), found[0])
         features = _beside(found, [(penalties[0] / penalty) ** 0.5 for penalty in penalties])
-        return _Trial(kinds, self._best(features, [10 * penalties[0], 3 * penalties[0], penalties[0]]), features)
+        return _Trial(kinds, self._best(features, [factor * penalties[0] for factor in TOGETHER]), features)
 
     def _features(self, kind: Kmers) -> _Features:
         if kind not in self.features:
