@@ -64,26 +64,24 @@ def test_letters_that_stand_for_several_bases_are_learned_from() -> None:
     assert plain > 0.7 and ambiguous > plain
 
 
-def test_kmers_of_several_lengths_count_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Composition and a motif both say something of the target."""
-    texts = drawn(600, 60, ambiguous=0.0)
-    texts = [text[:20] + "TGACTC" * (i % 2) + text[20:] for i, text in enumerate(texts)]
-    y = np.array([0.5 * (text.count("G") + text.count("C")) + 4 * ("TGACTC" in text) for text in texts])
-    sequences = read_sequences(texts)
-    labelled = Labelled(DNAExamples(sequences), (y - y.mean())[:, None] / y.std(), np.ones(600))
-
-    def fitted() -> tuple[set[int], float]:
-        given = (labelled, np.arange(450), np.arange(450, 600), Objective("values", 1))
-        scores = _kmer_fitting.fit_kmers(*given, length=None, both_strands=False)
-        assert scores is not None
-        said = scores(pad_batch(sequences, np.arange(450, 600)))[:, 0].numpy()
-        return {kind.k for kind in scores.kinds}, float(np.mean((said - labelled.targets[450:, 0]) ** 2))
-
-    together, error = fitted()
-    assert len(together) > 1
-    for k in (2, 4, 6):
-        monkeypatch.setattr(_kmer_fitting, "ANYWHERE", (k,))
-        assert fitted()[1] > 1.05 * error
+def test_kmers_of_several_lengths_count_together_where_that_is_better_in_validation() -> None:
+    """Every place says something of the target by its base alone, one of them more by three bases in a row."""
+    texts, random = drawn(600, 30, ambiguous=0.0), np.random.default_rng(1)
+    bases = np.array([["ACGT".index(x) for x in text] for text in texts])
+    y = random.normal(size=(30, 4))[np.arange(30), bases].sum(1)
+    y += 6 * random.normal(size=(4, 4, 4))[tuple(bases[:, 9:12].T)]
+    sequences, targets = read_sequences(texts), (y - y.mean())[:, None] / y.std()
+    rows, held = np.arange(450), np.arange(450, 600)
+    given = (rows, held, Objective("values", 1))
+    scores = _kmer_fitting.fit_kmers(
+        Labelled(DNAExamples(sequences), targets, np.ones(600)), *given, length=30, both_strands=False
+    )
+    assert scores is not None and len(scores.kinds) > 1
+    error = float(((scores(pad_batch(sequences, held)).numpy() - targets[held]) ** 2).mean())
+    train, test = (_kmer_fitting.Examples(sequences.take(of), targets[of], np.ones(len(of))) for of in (rows, held))
+    trials = _kmer_fitting._Trials(train, test, Objective("values", 1), 30, False, lambda: False)
+    alone = [trials((kind,)) for kinds in _kmer_fitting._kinds(sequences, 30) for kind in kinds]
+    assert len(alone) == 7 and all(trial is not None and error < 0.99 * trial.linear.loss for trial in alone)
 
 
 def test_answers_stay_where_there_is_evidence() -> None:

@@ -6,7 +6,6 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +28,8 @@ FloatArray = NDArray[np.float64]
 
 ANYWHERE, PLACED, CHOSEN = (2, 4, 6), (1, 2, 3, 4), 12
 """Bases of the k-mers that are tried."""
+FEWEST_TOGETHER = 3
+"""Lengths of k-mers that are tried together at least: the first three, four ..."""
 N_CHOSEN, LONG = 256, 4096
 """K-mers that are chosen where sequences have more bases than that: there every short k-mer occurs by chance."""
 PENALTIES = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03)
@@ -87,9 +88,9 @@ def fit_kmers(
 ) -> KmerScores | None:
     """Fit linear models of several kinds of k-mers, and return the one with the smallest loss on validation.
 
-    Those anywhere in a sequence are tried with each k alone and with all k up to it, those at their places likewise
-    where all sequences have one ``length``, and then the best of both together. Logistic regression, or ridge
-    regression for numbers, each with the penalty that validation prefers.
+    Those anywhere in a sequence are tried with each k alone and with the first three, those at their places likewise
+    (and with four) where all sequences have one ``length``, and then the best of both together. Logistic regression, or
+    ridge regression for numbers, each with the penalty that validation prefers.
 
     Parameters
     ----------
@@ -143,11 +144,14 @@ def _fit(
         singles = [trial for kind in kinds if not late() and (trial := try_one((kind,))) is not None]
         alone |= {trial.kinds[0]: trial.linear.penalty for trial in singles}
         short = tuple(kind for kind in kinds if kind in alone and kind.where != "chosen")
-        several = [trial for n in range(2, len(short) + 1) for trial in together(short[:n])]
+        several = [trial for n in range(FEWEST_TOGETHER, len(short) + 1) for trial in together(short[:n])]
         best.append([min(found, key=_loss) for found in (singles, several) if found])
     found = [trial for of_one in best for trial in of_one]
-    for pair in product(*best) if len(best) > 1 else ():
-        found += together(tuple(kind for trial in pair for kind in trial.kinds))
+    if len(best) > 1 and all(best):
+        # The best of either list, and the best with one k.
+        pairs = ([min(of_one, key=_loss) for of_one in best], [of_one[0] for of_one in best])
+        for both in dict.fromkeys(tuple(kind for trial in pair for kind in trial.kinds) for pair in pairs):
+            found += together(both)
     if not found:
         return None
     return min(found, key=_loss).scores(sequences.lengths[np.concatenate((rows, held))])
