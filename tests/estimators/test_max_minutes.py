@@ -13,6 +13,9 @@ from series_frames import hourly
 from titans_seq import TitansForecaster
 from titans_seq.adapters import clock as clock_module
 from titans_seq.adapters.clock import Clock
+from titans_seq.adapters.linear import fit_linear, refit_linear
+from titans_seq.data.frequency import Frequency
+from titans_seq.data.panel import Panel
 
 Make = Callable[..., TitansForecaster]
 
@@ -109,3 +112,20 @@ def test_a_clock_allows_what_fits_into_a_share_of_what_is_left(monkeypatch: pyte
     made_up.now = 100.0
     assert clock.left == 0.0 and not clock.allows(1e-9) and clock.most(10, 1.0, 1.0, least=2) == 2
     assert Clock().allows(1e99) and Clock().most(7, 1e99, 0.0) == 7
+
+
+def test_a_map_that_is_fitted_again_reads_every_window_that_there_is_time_for(
+    looks: Callable[[float], MadeUpTime],
+) -> None:
+    values = np.random.default_rng(0).normal(size=(3, 900)).cumsum(1)
+    values[:, 100] = np.nan  # its windows have to be read one by one
+    seen, offsets = ~np.isnan(values.ravel()), np.arange(4) * 900
+    panel = Panel(np.nan_to_num(values.ravel()), seen, offsets, (0, 1, 2), offsets[:3] * 0, Frequency("integer", 1))
+    scales = (np.ones(3), np.zeros(3))
+    chosen = fit_linear(panel, *scales, np.full(3, 700), 48, 4)
+    expected = refit_linear(chosen, panel, *scales)
+    made_up = looks(1.0)  # that is what 512 windows take
+    found = refit_linear(chosen, panel, *scales, clock=Clock(made_up.now + 60.0))
+    np.testing.assert_array_equal(found.weights, expected.weights)
+    less = refit_linear(chosen, panel, *scales, clock=Clock(made_up.now + 6.0))
+    assert np.abs(less.weights - expected.weights).max() > 0

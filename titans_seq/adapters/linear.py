@@ -59,12 +59,12 @@ HOLD_OUT = 0.2
 """Share of the training cut-offs that chooses when there are no later rows to choose on."""
 
 
-_PASSES = 20
-"""Times that a fit of several maps for each series reads its windows."""
+_PASSES, _PASSES_OF_ONE = 20, 6
+"""Times that a fit of several maps for each series reads its windows, and that of what was chosen."""
 _TIMED_WINDOWS = 512
 _POOL_OF_EACH, _POOL_OF_EACH_ANEW, _POOL_OF_ONE = 4.0, 15.0, 3.0
 """What further maps take, for each series or for all, in units of what the choice of the first took."""
-_FOR_READING, _FOR_LEVEL, _FOR_POOL = 0.3, 0.2, 0.5
+_FOR_READING, _FOR_LEVEL, _FOR_POOL, _FOR_REFIT = 0.3, 0.2, 0.5, 0.8
 """Shares of the time that is left."""
 
 
@@ -152,7 +152,7 @@ def fit_linear(
     )
     end = _per_series("train_end", train_end, panel).astype(np.int64)
     max_windows = max_windows if needs_reading(reader) else max(max_windows, MOST_SLIDING)
-    max_windows = _affordable_windows(reader, end, max_windows, clock)
+    max_windows = _affordable_windows(reader, end, max_windows, clock, _PASSES, _FOR_READING)
     train = reader.between(np.zeros_like(end), end - horizon, max_windows)
     validation = reader.between(end, panel.lengths, max_windows)
     judged = (train, validation) if len(validation) else _held_out(reader, end, HOLD_OUT, max_windows)
@@ -199,7 +199,7 @@ def refit_linear(
     centers, scales = _per_series("center", center, panel), _checked_scale(scale, panel)
     reader = WindowReader(panel, centers, scales, chosen.context_length, chosen.horizon, weight)
     max_windows = max_windows if needs_reading(reader) else max(max_windows, MOST_SLIDING)
-    max_windows = _affordable_windows(reader, panel.lengths, max_windows, clock)
+    max_windows = _affordable_windows(reader, panel.lengths, max_windows, clock, _PASSES_OF_ONE, _FOR_REFIT)
     train = reader.between(np.zeros_like(panel.lengths), panel.lengths, max_windows)
     if not len(train):
         return chosen
@@ -248,8 +248,8 @@ def fit_linear_toward(
         return choose_toward(reader, train, judged, earlier, penalties)
 
 
-def _affordable_windows(reader: WindowReader, end: IntArray, most: int, clock: Clock) -> int:
-    """Windows that can be read some `_PASSES` times in the time that is left."""
+def _affordable_windows(reader: WindowReader, end: IntArray, most: int, clock: Clock, passes: int, share: float) -> int:
+    """Windows that can be read so many times in a share of the time that is left."""
     if not clock.limited:
         return most
     windows = reader.between(np.zeros_like(end), end - reader.horizon, _TIMED_WINDOWS)
@@ -259,7 +259,7 @@ def _affordable_windows(reader: WindowReader, end: IntArray, most: int, clock: C
         began = time.monotonic()
         moments_of(reader, windows)
         seconds = (time.monotonic() - began) / max(len(windows), 1)
-    return clock.most(most, seconds * _PASSES, _FOR_READING, least=_TIMED_WINDOWS)
+    return clock.most(most, seconds * passes, share, least=_TIMED_WINDOWS)
 
 
 def _level_is_stable(
