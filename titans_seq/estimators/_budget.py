@@ -21,8 +21,8 @@ _SLOWER = 2.0
 _PATCHES = 64
 FEW_SERIES = 256
 """Series that are judged between epochs, at most."""
-_WINDOWS = 32_768
-"""Windows that are judged at the end where there are more series, at most."""
+_FORECASTS = 2**21
+"""Steps of all windows that are judged at the end where there are more series, at most."""
 _ROUGHLY = 1.3
 """What is estimated may take so much longer."""
 _FOR_READING = 0.5
@@ -79,7 +79,7 @@ class Budget:
         n = int((lengths - settings.horizon >= train_end).sum())
         longest = int(np.max(lengths - train_end, initial=0))
         if not clock.limited:
-            return cls(series_to_judge=_series_to_judge(n, longest // p))
+            return cls(series_to_judge=_series_to_judge(n, longest // p, settings.horizon))
         if not settings.carry_state:
             return cls(clock, 0.0, _ROUGHLY * refit)
         each = _seconds_per_patch(reader, data)
@@ -87,7 +87,7 @@ class Budget:
         few = max(1, min(FEW_SERIES, n))
         rows = clock.most(longest, each * few / p, _FOR_VALIDATION, least=4 * max(settings.horizon, p))
         a_series = _ROUGHLY * each * (rows + settings.sequence_length) / p
-        judged = clock.most(_series_to_judge(n, rows // p), a_series, _FOR_JUDGING, least=few)
+        judged = clock.most(_series_to_judge(n, rows // p, settings.horizon), a_series, _FOR_JUDGING, least=few)
         allowed = clock.allows(reading, _FOR_READING)
         given = (clock, reading, _ROUGHLY * refit, a_series * judged, allowed)
         return cls(*given, rows_to_validate=rows if rows < longest else None, series_to_judge=judged)
@@ -121,9 +121,9 @@ def seconds_of(operations: float) -> float:
     return _SLOWER * operations * min(seconds) / (2.0 * _TIMED**3)
 
 
-def _series_to_judge(n_series: int, windows: int) -> int:
+def _series_to_judge(n_series: int, windows: int, horizon: int) -> int:
     """How many of the series are judged where each has so many windows."""
-    return min(n_series, max(FEW_SERIES, _WINDOWS // max(windows, 1)))
+    return min(n_series, max(FEW_SERIES, _FORECASTS // (max(windows, 1) * horizon)))
 
 
 def _seconds_per_patch(reader: StreamReader, data: ScaledPanel) -> float:
