@@ -17,6 +17,7 @@ from typing import Any
 import polars as pl
 
 import titans_seq
+from titans_seq.recipes._claim import PRIVATE
 
 FORECAST = """
 schema: 1
@@ -85,14 +86,18 @@ def kill_after(seconds: float, recipe: Path, folder: Path) -> bool:
 
 
 def content(folder: Path) -> dict[str, Any]:
-    """Return everything of a finished run in which two runs of one seed must not differ."""
+    """Return everything of a finished run in which two runs of one seed must not differ.
+
+    What is private is no part of it: a kill at the very end may leave it for the next command to remove.
+    """
+    files = sorted(path.relative_to(folder) for path in folder.rglob("*"))
     tables = [pl.read_parquet(file).drop(TIMES, strict=False) for file in sorted(folder.glob("*.parquet"))]
     return {
         "metrics": _without_times(json.loads((folder / "metrics.json").read_text())),
         "weights": (folder / "model" / "model.safetensors").read_bytes(),
         "model": _without_times(json.loads((folder / "model" / "model.json").read_text())),
         "tables": [table.rows() for table in tables],
-        "files": sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*")),
+        "files": [path.as_posix() for path in files if path.parts[0] != PRIVATE],
     }
 
 
