@@ -12,7 +12,7 @@ from pathlib import Path
 import killed_runs
 import pytest
 
-from titans_seq.recipes._claim import partial_of
+from titans_seq.recipes._claim import PRIVATE, partial_of
 
 LIMITED = """
 import resource, signal, sys
@@ -112,6 +112,17 @@ def test_an_interrupted_command_says_that_its_checkpoint_is_kept(tmp_path: Path,
     assert not partial.exists()
 
 
+def test_what_a_kill_in_the_last_instant_leaves_is_removed_by_the_next_command_though_it_is_refused(
+    recipe: Path, tmp_path: Path
+) -> None:
+    killed_runs.finish(recipe, tmp_path / "run")
+    whole = killed_runs.content(tmp_path / "run")
+    (tmp_path / "run" / PRIVATE / "earlier").mkdir(parents=True)
+    assert killed_runs.content(tmp_path / "run") != whole
+    assert "holds an earlier run" in killed_runs.refused(recipe, tmp_path / "run")
+    assert killed_runs.content(tmp_path / "run") == whole
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", list(killed_runs.RECIPES))
 def test_a_run_that_is_killed_at_any_time_ends_with_the_bits_of_one_that_is_not(kind: str, tmp_path: Path) -> None:
@@ -128,5 +139,7 @@ def test_a_run_that_is_killed_at_any_time_ends_with_the_bits_of_one_that_is_not(
                 killed_runs.kill_after(moment, recipe, folder)
         if not folder.exists():  # one that was over before it could be killed has to be right, too
             killed_runs.finish(recipe, folder)
+        if (folder / PRIVATE).exists():  # killed once its folder stood in its place: the next command removes it
+            killed_runs.refused(recipe, folder)
         assert killed_runs.content(folder) == whole, f"killed after {moments} of {took} s"
         assert not partial_of(folder).exists()

@@ -17,7 +17,6 @@ from typing import Any
 import polars as pl
 
 import titans_seq
-from titans_seq.recipes._claim import PRIVATE
 
 FORECAST = """
 schema: 1
@@ -67,9 +66,17 @@ def environment() -> dict[str, str]:
 
 def finish(recipe: Path, folder: Path, *options: str) -> str:
     """Run to the end; returns what was said on stderr."""
-    run = start(recipe, folder, *options)
+    return _ended(start(recipe, folder, *options), 0)
+
+
+def refused(recipe: Path, folder: Path) -> str:
+    """Run where a finished run stands already; returns what was said on stderr."""
+    return _ended(start(recipe, folder), 2)
+
+
+def _ended(run: subprocess.Popen[str], code: int) -> str:
     _, said = run.communicate(timeout=300)
-    assert run.returncode == 0, said
+    assert run.returncode == code, said
     return said
 
 
@@ -86,18 +93,14 @@ def kill_after(seconds: float, recipe: Path, folder: Path) -> bool:
 
 
 def content(folder: Path) -> dict[str, Any]:
-    """Return everything of a finished run in which two runs of one seed must not differ.
-
-    What is private is no part of it: a kill at the very end may leave it for the next command to remove.
-    """
-    files = sorted(path.relative_to(folder) for path in folder.rglob("*"))
+    """Return everything of a finished run in which two runs of one seed must not differ."""
     tables = [pl.read_parquet(file).drop(TIMES, strict=False) for file in sorted(folder.glob("*.parquet"))]
     return {
         "metrics": _without_times(json.loads((folder / "metrics.json").read_text())),
         "weights": (folder / "model" / "model.safetensors").read_bytes(),
         "model": _without_times(json.loads((folder / "model" / "model.json").read_text())),
         "tables": [table.rows() for table in tables],
-        "files": [path.as_posix() for path in files if path.parts[0] != PRIVATE],
+        "files": sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*")),
     }
 
 
