@@ -34,8 +34,8 @@ def test_an_answer_adds_up_what_the_fit_has_counted(kinds: tuple[Kmers, ...], bo
     sequences, targets = read_sequences(texts), np.array([text.count("G") for text in texts], dtype=float)
     part = _kmer_fitting.Examples(sequences, targets, np.ones(60))
     trials = _kmer_fitting._Trials(part, part, Objective("values", 1), 40, both, lambda: False)
-    penalties = [1.0] * len(kinds) if len(kinds) > 1 else []
-    trial = trials(kinds, penalties)
+    trials.each((kind,) for kind in kinds)
+    trial = trials(kinds)
     assert trial is not None
     said = trial.features.train @ trial.linear.weights + trial.linear.bias
     batch, scores = pad_batch(sequences, np.arange(60)), trial.scores(sequences.lengths).double()

@@ -21,7 +21,7 @@ _SLOWER = 2.0
 _PATCHES = 64
 FEW_SERIES = 256
 """Series that are judged between epochs, at most."""
-_FORECASTS = 2**21
+_MOST_STEPS = 2**21
 """Steps of all windows that are judged at the end where there are more series, at most."""
 _ROUGHLY = 1.3
 """What is estimated may take so much longer."""
@@ -89,8 +89,8 @@ class Budget:
         a_series = _ROUGHLY * each * (rows + settings.sequence_length) / p
         judged = clock.most(_series_to_judge(n, rows // p, settings.horizon), a_series, _FOR_JUDGING, least=few)
         allowed = clock.allows(reading, _FOR_READING)
-        given = (clock, reading, _ROUGHLY * refit, a_series * judged, allowed)
-        return cls(*given, rows_to_validate=rows if rows < longest else None, series_to_judge=judged)
+        kept_rows = rows if rows < longest else None
+        return cls(clock, reading, _ROUGHLY * refit, a_series * judged, allowed, kept_rows, judged)
 
     @property
     def seconds_to_train(self) -> float | None:
@@ -122,8 +122,8 @@ def seconds_of(operations: float) -> float:
 
 
 def _series_to_judge(n_series: int, windows: int, horizon: int) -> int:
-    """How many of the series are judged where each has so many windows."""
-    return min(n_series, max(FEW_SERIES, _FORECASTS // (max(windows, 1) * horizon)))
+    """How many of the series are judged at the end where each has so many windows."""
+    return min(n_series, max(FEW_SERIES, _MOST_STEPS // (max(windows, 1) * horizon)))
 
 
 def _seconds_per_patch(reader: StreamReader, data: ScaledPanel) -> float:

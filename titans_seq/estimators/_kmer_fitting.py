@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -133,25 +133,18 @@ def _fit(
         for part in (rows, held)
     ]
     try_one = _Trials(parts[0], parts[1], objective, length, both_strands, late)
-    alone: dict[Kmers, float] = {}
-
-    def together(kinds: tuple[Kmers, ...]) -> list[_Trial]:
-        trial = None if late() else try_one(kinds, [alone[kind] for kind in kinds])
-        return [] if trial is None else [trial]
-
-    best: list[list[_Trial]] = []
+    found: list[_Trial] = []
+    best_of_all, best_of_singles = [], []
     for kinds in _kinds(parts[0].sequences, length):
-        singles = [trial for kind in kinds if not late() and (trial := try_one((kind,))) is not None]
-        alone |= {trial.kinds[0]: trial.linear.penalty for trial in singles}
-        short = tuple(kind for kind in kinds if kind in alone and kind.where != "chosen")
-        several = [trial for n in range(FEWEST_TOGETHER, len(short) + 1) for trial in together(short[:n])]
-        best.append([min(found, key=_loss) for found in (singles, several) if found])
-    found = [trial for of_one in best for trial in of_one]
-    if len(best) > 1 and all(best):
-        # The best of either list, and the best with one k.
-        pairs = ([min(of_one, key=_loss) for of_one in best], [of_one[0] for of_one in best])
-        for both in dict.fromkeys(tuple(kind for trial in pair for kind in trial.kinds) for pair in pairs):
-            found += together(both)
+        singles = try_one.each((kind,) for kind in kinds)
+        short = tuple(trial.kinds[0] for trial in singles if trial.kinds[0].where != "chosen")
+        several = try_one.each(short[:n] for n in range(FEWEST_TOGETHER, len(short) + 1))
+        found += singles + several
+        best_of_all += sorted(singles + several, key=_loss)[:1]
+        best_of_singles += sorted(singles, key=_loss)[:1]
+    if len(best_of_all) > 1:
+        beside = (tuple(kind for trial in best for kind in trial.kinds) for best in (best_of_all, best_of_singles))
+        found += try_one.each(dict.fromkeys(beside))
     if not found:
         return None
     return min(found, key=_loss).scores(sequences.lengths[np.concatenate((rows, held))])
@@ -246,16 +239,24 @@ class _Trials:
         self.train, self.held, self.objective = train, held, objective
         self.length, self.both_strands, self.late = length, both_strands, late
         self.features: dict[Kmers, _Features] = {}
+        self.penalties: dict[Kmers, float] = {}
 
-    def __call__(self, kinds: tuple[Kmers, ...], penalties: Sequence[float] = ()) -> _Trial | None:
-        """Fit some kinds together; each with its share of the ``penalties`` that were best for it alone."""
+    def each(self, tried: Iterable[tuple[Kmers, ...]]) -> list[_Trial]:
+        """Return what comes of each, as long as there is time; none of k-mers that do not occur."""
+        return [trial for kinds in tried if not self.late() and (trial := self(kinds)) is not None]
+
+    def __call__(self, kinds: tuple[Kmers, ...]) -> _Trial | None:
+        """Fit one kind, or several that were fitted alone: each has a share by the penalty that was best for it."""
         found = [self._features(kind) for kind in kinds]
         if not all(part.train.nnz for part in found):
             return None
-        if not penalties:
-            return _Trial(kinds, self._best(found[0], PENALTIES), found[0])
-        features = _beside(found, [(penalties[0] / penalty) ** 0.5 for penalty in penalties])
-        return _Trial(kinds, self._best(features, [factor * penalties[0] for factor in TOGETHER]), features)
+        if len(kinds) == 1:
+            linear = self._best(found[0], PENALTIES)
+            self.penalties[kinds[0]] = linear.penalty
+            return _Trial(kinds, linear, found[0])
+        first, *_ = penalties = [self.penalties[kind] for kind in kinds]
+        features = _beside(found, [(first / penalty) ** 0.5 for penalty in penalties])
+        return _Trial(kinds, self._best(features, [factor * first for factor in TOGETHER]), features)
 
     def _features(self, kind: Kmers) -> _Features:
         if kind not in self.features:
