@@ -55,9 +55,9 @@ def test_letters_that_stand_for_several_bases_are_learned_from() -> None:
         hidden = read_sequences(["".join(read[x] if random.random() < share else x for x in text) for text in texts])
         labelled = Labelled(DNAExamples(hidden), strong[:, None], np.ones(400))
         given = (labelled, np.arange(300), np.arange(300, 400), Objective("values", 1))
-        scores = _kmer_fitting.fit_kmers(*given, length=None, both_strands=False)
-        assert scores is not None
-        said = scores(pad_batch(hidden, np.arange(300, 400)))[:, 0].numpy()
+        found = _kmer_fitting.fit_kmers(*given, length=None, both_strands=False)
+        assert found is not None
+        said = found.judged(pad_batch(hidden, np.arange(300, 400)))[:, 0].numpy()
         return float(np.corrcoef(said, strong[300:])[0, 1])
 
     plain, ambiguous = fitted(0.0), fitted(0.4)
@@ -73,10 +73,11 @@ def test_kmers_of_several_lengths_count_together_where_that_is_better_in_validat
     sequences, targets = read_sequences(texts), (y - y.mean())[:, None] / y.std()
     rows, held = np.arange(450), np.arange(450, 600)
     given = (rows, held, Objective("values", 1))
-    scores = _kmer_fitting.fit_kmers(
+    found = _kmer_fitting.fit_kmers(
         Labelled(DNAExamples(sequences), targets, np.ones(600)), *given, length=30, both_strands=False
     )
-    assert scores is not None and len(scores.kinds) > 1
+    assert found is not None and len(found.judged.kinds) > 1
+    scores = found.judged
     error = float(((scores(pad_batch(sequences, held)).numpy() - targets[held]) ** 2).mean())
     train, test = (_kmer_fitting.Examples(sequences.take(of), targets[of], np.ones(len(of))) for of in (rows, held))
     trials = _kmer_fitting._Trials(train, test, Objective("values", 1), 30, False, lambda: False)
@@ -96,3 +97,34 @@ def test_answers_stay_where_there_is_evidence() -> None:
     said = model.predict(["G" * 60, "A" * 60])
     assert said[0] > said[1]
     assert (np.abs(said - y.mean()) < 1.1 * np.ptp(y)).all()
+
+
+def test_what_answers_has_learned_from_the_validation_rows_with_the_penalty_they_chose(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from sklearn.linear_model import Ridge
+
+    monkeypatch.setattr(_kmer_fitting, "ANYWHERE", (2,))
+    texts = drawn(90, 40, ambiguous=0.0)
+    targets = np.array([text.count("GA") for text in texts], dtype=float) + np.random.default_rng(0).normal(size=90)
+    pairs = [first + second for first in "ACGT" for second in "ACGT"]
+    shares = np.array([[sum(text[i : i + 2] == pair for i in range(39)) / 39 for pair in pairs] for text in texts])
+    rows, held = np.arange(60), np.arange(60, 90)
+
+    def ridge(penalty: float, learned: np.ndarray) -> np.ndarray:
+        scale = shares[learned].max(0)
+        return Ridge(alpha=penalty).fit(shares[learned] / scale, targets[learned]).predict(shares / scale)
+
+    errors = [((ridge(penalty, rows) - targets)[held] ** 2).mean() for penalty in _kmer_fitting.PENALTIES]
+    best = _kmer_fitting.PENALTIES[int(np.argmin(errors))]
+    labelled = Labelled(DNAExamples(read_sequences(texts)), targets[:, None], np.ones(90))
+    found = _kmer_fitting.fit_kmers(labelled, rows, held, Objective("values", 1), length=None, both_strands=False)
+    assert found is not None
+    batch = pad_batch(read_sequences(texts), np.arange(90))
+    for scores, expected in ((found.judged, ridge(best, rows)), (found.final, ridge(best, np.arange(90)))):
+        said = scores(batch)[:, 0].numpy()
+        np.testing.assert_allclose(said, expected.clip(*scores.limits[:, 0].numpy()), atol=2e-3)
+    again = _kmer_fitting.FittedKmers.from_tensors(found.to_tensors())
+    assert again is not None
+    for scores, other in zip(found, again, strict=True):
+        assert torch.equal(scores(batch), other(batch))

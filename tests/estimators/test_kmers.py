@@ -80,7 +80,8 @@ def test_without_k_mers_there_are_none() -> None:
 def test_validation_leaves_out_k_mers_that_say_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def noise(*_: Any, **__: Any) -> Any:
         weights = {_kmer_fitting.Kmers(4): torch.from_numpy(np.random.default_rng(0).normal(size=(256, 2)) * 100)}
-        return _kmer_fitting.KmerScores(weights, torch.zeros(2), (40, 40))
+        scores = _kmer_fitting.KmerScores(weights, torch.zeros(2), (40, 40))
+        return _kmer_fitting.FittedKmers(scores, scores)
 
     monkeypatch.setattr("titans_seq.estimators._kmers_beside.fit_kmers", noise)
     model = make(max_epochs=12, learning_rate=0.01, channels=16).fit(*planted(300))
@@ -245,11 +246,12 @@ def test_once_it_is_late_no_further_label_is_fitted_and_those_left_are_answered_
         Labelled(DNAExamples(read_sequences(texts)), labels, np.ones(200)), np.arange(0, 200, 2), np.arange(1, 200, 2),
         Objective("labels", 8), length=None, both_strands=False, deadline=21.0,
     )  # fmt: skip
-    assert len(fitted) == 4 and found is not None and len(found.kinds) == 1
-    weights = getattr(found, found.kinds[0].name)
+    assert len(fitted) == 4 and found is not None and len(found.final.kinds) == 1
+    assert found.final is found.judged  # nothing was fitted again
+    weights = getattr(found.final, found.final.kinds[0].name)
     assert weights[:, :4].abs().amax(0).min() > 0 and not weights[:, 4:].any()
     share = labels[::2, 4:].mean(0)
-    np.testing.assert_allclose(found.bias[4:], np.log(share / (1 - share)), rtol=1e-5)
+    np.testing.assert_allclose(found.final.bias[4:], np.log(share / (1 - share)), rtol=1e-5)
 
 
 def test_long_sequences_without_a_plain_12_mer_have_none() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import safetensors.torch
@@ -18,6 +18,7 @@ from titans_seq.data import Sequences
 from titans_seq.data._calendar import Int64Array
 from titans_seq.data.sequences._kmers import different_kmers, kmer_counts
 from titans_seq.estimators._sequence_choosing import row_losses
+from titans_seq.training.checkpoint import Saved
 from titans_seq.training.objectives import Objective
 from titans_seq.training.ranks import ALONE, Ranks
 
@@ -75,6 +76,32 @@ class _Linear:
     penalty: float
 
 
+class FittedKmers(NamedTuple):
+    """The same kinds of k-mers with the same penalty, fitted twice.
+
+    Attributes
+    ----------
+    judged : KmerScores
+        To the rows to learn from: what it says of validation rows is what it is worth.
+    final : KmerScores
+        To those and the validation rows, to answer with.
+    """
+
+    judged: KmerScores
+    final: KmerScores
+
+    def to_tensors(self) -> dict[str, torch.Tensor]:
+        """Take both apart."""
+        return {f"{part}.{name}": x for part in self._fields for name, x in getattr(self, part).state_dict().items()}
+
+    @staticmethod
+    def from_tensors(tensors: dict[str, torch.Tensor]) -> FittedKmers | None:
+        """Put together what `to_tensors` took apart; None: there is nothing."""
+        saved = Saved(tensors, {})
+        judged, final = (KmerScores.from_tensors(saved.part(f"{part}.")) for part in FittedKmers._fields)
+        return None if judged is None or final is None else FittedKmers(judged, final)
+
+
 def fit_kmers(
     labelled: Labelled,
     rows: Int64Array,
@@ -85,12 +112,13 @@ def fit_kmers(
     both_strands: bool,
     ranks: Ranks = ALONE,
     deadline: float | None = None,
-) -> KmerScores | None:
+) -> FittedKmers | None:
     """Fit linear models of several kinds of k-mers, and return the one with the smallest loss on validation.
 
     Those anywhere in a sequence are tried with each k alone and with the first three, those at their places likewise
     (and with four) where all sequences have one ``length``, and then the best of both together. Logistic regression, or
-    ridge regression for numbers, each with the penalty that validation prefers.
+    ridge regression for numbers, each with the penalty that validation prefers. What is best is fitted again, with the
+    validation rows, as long as there is time.
 
     Parameters
     ----------
@@ -111,31 +139,32 @@ def fit_kmers(
     if objective.n_outputs > MOST_OUTPUTS:
         return None
     if not ranks.alone and ranks.rank:
-        return KmerScores.from_tensors(safetensors.torch.load(ranks.from_first(b"")))
+        return FittedKmers.from_tensors(safetensors.torch.load(ranks.from_first(b"")))
     fitted = _fit(labelled, rows, held, objective, length, both_strands, deadline)
     if not ranks.alone:
-        ranks.from_first(safetensors.torch.save({} if fitted is None else fitted.state_dict()))
+        ranks.from_first(safetensors.torch.save({} if fitted is None else fitted.to_tensors()))
     return fitted
 
 
 def _fit(
     labelled: Labelled, rows: Int64Array, held: Int64Array, objective: Objective, length: int | None,
     both_strands: bool, deadline: float | None,
-) -> KmerScores | None:  # fmt: skip
+) -> FittedKmers | None:  # fmt: skip
     now = time.monotonic()
 
     def late() -> bool:
         return deadline is not None and time.monotonic() > now + _TIME * (deadline - now)
 
     sequences = labelled.examples.sequences  # type: ignore[attr-defined]
-    parts = [
+    everything = np.concatenate((rows, held))
+    train, validation, both = (
         _at_most(Examples(sequences.take(part), labelled.targets[part], labelled.weight[part]), objective.n_outputs)
-        for part in (rows, held)
-    ]
-    try_one = _Trials(parts[0], parts[1], objective, length, both_strands, late)
+        for part in (rows, held, everything)
+    )
+    try_one = _Trials(train, validation, objective, length, both_strands, late)
     found: list[_Trial] = []
     best_of_all, best_of_singles = [], []
-    for kinds in _kinds(parts[0].sequences, length):
+    for kinds in _kinds(train.sequences, length):
         singles = try_one.each((kind,) for kind in kinds)
         short = tuple(trial.kinds[0] for trial in singles if trial.kinds[0].where != "chosen")
         several = try_one.each(short[:n] for n in range(FEWEST_TOGETHER, len(short) + 1))
@@ -147,7 +176,9 @@ def _fit(
         found += try_one.each(dict.fromkeys(beside))
     if not found:
         return None
-    return min(found, key=_loss).scores(sequences.lengths[np.concatenate((rows, held))])
+    best, lengths = min(found, key=_loss), sequences.lengths[everything]
+    judged = best.scores(lengths)
+    return FittedKmers(judged, judged if late() else try_one.again(best, both).scores(lengths))
 
 
 def _loss(trial: _Trial) -> float:
@@ -245,18 +276,30 @@ class _Trials:
         """Return what comes of each, as long as there is time; none of k-mers that do not occur."""
         return [trial for kinds in tried if not self.late() and (trial := self(kinds)) is not None]
 
+    def again(self, trial: _Trial, train: Examples) -> _Trial:
+        """Fit to other rows what was fitted before, with the same penalty; nothing is chosen any more."""
+        others = _Trials(train, self.held, self.objective, self.length, self.both_strands, lambda: False)
+        features = others._together(trial.kinds, self.penalties)
+        return _Trial(trial.kinds, others._best(features, [trial.linear.penalty]), features)
+
     def __call__(self, kinds: tuple[Kmers, ...]) -> _Trial | None:
         """Fit one kind, or several that were fitted alone: each has a share by the penalty that was best for it."""
-        found = [self._features(kind) for kind in kinds]
-        if not all(part.train.nnz for part in found):
+        if not all(self._features(kind).train.nnz for kind in kinds):
             return None
         if len(kinds) == 1:
-            linear = self._best(found[0], PENALTIES)
+            linear = self._best(self._features(kinds[0]), PENALTIES)
             self.penalties[kinds[0]] = linear.penalty
-            return _Trial(kinds, linear, found[0])
-        first, *_ = penalties = [self.penalties[kind] for kind in kinds]
-        features = _beside(found, [(first / penalty) ** 0.5 for penalty in penalties])
-        return _Trial(kinds, self._best(features, [factor * first for factor in TOGETHER]), features)
+            return _Trial(kinds, linear, self._features(kinds[0]))
+        features = self._together(kinds, self.penalties)
+        tried = [factor * self.penalties[kinds[0]] for factor in TOGETHER]
+        return _Trial(kinds, self._best(features, tried), features)
+
+    def _together(self, kinds: tuple[Kmers, ...], penalties: Mapping[Kmers, float]) -> _Features:
+        """Put kinds beside each other, each with a share by the penalty that was best for it alone."""
+        found = [self._features(kind) for kind in kinds]
+        if len(kinds) == 1:
+            return found[0]
+        return _beside(found, [(penalties[kinds[0]] / penalties[kind]) ** 0.5 for kind in kinds])
 
     def _features(self, kind: Kmers) -> _Features:
         if kind not in self.features:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from titans_seq.adapters.kmer_scores import KmerScores
 from titans_seq.data._calendar import Int64Array
-from titans_seq.estimators._kmer_fitting import fit_kmers
+from titans_seq.estimators._kmer_fitting import FittedKmers, fit_kmers
 from titans_seq.estimators._sequence_choosing import row_losses
 from titans_seq.estimators._sequence_predicting import Member, outputs
 from titans_seq.estimators._strands import compare_strands
@@ -35,7 +35,7 @@ class KmersBeside:
     def __init__(self, plan: Plan, rows: Int64Array, held: Int64Array, device: torch.device) -> None:
         self.plan, self.rows, self.held, self.device = plan, rows, held, device
         self.wanted = plan.kmers and bool(len(held))
-        self.fitted: dict[bool, KmerScores | None] = {}
+        self.fitted: dict[bool, FittedKmers | None] = {}
 
     def fit(self, both_strands: bool | None) -> None:
         """Fit them, before the network takes what time there is; None: for either strand, as one will be chosen."""
@@ -49,25 +49,27 @@ class KmersBeside:
 
     def tell_strands_apart(self) -> bool:
         """Whether those of the strands that are given clearly read the opposite ones worse."""
-        kmers = self.fitted.get(False)
-        if kmers is None:
+        fitted = self.fitted.get(False)
+        if fitted is None:
             return False
-        own, mean = (self._said(kmers, both)[:, None] for both in (False, True))
+        own, mean = (self._said(fitted.judged, both)[:, None] for both in (False, True))
         targets, weight = self.plan.labelled.targets[self.held], self.plan.labelled.weight[self.held]
         found = compare_strands(own, 2 * mean - own, targets, weight, self.plan.objective)
         return self.plan.ranks.same(found.unlike)
 
     def best(self, both_strands: bool, earlier: Member | None) -> tuple[KmerScores | None, FloatArray | None]:
-        """Return those that are fitted, or an earlier member's if they are better, and what they say of ``held``."""
+        """Return those to answer with, and what is said of ``held``: those that are fitted, or an earlier member's."""
         self.fit(both_strands)
-        labelled, held = self.plan.labelled, self.held
+        labelled, held, earlier_ones = self.plan.labelled, self.held, self.of(earlier)
+        candidates = [self.fitted.get(both_strands), FittedKmers(earlier_ones, earlier_ones) if earlier_ones else None]
         best: tuple[float, KmerScores | None, FloatArray | None] = (np.inf, None, None)
-        for kmers in (self.fitted.get(both_strands), self.of(earlier)):
-            if kmers is not None:
-                said = self._said(kmers, both_strands)
-                losses = row_losses(said, labelled.targets[held], self.plan.objective)
-                loss = self.plan.ranks.same(float(np.average(losses, weights=labelled.weight[held])))
-                best = (loss, kmers, said) if loss < best[0] else best
+        for kmers in candidates:
+            if kmers is None:
+                continue
+            said = self._said(kmers.judged, both_strands)
+            losses = row_losses(said, labelled.targets[held], self.plan.objective)
+            loss = self.plan.ranks.same(float(np.average(losses, weights=labelled.weight[held])))
+            best = (loss, kmers.final, said) if loss < best[0] else best
         return best[1:]
 
     def of(self, earlier: Member | None) -> KmerScores | None:
