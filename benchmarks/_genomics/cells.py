@@ -8,14 +8,16 @@ from typing import Any
 from .sets import NEEDLE, SETS
 
 SEEDS = (0, 1, 2)
+ALONE: dict[str, Any] = {"kmers": False, "n_members": 1}
 NETWORKS: dict[str, dict[str, Any]] = {
     "ours": {},
-    "network": {"kmers": False},
-    "attention": {"variant": "attention", "d_model": 40},
-    "swa": {"variant": "swa", "d_model": 40},
+    "network": ALONE,
+    "attention": ALONE | {"variant": "attention", "d_model": 40},
+    "swa": ALONE | {"variant": "swa", "d_model": 40},
     "cnn": {},
 }
-"""Arguments that differ from the defaults of the estimators; 40 wide, the controls have as many parameters as ours."""
+"""Arguments that differ from the defaults of the estimators; 40 wide, the controls have as many parameters as a network
+with a memory. These three stand alone, as k-mers and a mean over networks would make them alike."""
 
 ONE_HOT = ("one_hot", "one_hot_hgb")
 BASELINES = ("majority", "kmer_4", "kmer_5", "kmer_6", "one_hot", "kmer_4_hgb", "one_hot_hgb")

@@ -12,9 +12,9 @@ from .sets import NEEDLE, SETS
 Parts = dict[str, dict[str, Any]]
 NAMES = {
     "ours": "ours",
-    "network": "ours without k-mers",
-    "attention": "`variant='attention'`",
-    "swa": "`variant='swa'`",
+    "network": "one network alone",
+    "attention": "the same, `variant='attention'`",
+    "swa": "the same, `variant='swa'`",
     "cnn": "CNN",
     "majority": "majority",
     "one_hot": "one-hot, linear",
@@ -31,11 +31,11 @@ TITLE = """\
 
 Written by `python benchmarks/genomics.py`; one JSON per cell in `genomics/`, one process and one thread each, on the
 CPU. Networks: mean ± standard deviation over seeds. `ours` is `DNAClassifier` (`DNARegressor` for numbers) as it comes:
-networks with a memory, and beside each a linear model of k-mers that counts as much as validation rows say; the column
-*k-mers* is how much that is. Without k-mers: `kmers=False`. `attention` and `swa` are ours without a memory and wide
-enough to have as many parameters, within 2 %. Where a set is small, ours averages three networks, and so do these two;
-the CNN is one network of 0.11 or 0.12 million parameters, that of two forms (one keeps places apart, one pools) which
-validation prefers; its probabilities are not calibrated.
+networks with a memory, three of them where the set is small, and beside each a linear model of k-mers that counts as
+much as validation rows say; the column *k-mers* is how much that is. One network alone: `kmers=False, n_members=1`, so
+that it can be seen what the memory is worth: `attention` and `swa` are that network without a memory and wide enough to
+have as many parameters, within 2 %. The CNN is one network of 0.11 or 0.12 million parameters, that of two forms (one
+keeps places apart, one pools) which validation prefers; its probabilities are not calibrated.
 
 - Every set comes with its split into train and test rows. What is chosen is chosen on 15 % of the train rows (4,096 at
   most); test rows are read once, for the score, every one of them, and their count is asserted.
