@@ -64,7 +64,8 @@ def _cells() -> tuple[Cell, ...]:
     cells = [Cell("orders", "yeast"), Cell("mixture", "yeast")]
     cells += [Cell("model", "yeast", "mag", seed) for seed in SEEDS]
     cells += [Cell("model", "yeast", model, seed) for model in ("swa", "lmm") for seed in SEEDS]
-    cells += [Cell("orders", "ecoli"), Cell("mixture", "ecoli"), Cell("model", "ecoli", "mag", 0)]
+    cells += [Cell("orders", "ecoli"), Cell("mixture", "ecoli")]
+    cells += [Cell("model", "ecoli", model, seed) for model in CONTROLS for seed in SEEDS]
     return (*cells, Cell("length", "yeast", "mag", 0))
 
 

@@ -38,13 +38,12 @@ def report(parts: Parts) -> str:
 
 
 def _summary(task: str, parts: Parts) -> list[str]:
-    models = MODELS if task == "yeast" else ("mag",)
     return [
         "| model | memory learning | frozen | off | counts not adapting | CPU s: fit, read |",
         "|---|--:|--:|--:|--:|--:|",
         _best_order(parts.get(f"orders_{task}")),
         _mixture(parts.get(f"mixture_{task}")),
-        *(_model(task, model, parts) for model in models),
+        *(_model(task, model, parts) for model in MODELS),
     ]
 
 
