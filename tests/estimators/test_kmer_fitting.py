@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from titans_seq import DNARegressor
+from titans_seq import DNAClassifier, DNARegressor
 from titans_seq.adapters.dna import DNAExamples, pad_batch
 from titans_seq.adapters.kmer_scores import Kmers
 from titans_seq.data import read_sequences
@@ -128,3 +128,46 @@ def test_what_answers_has_learned_from_the_validation_rows_with_the_penalty_they
     assert again is not None
     for scores, other in zip(found, again, strict=True):
         assert torch.equal(scores(batch), other(batch))
+
+
+@pytest.mark.parametrize("kmers", [True, False])
+def test_a_few_sequences_of_other_lengths_do_not_hide_where_things_are(kmers: bool) -> None:
+    """GATTACA stands in every sequence; only its place tells the classes apart."""
+    random, motif = np.random.default_rng(0), "GATTACA"
+
+    def placed(text: str, kind: int) -> str:
+        at = (20, 32)[kind]
+        return text[:at] + motif + text[at + len(motif) :]
+
+    y = random.integers(0, 2, 400)
+    texts = [placed(text, kind) for text, kind in zip(drawn(400, 60, ambiguous=0.0), y, strict=True)]
+    shorter = [text[: 60 - 3 * (i % 50 == 0)] for i, text in enumerate(texts)]
+    model = DNAClassifier(
+        channels=8, d_model=4, n_heads=1, memory_expansion=1, n_persistent=2, max_epochs=0 if kmers else 25,
+        n_members=1, learning_rate=0.01, kmers=kmers, reverse_complement=False, random_state=0, verbose=0,
+    ).fit(shorter[:300], y[:300])  # fmt: skip
+    assert model.placed_share_[0] > 0 or kmers
+    assert model.score(texts[300:], y[300:]) > 0.95
+    assert np.isfinite(model.predict_proba([texts[0][:58], texts[0] + "ACGT", "ACGT"])).all()
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_k_mers_at_places_are_those_of_sequences_of_one_length(both: bool) -> None:
+    texts = [text[: 40 - i % 3] for i, text in enumerate(drawn(60, 40, ambiguous=0.1))]
+    sequences, targets = read_sequences(texts), np.array([text.count("G") for text in texts], dtype=float)
+    part = _kmer_fitting.Examples(sequences, targets, np.ones(60))
+    trials = _kmer_fitting._Trials(part, part, Objective("values", 1), 39, both, lambda: False)
+    kinds = (Kmers(2), Kmers(1, "placed"), Kmers(3, "placed"))
+    trials.each((kind,) for kind in kinds)
+    trial = trials(kinds)
+    assert trial is not None
+    said = trial.features.train @ trial.linear.weights + trial.linear.bias
+    of_places = trial.features.train[:, 16:].sum(1)
+    assert ((np.asarray(of_places).ravel() > 0) == (sequences.lengths == 39)).all()
+    batch, scores = pad_batch(sequences, np.arange(60)), trial.scores(sequences.lengths).double()
+    found = scores(batch)
+    if both:
+        found = (found + scores(batch.reverse_complement())) / 2
+    torch.testing.assert_close(found, torch.from_numpy(said), rtol=0, atol=1e-4)
+    alone = torch.cat([scores(pad_batch(sequences, np.array([i]))) for i in range(60)])  # without padding
+    torch.testing.assert_close(alone, scores(batch), rtol=0, atol=1e-9)

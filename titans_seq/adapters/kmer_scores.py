@@ -30,7 +30,8 @@ class Kmers:
         Bases of each.
     where : {"anywhere", "chosen", "placed"}
         All k-mers, the same at any place; some of them, likewise; all of them, each differently at every place of
-        sequences of one length. What is added up of the first two is divided by the places there are in a sequence.
+        sequences of one length, and of no other ones. What is added up of the first two is divided by the places there
+        are in a sequence.
     """
 
     k: int
@@ -117,12 +118,12 @@ class KmerScores(nn.Module):
 
     @property
     def placed(self) -> bool:
-        """Whether places are told apart: all sequences have one length then."""
+        """Whether places are told apart, in sequences of one length."""
         return any(kind.where == "placed" for kind in self.kinds)
 
     def fits(self, lengths: Tensor) -> Tensor:
         """Return of which sequences the scores say something: about as long as those it is fitted to, bool (batch,)."""
-        beyond = 0.0 if self.placed else _BEYOND
+        beyond = 0.0 if self.placed and self.lengths[0] == self.lengths[1] else _BEYOND
         return (lengths >= self.lengths[0] / (1 + beyond)) & (lengths <= self.lengths[1] * (1 + beyond))
 
     def forward(self, batch: BaseBatch | MixtureBatch) -> Tensor:
@@ -131,8 +132,11 @@ class KmerScores(nn.Module):
         for kind in self.kinds:
             table = self._table(kind)
             found = _of_letters(batch.codes, table) if isinstance(batch, BaseBatch) else _soft(batch.features, table)
-            room = (batch.lengths - kind.k + 1).clamp(min=1)[:, None]
-            scores = scores + (found if kind.where == "placed" else found / room)
+            room = batch.lengths[:, None] - kind.k + 1
+            if kind.where == "placed":
+                scores = scores + torch.where(room == len(getattr(self, kind.name)), found, 0.0)
+            else:
+                scores = scores + found / room.clamp(min=1)
         return torch.minimum(torch.maximum(scores, self.limits[0]), self.limits[1])
 
     def _table(self, kind: Kmers) -> _Table:

@@ -16,7 +16,7 @@ from titans_seq.nn import Backbone
 from titans_seq.nn._ragged import take_rows
 
 HEADS = ("pooled", "placed")
-"""Heads in the order of the outputs; the second is there where every sequence had the same length."""
+"""Heads in the order of the outputs; the second is there where sequences usually had the same length."""
 
 
 class SequenceBatch(Protocol):
@@ -47,7 +47,7 @@ class NetworkShape:
     n_outputs : int
         Logits or values of each head.
     length : int or None
-        Positions of every sequence, where they all have as many; None: there is no head that keeps places.
+        Positions of sequences, where they usually have as many; None: there is no head that keeps places.
     pooling : int
         Positions for each step of the residual convolutions.
     stride : int

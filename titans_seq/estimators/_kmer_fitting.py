@@ -116,9 +116,9 @@ def fit_kmers(
     """Fit linear models of several kinds of k-mers, and return the one with the smallest loss on validation.
 
     Those anywhere in a sequence are tried with each k alone and with the first three, those at their places likewise
-    (and with four) where all sequences have one ``length``, and then the best of both together. Logistic regression, or
-    ridge regression for numbers, each with the penalty that validation prefers. What is best is fitted again, with the
-    validation rows, as long as there is time.
+    (and with four) where sequences usually have one ``length``, and then the best of both together. Logistic
+    regression, or ridge regression for numbers, each with the penalty that validation prefers. What is best is fitted
+    again, with the validation rows, as long as there is time.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def fit_kmers(
         To learn from, and to choose by.
     objective : Objective
     length : int or None
-        Of every sequence.
+        That sequences usually have; None: places say nothing.
     both_strands : bool
         Whether scores will be means over both strands.
     ranks : Ranks

@@ -19,7 +19,7 @@ from titans_seq.training.checkpoint import Checkpoint
 class DNAClassifier(Classifying, DNAEstimator):
     """Tells DNA sequences apart: convolutions, and a Titans backbone that reads them in both directions.
 
-    Two heads answer, one that pools over the sequence and, where all have one length, one that keeps what is where;
+    Two heads answer, one that pools over the sequence and, where most have one length, one that keeps what is where;
     beside them a linear model of k-mers. Validation rows choose how much each counts, whether both strands are read,
     which epoch's weights are kept, and the temperature of the probabilities. Weights are averaged over the last steps.
     Letters other than A, C, G and T are the mixtures they stand for. In training some bases, and runs of up to a
@@ -37,12 +37,12 @@ class DNAClassifier(Classifying, DNAEstimator):
     class_weight : {"balanced"}, dict or None, default None
         What the rows of a class count, as in scikit-learn. Probabilities are those of the weighted rows.
     kmers : bool, default True
-        Whether a linear model of k-mers may count beside each network: of those of 4 or of 6 bases anywhere in a
-        sequence and, where all have one length, of the bases or the 3 bases at each place. It is fitted to the rows
-        that the network learns from, and validation rows choose among its kinds, its penalty, and what it counts; see
-        `kmer_share_`. There is none without validation rows, or for more than 64 classes; and it says nothing of
-        sequences of other lengths than those of `fit`: at places of any other, elsewhere of more than a tenth longer
-        or shorter. They are answered by the network alone, as are those that a head for places does not know.
+        Whether a linear model of k-mers may count beside each network: of those of 2, 4 and 6 bases anywhere in a
+        sequence and, where most have one length, of up to 4 bases at each place of these. Validation rows choose among
+        its kinds, its penalty, and what it counts; see `kmer_share_`. It is then fitted again, with validation rows.
+        There is none without validation rows, or for more than 64 classes; and it says nothing of sequences of other
+        lengths than those of `fit`: of any other where places count and all had one, elsewhere of more than a tenth
+        longer or shorter. They are answered by the network alone, as are those that a head for places does not know.
     variant : {"mag", "mal", "mac", "lmm", "swa", "attention"}, default "mag"
         How memory and attention work together in the backbone; `swa` and `attention` have no memory.
     stride : int, optional

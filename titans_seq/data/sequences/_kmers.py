@@ -68,7 +68,7 @@ def kmer_counts(sequences: Sequences, k: int, length: int | None = None, *, both
     sequences : Sequences
     k : int
     length : int, optional
-        Bases of every sequence: a k-mer is then told by where it begins, too.
+        A k-mer is told by where it begins, too; of sequences with more or fewer bases than these nothing is counted.
     both_strands : bool, default False
         Mean of the counts of the sequence and of its reverse complement.
 
@@ -82,7 +82,10 @@ def kmer_counts(sequences: Sequences, k: int, length: int | None = None, *, both
     shape = (len(sequences), 4**k * (1 if length is None else length - k + 1))
     total = csr_matrix(shape)
     for numbers, owners, places, shares in _strands(sequences, k, both_strands):
-        columns = numbers if length is None else numbers + 4**k * places
+        columns = numbers
+        if length is not None:
+            counted = sequences.lengths[owners] == length
+            columns, owners, shares = (numbers + 4**k * places)[counted], owners[counted], shares[counted]
         total = total + csr_matrix((shares, (owners, columns)), shape=shape)
     return total
 
