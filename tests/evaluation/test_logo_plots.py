@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import matplotlib.image
 import numpy as np
@@ -131,9 +132,34 @@ def test_what_cannot_be_drawn_is_refused(tmp_path: Path, tracks: dict, bins: int
         plot_novelty(tmp_path / "x.png", tracks, bins=bins)
 
 
+@pytest.mark.parametrize("given", [["ACGT"], "ACGT", 3, {"a": "ACGT"}, [[1.0, 2.0], object()]])
+def test_what_is_no_surprise_is_refused_and_the_message_says_what_is(tmp_path: Path, given: Any) -> None:
+    with pytest.raises(TypeError, match="what DNALanguageModel.surprise returns .*, one such array, or a mapping of"):
+        plot_novelty(tmp_path / "x.png", given)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_records_without_names_are_called_by_their_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from titans_seq.evaluation import novelty_plots
+
+    titles: list[list[str]] = []
+
+    def noted(*arguments: Any) -> Any:
+        figure = draw_novelty(*arguments)
+        titles.append([ax.get_title(loc="left") for ax in figure.axes])
+        return figure
+
+    monkeypatch.setattr(novelty_plots, "draw_novelty", noted)
+    bits = np.full(20, 1.5, dtype=np.float32)
+    for given in ([bits, bits], (bits,), bits):
+        plot_novelty(tmp_path / "x.png", given, dpi=30)
+    assert titles == [["0: bits per base", "1: bits per base"], ["0: bits per base"], ["0: bits per base"]]
+
+
 def test_a_language_models_surprise_is_a_track(tmp_path: Path) -> None:
     from titans_seq import DNALanguageModel
 
     model = DNALanguageModel(orders=(1, 2, 4), max_epochs=0, verbose=0).fit(["ACGGT" * 100])
+    assert plot_novelty(tmp_path / "all.png", model.surprise(["ACGGT" * 50, "ACGT" * 50]), dpi=40).exists()
     path = plot_novelty(tmp_path / "x.png", {"r": model.surprise(["ACGGT" * 50])[0]}, dpi=40)
     assert path.read_bytes().startswith(b"\x89PNG")

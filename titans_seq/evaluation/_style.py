@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,6 +48,30 @@ def _date_axis(ax: Axes) -> None:
 def add_title(figure: Figure, title: str) -> None:
     """Put a title above all panels."""
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, color=INK, fontweight="bold")
+
+
+def check_picture(path: str | Path) -> str:
+    """Return the format that the ending of a picture's name stands for (PNG without one), before there is work in it.
+
+    Raises
+    ------
+    ValueError
+        If there is no such format.
+    """
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    ending, known = Path(path).suffix.lower().removeprefix("."), FigureCanvasBase.get_supported_filetypes()
+    if ending and ending not in known:
+        listed = ", ".join(f".{name}" for name in sorted(known))
+        raise ValueError(f"{path}: no picture can be written as .{ending}; end its name in one of {listed}")
+    return ending or "png"
+
+
+def save_picture(figure: Figure, path: str | Path, dpi: int) -> Path:
+    """Write a figure in the format that its name says."""
+    target = Path(path)
+    figure.savefig(target, dpi=dpi, format=check_picture(target))
+    return target
 
 
 def as_times(given: ArrayLike) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Figures of classes and numbers told, as PNG files."""
+"""Figures of classes and numbers told, as files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from titans_seq.evaluation._style import GREY, INK, add_title
+from titans_seq.evaluation._style import GREY, INK, add_title, check_picture, save_picture
 from titans_seq.evaluation.recall.score import wilson_interval
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ FloatArray = NDArray[np.float64]
 # Okabe and Ito's colours, told apart by all kinds of colour vision; the line styles tell them apart without any.
 _MODEL, _OTHERS = "#0072B2", ("#D55E00", "#009E73", "#CC79A7")
 _STYLES = ((0, (5, 2)), (0, (2, 1.5)), (0, (5, 1.5, 1, 1.5)))
-_BINS = 10
+_BINS, _DPI = 10, 150
 _MOST_CLASSES_WITH_NUMBERS = 12
 _NAMED = ("Probability of the class named", "Share of them right")
 
@@ -41,7 +41,7 @@ def plot_two_classes(
     Parameters
     ----------
     path : str or Path
-        PNG file to write; its folder must exist.
+        Picture to write: PNG, or what the ending says (.pdf, .svg and others); its folder must exist.
     positive : bool array (n,)
         Whether each row is of the positive class; some are and some are not.
     probability : float array (n,)
@@ -55,9 +55,15 @@ def plot_two_classes(
     -------
     Path
         The file written.
+
+    Raises
+    ------
+    ValueError
+        An ending that no picture has.
     """
+    check_picture(path)
     curves = {label: probability, **(others or {})}
-    return _save(draw_two_classes(positive, curves, positive_name, title), path)
+    return save_picture(draw_two_classes(positive, curves, positive_name, title), path, _DPI)
 
 
 def draw_two_classes(
@@ -97,7 +103,13 @@ def plot_several_classes(
     -------
     Path
         The file written.
+
+    Raises
+    ------
+    ValueError
+        An ending that no picture has.
     """
+    check_picture(path)
     y, p = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
     names = np.asarray(classes)
     said = p.argmax(1)
@@ -106,7 +118,7 @@ def plot_several_classes(
     _draw_confusion(confusion, counts, [str(name) for name in names])
     right = names[said] == y
     _draw_calibration(calibration, right, p.max(1), *_NAMED)
-    return _save(_finish(figure, None, title), path)
+    return save_picture(_finish(figure, None, title), path, _DPI)
 
 
 def draw_reliability(right: ArrayLike, probability: ArrayLike) -> Figure:
@@ -139,8 +151,14 @@ def plot_values(
     -------
     Path
         The file written.
+
+    Raises
+    ------
+    ValueError
+        An ending that no picture has.
     """
-    return _save(draw_values(actual, predicted, name, title), path)
+    check_picture(path)
+    return save_picture(draw_values(actual, predicted, name, title), path, _DPI)
 
 
 def draw_values(actual: ArrayLike, predicted: ArrayLike, name: str, title: str | None) -> Figure:
@@ -241,9 +259,3 @@ def _finish(figure: Figure, legend_of: Axes | None, title: str | None) -> Figure
         most = int(9 * figure.get_figwidth())  # characters that fit
         add_title(figure, title if len(title) <= most else f"{title[: most - 1]}…")
     return figure
-
-
-def _save(figure: Figure, path: str | Path) -> Path:
-    target = Path(path)
-    figure.savefig(target, dpi=150, format="png")
-    return target

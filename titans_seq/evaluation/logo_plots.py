@@ -1,4 +1,4 @@
-"""Sequence logos: letters as tall as their bases matter, as PNG files."""
+"""Sequence logos: letters as tall as their bases matter, as files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from titans_seq.evaluation._bins import binned
-from titans_seq.evaluation._style import GREY, INK, add_title, as_floats, dress
+from titans_seq.evaluation._style import GREY, INK, add_title, as_floats, check_picture, dress, save_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +45,7 @@ def plot_logo(
     Parameters
     ----------
     path : str or Path
-        PNG file to write; its folder must exist.
+        Picture to write: PNG, or what the ending says (.pdf, .svg and others); its folder must exist.
     sequence : str
         A, C, G and T have colours of their own; other letters are grey.
     heights : array (length,)
@@ -64,12 +64,11 @@ def plot_logo(
     Raises
     ------
     ValueError
-        No letters, not as many numbers as letters, or some that are not finite.
+        An ending that no picture has; no letters, not as many numbers as letters, or some that are not finite.
     """
+    check_picture(path)
     figure = draw_logo(sequence, as_floats(heights), start, y_label, title)
-    target = Path(path)
-    figure.savefig(target, dpi=dpi, format="png")
-    return target
+    return save_picture(figure, path, dpi)
 
 
 def draw_logo(sequence: str, heights: FloatArray, start: int, y_label: str | None, title: str | None) -> Figure:

@@ -1,4 +1,4 @@
-"""Figures of what the memories of a model did while it read a stream, as PNG files."""
+"""Figures of what the memories of a model did while it read a stream, as files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from titans_seq.evaluation._memory_lines import WITH_PEAKS, Line, lines_of
-from titans_seq.evaluation._style import GREY, INK, add_title, as_floats, as_times, dress
+from titans_seq.evaluation._style import GREY, INK, add_title, as_floats, as_times, check_picture, dress, save_picture
 
 if TYPE_CHECKING:
     import polars as pl
@@ -80,7 +80,7 @@ def plot_memory(
     Parameters
     ----------
     path : str or Path
-        PNG file to write; its folder must exist.
+        Picture to write: PNG, or what the ending says (.pdf, .svg and others); its folder must exist.
     table : polars.DataFrame
         Rows of one stream of `MemoryAnalysis.table`. Where it is thinned, lines are means, and the pale ones above
         them the largest values. More than seven heads are drawn pale, with the mean of each layer.
@@ -100,12 +100,11 @@ def plot_memory(
     Raises
     ------
     ValueError
-        If the table is empty, or holds several streams.
+        An ending that no picture has; if the table is empty, or holds several streams.
     """
+    check_picture(path)
     figure = draw_memory(table, track, marks or {}, title)
-    target = Path(path)
-    figure.savefig(target, dpi=dpi, format="png")
-    return target
+    return save_picture(figure, path, dpi)
 
 
 def draw_memory(

@@ -1,4 +1,4 @@
-"""Tracks of novelty along genomes: where the next base is hard to foresee, as PNG files."""
+"""Tracks of novelty along genomes: where the next base is hard to foresee, as files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from titans_seq.data import Interval
 from titans_seq.evaluation._bins import binned
-from titans_seq.evaluation._style import GREY, INK, add_title, as_floats, dress
+from titans_seq.evaluation._style import GREY, INK, add_title, as_floats, check_picture, dress, save_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,11 +22,15 @@ FloatArray = NDArray[np.float64]
 MOST_TRACKS = 6
 _CHANCE = 2.0
 _REGION = "#d1701f"
+_ACCEPTED = (
+    "surprise must be what DNALanguageModel.surprise returns (a list of arrays of numbers), one such array, or a "
+    "mapping of name to array"
+)
 
 
 def plot_novelty(
     path: str | Path,
-    surprise: Mapping[str, ArrayLike],
+    surprise: Mapping[str, ArrayLike] | Sequence[ArrayLike] | FloatArray,
     *,
     regions: Sequence[Interval] = (),
     bins: int = 1000,
@@ -41,10 +45,11 @@ def plot_novelty(
     Parameters
     ----------
     path : str or Path
-        PNG file to write; its folder must exist.
-    surprise : mapping of name to array (length,)
-        Bits per base as `DNALanguageModel.surprise` returns them, by record: ``dict(zip(names, surprise))``. NaN where
-        a base is unknown. The first six records are drawn, one above the other on a common scale.
+        Picture to write: PNG, or what the ending says (.pdf, .svg and others); its folder must exist.
+    surprise : list of arrays (length,), or mapping of name to array
+        Bits per base as `DNALanguageModel.surprise` returns them, or with names, ``dict(zip(names, surprise))``; those
+        without are called by their number, from 0. One array is one record. NaN where a base is unknown. The first six
+        records are drawn, one above the other on a common scale.
     regions : sequence of Interval, optional
         Stretches to shade: genes, prophages. Those of other records are left out.
     bins : int, default 1000
@@ -61,12 +66,30 @@ def plot_novelty(
     Raises
     ------
     ValueError
-        No record, one that is empty or has no known base, or fewer than one bin.
+        An ending that no picture has; no record, one that is empty or has no known base, or fewer than one bin.
+    TypeError
+        For anything that is not made of arrays of numbers.
     """
-    figure = draw_novelty({name: as_floats(bits) for name, bits in surprise.items()}, regions, bins, title)
-    target = Path(path)
-    figure.savefig(target, dpi=dpi, format="png")
-    return target
+    check_picture(path)
+    figure = draw_novelty(_records(surprise), regions, bins, title)
+    return save_picture(figure, path, dpi)
+
+
+def _records(surprise: Any) -> dict[str, FloatArray]:
+    """Return the bits of each record by its name."""
+    if isinstance(surprise, np.ndarray):
+        surprise = [surprise]
+    if isinstance(surprise, list | tuple):
+        surprise = {str(number): bits for number, bits in enumerate(surprise)}
+    if not isinstance(surprise, Mapping):
+        raise TypeError(f"{_ACCEPTED}; found {type(surprise).__name__}")
+    found = {}
+    for name, bits in surprise.items():
+        try:
+            found[name] = as_floats(bits)
+        except (TypeError, ValueError):
+            raise TypeError(f"{_ACCEPTED}; record {name!r} is {str(bits)[:20]!r}") from None
+    return found
 
 
 def draw_novelty(

@@ -1,4 +1,4 @@
-"""Figures of forecasts, as PNG files."""
+"""Figures of forecasts, as files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from titans_seq.evaluation._style import GREY, INK, add_title, as_floats, as_times, dress
+from titans_seq.evaluation._style import GREY, INK, add_title, as_floats, as_times, check_picture, dress, save_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,7 +86,7 @@ def plot_forecast(
     Parameters
     ----------
     path : str or Path
-        PNG file to write; its folder must exist.
+        Picture to write: PNG, or what the ending says (.pdf, .svg and others); its folder must exist.
     panels : sequence of ForecastPanel
         The first six are drawn.
     title : str, optional
@@ -104,12 +104,11 @@ def plot_forecast(
     Raises
     ------
     ValueError
-        No panel.
+        An ending that no picture has; no panel.
     """
+    check_picture(path)
     figure = draw_forecast(panels, title, y_label)
-    target = Path(path)
-    figure.savefig(target, dpi=dpi, format="png")
-    return target
+    return save_picture(figure, path, dpi)
 
 
 def draw_forecast(panels: Sequence[ForecastPanel], title: str | None, y_label: str | None = None) -> Figure:

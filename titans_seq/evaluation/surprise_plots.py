@@ -1,4 +1,4 @@
-"""Figures of series and how surprising their rows were, as PNG files."""
+"""Figures of series and how surprising their rows were, as files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from titans_seq.data import read_panel
-from titans_seq.evaluation._style import GREY, INK, add_title, as_times, dress
+from titans_seq.evaluation._style import GREY, INK, add_title, as_times, check_picture, dress, save_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,7 +64,7 @@ def plot_surprise(
     Parameters
     ----------
     path : str or Path
-        PNG file to write; its folder must exist.
+        Picture to write: PNG, or what the ending says (.pdf, .svg and others); its folder must exist.
     data : frame or array
         What `TitansForecaster.surprise` returned, or some of its rows.
     series : str or int, optional
@@ -83,12 +83,12 @@ def plot_surprise(
     Raises
     ------
     ValueError
-        If a column is missing, there are several series and none is chosen, or no series of that id.
+        An ending that no picture has; if a column is missing, there are several series and none is chosen, or no
+        series of that id.
     """
+    check_picture(path)
     figure = draw_surprise(judged_series(data, series, id_col, time_col, target_col), title)
-    target = Path(path)
-    figure.savefig(target, dpi=dpi, format="png")
-    return target
+    return save_picture(figure, path, dpi)
 
 
 def judged_series(data: Any, series: str | int | None, id_col: str, time_col: str, target_col: str) -> JudgedSeries:
