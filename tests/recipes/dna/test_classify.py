@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -147,6 +148,51 @@ def script(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_script_to_copy_is_short() -> None:
     assert len(SCRIPT.read_text().splitlines()) < 40
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("some.fa",), "some.fa"),
+        (("yes=some.fa", "some.fa"), "several files must be class=file, each with a class of its own"),
+        (("yes=some.fa", "yes=some.fa"), "several files must be class=file, each with a class of its own"),
+        (("yes=some.fa",), "label: two or more classes are needed, each in training and test; not numbers"),
+        (("mine.csv", "--label", "gap"), "mine.csv: row 3, line 5: gap is missing; drop the row or label it"),
+        (("mine.csv", "--label", "king"), "mine.csv has no column 'king'; did you mean 'kind'?"),
+        (("mine.csv", "--label", "score"), "score: two or more classes are needed"),
+        (("mine.csv", "--label", "kind", "--save", "kept"), "kept exists and is not a saved model"),
+        (("mine.csv", "--label", "kind", "--save", "some.fa"), "some.fa"),
+    ],
+)  # fmt: skip
+def test_the_script_to_copy_says_what_is_wrong_in_one_line_and_trains_nothing(
+    arguments: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strings, holds = planted(40)
+    gaps = ["" if row == 3 else "a" for row in range(40)]
+    table = {"sequence": strings, "kind": holds.astype(int), "gap": gaps, "score": np.arange(40) / 7}
+    pl.DataFrame(table).write_csv("mine.csv")
+    Path("kept").mkdir()
+    Path("kept/notes.txt").write_text("mine")
+    monkeypatch.setattr(sys, "argv", ["dna_classify.py", *arguments, "--epochs", "1"])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+    said = capsys.readouterr()
+    assert (stopped.value.code, said.out) == (2, "")
+    (line,) = said.err.splitlines()
+    assert line.startswith("error: ") and message in line
+    assert not Path("dna_model").exists() and Path("kept/notes.txt").read_text() == "mine"
+
+
+@pytest.mark.slow
+def test_the_script_to_copy_replaces_a_model_of_its_own(models: Path) -> None:
+    strings, holds = planted(80)
+    pl.DataFrame({"sequence": strings, "label": holds.astype(int)}).write_csv("mine.csv")
+    Path("dna_model").mkdir()
+    for name in ("model.json", "model.safetensors"):
+        (Path("dna_model") / name).write_bytes((models / "numbers" / name).read_bytes())
+    done = script("mine.csv", "--epochs", "1")
+    assert done.returncode == 0, done.stderr
+    assert DNAClassifier.load("dna_model").classes_.tolist() == ["0", "1"]
 
 
 @pytest.mark.slow
