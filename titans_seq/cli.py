@@ -149,7 +149,7 @@ def classify(
 
         if output is not None:
             check_output(output, overwrite=overwrite)
-        answers = classify_sequences(model, sequences, sequence_col=sequence_col, id_col=id_col)
+        answers = classify_sequences(model, sequences, sequence_col=sequence_col, id_col=id_col, quiet=quiet)
         if output is not None:
             write_answers(answers, output, overwrite=overwrite)
         if not quiet:

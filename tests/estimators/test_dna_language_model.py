@@ -184,6 +184,20 @@ def test_a_long_run_says_beforehand_what_it_takes(
     assert capsys.readouterr().err == ""
 
 
+def test_both_ways_to_read_say_so_from_the_length_on_that_is_long_to_a_classifier(
+    fitted: DNALanguageModel, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from titans_seq.estimators import _sequence_predicting, dna_language_model
+
+    assert dna_language_model._LONG == _sequence_predicting.MAX_POSITIONS
+    monkeypatch.setattr(dna_language_model, "_LONG", 300)
+    fitted.embed([TEST])
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.startswith("reading 400 bases: about ")
+    fitted.embed([TEST[:300]])
+    assert capsys.readouterr() == ("", "")
+
+
 def test_a_long_run_copies_the_tables_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     model = DNALanguageModel(**SMALL | {"orders": (12,), "max_epochs": 0}).fit(TRAIN)
     monkeypatch.setattr("titans_seq.estimators.dna_language_model._LONG", 300)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from titans_seq import DNAClassifier
+from titans_seq import DNAClassifier, TitansClassifier
 from titans_seq.adapters import long_sequences
-from titans_seq.estimators import _sequence_predicting
+from titans_seq.estimators import _dna, _sequence_predicting
 
 LONG = 1500
 
@@ -54,6 +55,38 @@ def test_before_long_sequences_it_says_what_they_will_take(
     said = _sequence_predicting.announcement(classifier._members, np.array([100, 2**18]), both_strands=True)
     assert said is not None and "1 of 2 sequences are long: about " in said and "GB" in said
     assert _sequence_predicting.announcement(classifier._members, np.array([100, 2**17]), both_strands=True) is None
+
+
+def test_it_says_so_outside_a_terminal_too_unless_it_is_to_be_silent(
+    classifier: DNAClassifier, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for module in (_dna, _sequence_predicting):
+        monkeypatch.setattr(module, "MAX_POSITIONS", 300)
+    loud, X = copy.copy(classifier).set_params(verbose=1), sequences(1, 400)
+    for ask in (loud.predict, loud.predict_proba, loud.decision_function, loud.embed):
+        ask(X)
+        said = capsys.readouterr()
+        assert said.out == "" and said.err.startswith("1 of 1 sequences are long: about ")
+        assert len(said.err.splitlines()) == 1
+        ask(sequences(2, 300))
+        assert capsys.readouterr() == ("", "")
+    quiet = copy.copy(classifier).set_params(verbose=0)
+    for ask in (quiet.predict, quiet.embed):
+        ask(X)
+        assert capsys.readouterr() == ("", "")
+
+
+def test_nothing_is_said_of_long_arrays_which_are_read_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    X = np.random.default_rng(0).normal(size=(20, 40))
+    model = TitansClassifier(max_epochs=1, d_model=8, random_state=0).fit(X, [0, 1] * 10)
+    whole = model.predict_proba(X)
+    capsys.readouterr()
+    for module in (_dna, _sequence_predicting):
+        monkeypatch.setattr(module, "MAX_POSITIONS", 30)
+    np.testing.assert_allclose(model.predict_proba(X), whole, rtol=1e-9)
+    assert capsys.readouterr() == ("", "")
 
 
 # In a process of its own: the peak of this one may lie in an earlier test.

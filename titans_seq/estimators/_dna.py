@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from titans_seq.adapters.dna import N_FEATURES, BaseFeatures, DNAExamples
@@ -13,8 +17,10 @@ from titans_seq.data import read_sequences
 from titans_seq.estimators._interpreting import Interpreting
 from titans_seq.estimators._language_files import language_tensors, read_language
 from titans_seq.estimators._sequence_base import SequenceEstimator
+from titans_seq.estimators._sequence_predicting import MAX_POSITIONS, announcement
 from titans_seq.estimators._sequence_starting import Start, starting_point
 from titans_seq.estimators._settings import check_choice
+from titans_seq.training.launch import is_main
 
 if TYPE_CHECKING:
     from titans_seq.data import Sequences
@@ -119,6 +125,14 @@ class DNAEstimator(Interpreting, SequenceEstimator):
 
     def _examples(self, X: Any) -> DNAExamples:
         return DNAExamples(self._read(X))
+
+    def _announce(self, lengths: NDArray[np.int64]) -> None:
+        """Say on standard error what long sequences will take: in a batch job, too, where no bar is shown."""
+        if not self.verbose or not is_main() or lengths.max(initial=0) <= MAX_POSITIONS:
+            return
+        # The stretch it is measured on is on the CPU; after `fit`, networks may not be.
+        on_cpu = [replace(member, model=copy.deepcopy(member.model).cpu()) for member in self._members]
+        print(announcement(on_cpu, lengths, bool(self.both_strands_)), file=sys.stderr, flush=True)
 
     def _check_arguments(self) -> None:
         super()._check_arguments()

@@ -175,7 +175,9 @@ class Interpreting:
         from titans_seq.estimators._sequence_scores import StrandReader
 
         estimator = self._fitted()
-        return StrandReader(estimator).represent(estimator._read(X))
+        sequences = estimator._read(X)
+        estimator._announce(sequences.lengths)
+        return StrandReader(estimator).represent(sequences)
 
     def scan(
         self,

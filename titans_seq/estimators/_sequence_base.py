@@ -19,7 +19,7 @@ from torch import Tensor
 from titans_seq.adapters.sequence_network import Examples, NetworkShape
 from titans_seq.estimators import _sequence_fitting, _sequence_persistence
 from titans_seq.estimators._processes import default_device, present, started
-from titans_seq.estimators._sequence_predicting import Member, announcement, answers
+from titans_seq.estimators._sequence_predicting import Member, answers
 from titans_seq.estimators._sequence_settings import check_arguments, network_shape
 from titans_seq.estimators._sequence_targets import ClassTargets, ValueTargets
 from titans_seq.training.checkpoint import Checkpoint
@@ -106,12 +106,14 @@ class SequenceEstimator(BaseEstimator):
         """Return logits or standardised numbers of every row, (n, n_outputs)."""
         check_is_fitted(self, "_members", msg="this %(name)s is not fitted yet; call fit first")
         examples = self._examples(X)
-        if self._show_progress() and (said := announcement(self._members, examples.lengths, self.both_strands_)):
-            print(said, file=sys.stderr)
+        self._announce(examples.lengths)
         device = self._device()
         ranks = present(self, device)
         ranks.check_same("X", examples.lengths)
         return answers(self._members, examples, both_strands=self.both_strands_, device=device, ranks=ranks)
+
+    def _announce(self, lengths: NDArray[np.int64]) -> None:
+        """Say what it will take to read these, if it is long."""
 
     def _examples(self, X: Any) -> Examples:
         raise NotImplementedError

@@ -87,7 +87,8 @@ class DNAClassifier(Classifying, DNAEstimator):
     random_state : int, RandomState or None
         Owns every random number; global generators are left alone.
     verbose : int, default 1
-        0 silences the progress bar, which otherwise shows in a terminal.
+        0 silences the progress bar, which otherwise shows in a terminal, and the line on standard error that says,
+        terminal or not, how long it takes to answer for sequences of more than 131,072 bases, and how much memory.
 
     Attributes
     ----------

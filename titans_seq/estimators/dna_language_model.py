@@ -17,12 +17,13 @@ from sklearn.utils.validation import check_is_fitted
 from titans_seq.data import Sequences, read_sequences
 from titans_seq.data.sequences.alphabet import CodeArray, to_text
 from titans_seq.estimators import _language_files, _language_settings, _next_base
+from titans_seq.estimators._sequence_predicting import MAX_POSITIONS
 from titans_seq.estimators._sequence_settings import plain
 
 Memory = Literal["learning", "frozen", "off"]
 
 
-_LONG, _SAMPLE = 1_000_000, 8192
+_LONG, _SAMPLE = MAX_POSITIONS, 8192
 
 
 class ReadingEstimate(NamedTuple):
@@ -80,7 +81,8 @@ class DNALanguageModel(BaseEstimator):
     random_state : int, RandomState or None
         Owns every random number; global generators are left alone.
     verbose : int, default 1
-        0 silences the line on standard error that says, before more than a million bases are read, how long it takes.
+        0 silences the line on standard error that says, terminal or not, before more than 131,072 bases are read, how
+        long it takes, and how much memory.
 
     Attributes
     ----------
@@ -219,8 +221,7 @@ class DNALanguageModel(BaseEstimator):
         """
         _language_settings.check_reading(memory, counts, self.variant)
         sequences = self._sequences(X)
-        if self.verbose and len(sequences.codes) > _LONG:
-            print(self._estimate(sequences), file=sys.stderr)
+        self._announce(sequences)
         reader = self._reader(memory, counts)
         return [self._bits(reader, sequences.codes_of(i)) for i in range(len(sequences))]
 
@@ -233,6 +234,10 @@ class DNALanguageModel(BaseEstimator):
             As for `fit`. The first 8,192 bases are read to take the time.
         """
         return self._estimate(self._sequences(X))
+
+    def _announce(self, sequences: Sequences) -> None:
+        if self.verbose and len(sequences.codes) > _LONG:
+            print(self._estimate(sequences), file=sys.stderr, flush=True)
 
     def _estimate(self, sequences: Sequences) -> ReadingEstimate:
         n, first = len(sequences.codes), sequences.codes[:_SAMPLE]
@@ -274,7 +279,9 @@ class DNALanguageModel(BaseEstimator):
         -------
         float32 array (n_sequences, d_model)
         """
-        sequences, reader = self._sequences(X), self._reader("learning", "frozen")
+        sequences = self._sequences(X)
+        self._announce(sequences)
+        reader = self._reader("learning", "frozen")
         rows = []
         for i in range(len(sequences)):
             codes = sequences.codes_of(i)

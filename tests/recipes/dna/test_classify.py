@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from titans_seq import DNAClassifier, DNARegressor, cli
 from titans_seq.data import read_sequences, write_fasta
 from titans_seq.data._share import share_folder
+from titans_seq.estimators import _dna, _sequence_predicting
 
 TINY = {
     "channels": 8, "d_model": 4, "n_heads": 1, "memory_expansion": 1, "n_members": 1, "max_epochs": 1,
@@ -113,6 +114,14 @@ def test_a_file_is_replaced_on_request_only(models: Path) -> None:
     assert Path("out.csv").read_text() == "mine"
     assert call(models / "classes", "some.fa", "--output", "out.csv", "--overwrite", "--quiet").stdout == ""
     assert len(pl.read_csv("out.csv")) == 30
+
+
+def test_what_takes_long_is_said_unless_it_is_to_be_quiet(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (_dna, _sequence_predicting):
+        monkeypatch.setattr(module, "MAX_POSITIONS", 20)
+    loud = call(models / "classes", "some.fa", "--output", "out.csv")
+    assert loud.stderr.startswith("30 of 30 sequences are long: about ")
+    assert call(models / "classes", "some.fa", "--output", "out.csv", "--overwrite", "--quiet").output == ""
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ _MOST_COLUMNS = 8
 
 
 def classify_sequences(
-    model: Path, sequences: Path, *, sequence_col: str | None = None, id_col: str | None = None
+    model: Path, sequences: Path, *, sequence_col: str | None = None, id_col: str | None = None, quiet: bool = False
 ) -> pl.DataFrame:
     """Let a saved `DNAClassifier` or `DNARegressor` answer for a file of sequences.
 
@@ -34,6 +34,8 @@ def classify_sequences(
         What `titans_seq.data.read_sequences` reads: FASTA, FASTQ, GenBank, ``.csv`` or ``.tsv``, each also gzipped.
     sequence_col, id_col : str, optional
         Columns of a table; default those of the model, else as in `read_sequences`.
+    quiet : bool, default False
+        Do not say how long it takes.
 
     Returns
     -------
@@ -48,7 +50,7 @@ def classify_sequences(
     ValueError, TypeError
         A model of another kind, or sequences that can't be read.
     """
-    estimator = load_dna_model(model, "classify")
+    estimator = load_dna_model(model, "classify").set_params(verbose=int(not quiet))
     from titans_seq.data import read_sequences
 
     found = read_sequences(
