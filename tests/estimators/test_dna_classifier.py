@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,11 @@ from Bio.SeqRecord import SeqRecord
 from planted_motifs import MOTIF, planted, ragged
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier, StackingClassifier, VotingClassifier
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.multiclass import OneVsRestClassifier
 
 from titans_seq import DNAClassifier
 from titans_seq.data import read_sequences
@@ -395,3 +399,33 @@ def test_weights_that_cannot_be_are_refused(weight, message: str) -> None:
 def test_a_bad_argument_is_named(options: dict, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         make(**options).fit(["ACGT", "ACGA", "AAAA"], [0, 1, 0])
+
+
+META: dict[str, Callable[[DNAClassifier], Any]] = {
+    "voting": lambda model: VotingClassifier([("one", model), ("other", model)], voting="soft"),
+    "stacking": lambda model: StackingClassifier([("one", model)], LogisticRegression(), cv=2),
+    "one versus rest": lambda model: OneVsRestClassifier(model),
+    "calibrated": lambda model: CalibratedClassifierCV(model, cv=2),
+}
+
+
+@pytest.mark.parametrize("name", META)
+def test_what_combines_classifiers_takes_strings(name: str) -> None:
+    strings, y = planted(40)
+    assert META[name](DNAClassifier(**TINY, kmers=False)).fit(strings, y).predict_proba(strings[:3]).shape == (3, 2)
+
+
+@pytest.mark.parametrize("kind", [BaggingClassifier, AdaBoostClassifier])
+def test_what_resamples_arrays_of_two_dimensions_takes_strings_as_one_column(kind: Any) -> None:
+    strings, y = planted(120)
+    column = np.array(strings, dtype=object)[:, None]
+    model = kind(DNAClassifier(**TINY), n_estimators=2, random_state=0).fit(column, y)
+    assert model.predict_proba(column[:3]).shape == (3, 2)
+
+
+def test_a_column_of_strings_is_read_like_the_strings(fitted: DNAClassifier) -> None:
+    strings, _ = ragged(5)
+    for column in (np.array(strings)[:, None], np.array(strings, dtype=object)[:, None]):
+        np.testing.assert_array_equal(fitted.predict_proba(column), fitted.predict_proba(strings))
+    with pytest.raises(TypeError, match="an array of sequences must have one dimension"):
+        fitted.predict(np.array([strings[:2]]))

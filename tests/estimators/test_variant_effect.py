@@ -305,3 +305,22 @@ def test_a_file_of_a_table_gives_what_its_rows_give(tmp_path: Path) -> None:
     found = one_strand().variant_effect(GENOME, tmp_path / "x.csv", write_vcf=tmp_path / "file.vcf")
     pd.testing.assert_frame_equal(found, expected)
     assert (tmp_path / "file.vcf").read_bytes() == (tmp_path / "frame.vcf").read_bytes()
+
+
+def test_the_effect_of_both_strands_is_their_mean_but_with_three_classes_that_of_the_mean_answer() -> None:
+    variants = [snv(pos) for pos in (AT - 9, AT + 3, AT + 5)]
+    for model, ending in ((both_strands(), "_True"), (several_labels(), "_0"), (regressor(), "")):
+        found = model.variant_effect(GENOME, variants, strand="both")
+        mean = (found[f"effect_forward{ending}"] + found[f"effect_reverse{ending}"]) / 2
+        np.testing.assert_allclose(found[f"effect{ending}"], mean, rtol=1e-9)
+    found = three_classes().variant_effect(GENOME, variants, strand="both")
+    for name in three_classes().classes_:
+        p = found[[f"score_ref_{name}", f"score_alt_{name}"]].to_numpy()
+        np.testing.assert_allclose(found[f"effect_{name}"], log_odds(p[:, 1]) - log_odds(p[:, 0]), rtol=1e-7)
+        mean = (found[f"effect_forward_{name}"] + found[f"effect_reverse_{name}"]) / 2
+        assert np.abs(found[f"effect_{name}"] - mean).max() > 1e-4
+
+
+def test_further_columns_of_a_table_are_not_in_the_result() -> None:
+    table = pd.DataFrame([snv(AT + 3)], columns=["chrom", "pos", "ref", "alt"]).assign(gene="x")
+    assert "gene" not in one_strand().variant_effect(GENOME, table)

@@ -114,6 +114,8 @@ class DNAEstimator(Interpreting, SequenceEstimator):
         self.verbose = verbose
 
     def _read(self, X: Any) -> Sequences:
+        if isinstance(X, np.ndarray) and X.ndim == 2 and X.shape[1] == 1:
+            X = X[:, 0]  # so strings come from what takes arrays of two dimensions only, as BaggingClassifier does
         return read_sequences(X, sequence_col=self.sequence_col, id_col=self.id_col, soft_mask=self.soft_mask)
 
     def _begin(self, X: Any, init: Any) -> tuple[DNAExamples, Start]:

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 class Interpreting:
     """Methods of `DNAClassifier` and `DNARegressor`.
 
-    A score is the log odds log p / (1 - p) of a class or label, or a number in its own units. None of the methods
-    changes the estimator, and a saved one that is loaded again gives the same numbers.
+    A score is the log odds log(p / (1 - p)) of a class or label, where p is what `predict_proba` says, or a number in
+    its own units. With three classes and more those are the odds of the class against all others, not what
+    `decision_function` says. None of the methods changes the estimator, and a saved one that is loaded again gives the
+    same numbers.
     """
 
     def variant_effect(
@@ -66,9 +68,12 @@ class Interpreting:
         Returns
         -------
         DataFrame
-            Of the library of ``variants``; else pandas. A row for each allele, in order: chrom, pos, id, ref, alt;
-            score_ref and score_alt, what `predict_proba` or `predict` says of the windows; effect, the score of the
-            alternative minus that of the reference; and, of both strands, effect_forward and effect_reverse.
+            Of the library of ``variants``; else pandas. A row for each allele, in order: chrom, pos, id, ref, alt
+            (further columns of a table are not in it: join them by these); score_ref and score_alt, what
+            `predict_proba` (probabilities, not log odds) or `predict` says of the windows; effect, of a class
+            the log odds log(p / (1 - p)) of score_alt minus those of score_ref, with three classes and more against all
+            others, and of a number score_alt minus score_ref; and, of both strands, effect_forward and effect_reverse,
+            those of each alone, whose mean the effect is (with three classes and more it is that of the mean answer).
             A classifier's columns end in the class (``effect_on``); of two classes only the second has columns. Those
             of several targets end in their numbers.
 
@@ -98,8 +103,9 @@ class Interpreting:
         Returns
         -------
         Mutagenesis
-            ``effects`` (length, 4): the score with A, C, G or T in each place minus that of the sequence;
-            `to_frame` and `plot`.
+            ``effects`` (length, 4): the score with A, C, G or T in each place minus that of the sequence; `to_frame`
+            and `plot`. Of a class that is a difference of log odds log(p / (1 - p)), with three classes and more
+            against all others; of a number, a difference in its own units.
 
         Raises
         ------

@@ -39,7 +39,7 @@ class Mutagenesis:
     target : object
         Class, label or number of the target that was asked about.
     score : float
-        Of the sequence as it is: log odds, or a number.
+        Of the sequence as it is: log odds log(p / (1 - p)) of the target, or a number.
     effects : float array (length, 4)
         Score with A, C, G and T in each place, minus `score`; 0 for the base that is there.
     """

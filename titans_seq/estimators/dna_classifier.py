@@ -109,6 +109,14 @@ class DNAClassifier(Classifying, DNAEstimator):
         Learned numbers of all members: of their networks, and weights and bias of the k-mers where these count.
     fit_seconds_ : float
 
+    Notes
+    -----
+    Lists of strings pass through `GridSearchCV`, `RandomizedSearchCV`, `cross_val_score` and its kin,
+    `CalibratedClassifierCV`, `VotingClassifier`, `StackingClassifier`, `OneVsRestClassifier` and
+    `MultiOutputClassifier` of scikit-learn. `BaggingClassifier` and `AdaBoostClassifier` take arrays of two dimensions
+    only: for them the strings are one column, ``np.array(X, dtype=object)[:, None]``. `OneVsOneClassifier` takes
+    numbers only.
+
     Examples
     --------
     >>> X = ["ACGTTATAAAGC", "GCGCGGCCATGC"] * 20
