@@ -13,7 +13,7 @@ from Bio.SeqIO.FastaIO import SimpleFastaParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from titans_seq.data import read_sequences, write_fasta
+from titans_seq.data import Sequences, read_sequences, write_fasta
 from titans_seq.data.sequences.fasta import read_fasta
 
 BASES = st.text("ACGTNRYSWKMBDHVacgtnryswkmbdhv", min_size=1, max_size=90)
@@ -37,6 +37,7 @@ def test_blocks_of_any_size_give_biopythons_records(records, width, end, block, 
     assert found.to_strings() == [bases for _, bases in expected]
 
 
+@pytest.mark.filterwarnings("ignore:.*is this a protein")
 @given(st.lists(BASES, min_size=1, max_size=5), st.integers(1, 70))
 def test_what_is_written_is_read(tmp_path_factory, strings, width):
     path = tmp_path_factory.mktemp("fasta") / "x.fa"
@@ -158,3 +159,38 @@ def test_what_could_not_be_read_back_is_not_written(tmp_path):
         with pytest.raises(ValueError, match="sequence 0: FASTA needs an id of one word and a base"):
             write_fasta(sequences, tmp_path / "x.fa")
     assert not (tmp_path / "x.fa").exists()
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"), [(0, "0"), (-3, "-3"), (60.0, "60.0"), ("60", "'60'"), (True, "True"), (None, "None")]
+)
+def test_a_width_that_is_no_count_is_refused_before_a_file_is_touched(tmp_path, width, shown):
+    path = tmp_path / "x.fa"
+    path.write_text("before")
+    with pytest.raises(ValueError, match=f"^width must be a whole number from 1 on, found {shown}$"):
+        write_fasta(read_sequences(["ACGT"]), path, width=width)
+    assert path.read_text() == "before"
+
+
+def test_fasta_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "x.fa"
+    path.write_text("before")
+
+    class Breaking(Sequences):
+        def __iter__(self):
+            yield "ACGT"
+            raise RuntimeError("half way")
+
+    sequences = read_sequences(["ACGT", "AC"])
+    with pytest.raises(RuntimeError, match="half way"):
+        write_fasta(Breaking(sequences.codes, sequences.offsets, sequences.ids), path)
+    assert path.read_text() == "before"
+    assert [one.name for one in tmp_path.iterdir()] == ["x.fa"]
+    write_fasta(sequences, path, width=np.int64(3))
+    assert path.read_text() == ">0\nACG\nT\n>1\nAC\n"
+
+
+def test_a_name_that_ends_in_gz_is_compressed(tmp_path):
+    path = tmp_path / "x.fa.gz"
+    write_fasta(read_sequences(["ACGT"]), path)
+    assert gzip.decompress(path.read_bytes()) == b">0\nACGT\n"

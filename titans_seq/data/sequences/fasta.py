@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,6 +13,7 @@ from titans_seq.data._calendar import Int64Array
 from titans_seq.data.sequences._files import BLOCK, BrokenGzipError, blocks
 from titans_seq.data.sequences._growing import Growing
 from titans_seq.data.sequences._ragged import take_pieces
+from titans_seq.data.sequences._writing import whole_file
 from titans_seq.data.sequences.alphabet import ENCODE, REFUSED, SKIPPED, why_refused
 from titans_seq.data.sequences.sequences import Sequences
 
@@ -53,17 +55,28 @@ def read_fasta(stream: BinaryIO, name: str, block_size: int = BLOCK) -> Sequence
 
 
 def write_fasta(sequences: Sequences, path: str | Path, width: int = 60) -> None:
-    """Write sequences as FASTA, `width` bases a line; lower case where soft-masked.
+    """Write sequences as FASTA; lower case where soft-masked.
+
+    Parameters
+    ----------
+    sequences : Sequences
+    path : path
+        Written whole or not at all; gzipped if its name ends in .gz.
+    width : int, default 60
+        Bases of a line.
 
     Raises
     ------
     ValueError
-        An id that is empty or holds white space, a sequence without bases: what could not be read back.
+        A width below 1; an id that is empty or holds white space, a sequence without bases: what could not be read
+        back.
     """
+    if isinstance(width, bool) or not isinstance(width, Integral) or width < 1:
+        raise ValueError(f"width must be a whole number from 1 on, found {width!r}")
     for i, (name, length) in enumerate(zip(sequences.ids, sequences.lengths, strict=True)):
         if name.split() != [name] or not length:
             raise ValueError(f"sequence {i}: FASTA needs an id of one word and a base, got {name!r} and {length} bases")
-    with Path(path).open("w", encoding="utf-8", newline="\n") as file:
+    with whole_file(path) as file:
         for name, bases in zip(sequences.ids, sequences, strict=True):
             lines = (bases[at : at + width] for at in range(0, len(bases), width))
             file.write(f">{name}\n" + "\n".join(lines) + "\n")
