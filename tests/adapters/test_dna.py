@@ -34,6 +34,7 @@ def test_a_base_is_its_mixture_a_soft_mask_and_whether_it_is_unknown():
     assert features[1, 1:].abs().sum() == 0
 
 
+@pytest.mark.filterwarnings("ignore:.*is this a protein")
 @given(MANY, st.sampled_from([(1, 1), (5, 1), (9, 4), (9, 9)]))
 def test_a_sequence_gives_the_same_tokens_alone_and_beside_longer_ones(strings, sizes):
     model = tokens(width=sizes[0], stride=sizes[1])
@@ -46,6 +47,7 @@ def test_a_sequence_gives_the_same_tokens_alone_and_beside_longer_ones(strings, 
         assert found[i, n:].abs().sum() == 0
 
 
+@pytest.mark.filterwarnings("ignore:.*is this a protein")
 @settings(max_examples=10)
 @given(MANY, st.sampled_from(["mag", "mal", "mac", "lmm"]))
 def test_a_backbone_reads_a_sequence_alike_alone_and_beside_longer_ones(strings, variant):
@@ -60,6 +62,7 @@ def test_a_backbone_reads_a_sequence_alike_alone_and_beside_longer_ones(strings,
         torch.testing.assert_close(hidden[i, : len(expected)], expected, rtol=0, atol=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore:.*is this a protein")
 @given(MANY)
 def test_the_opposite_strand_of_a_batch_is_that_of_its_sequences(strings):
     sequences = read_sequences(strings)

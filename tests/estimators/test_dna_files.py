@@ -35,7 +35,7 @@ def fasta(strings: list[str], names: list[str] | None = None, end: str = "\n", w
 FINE = {
     "plain": fasta(USUAL),
     "runs of N": fasta([RUN + USUAL[0], USUAL[1][:20] + RUN + USUAL[1][20:], RUN]),
-    "every IUPAC code": fasta([IUPAC + USUAL[0], IUPAC, IUPAC[::-1]]),
+    "every IUPAC code": fasta([IUPAC + USUAL[0], IUPAC + AFTER, AFTER + IUPAC[::-1]]),
     "a record of one base": fasta([USUAL[0], "A", "N"]),
     "CRLF": fasta(USUAL, end="\r\n"),
     "lower case": fasta([bases.lower() for bases in USUAL]),

@@ -250,6 +250,9 @@ def test_bad_sequences_and_ways_of_reading_are_refused(fitted: DNALanguageModel)
         DNALanguageModel(**SMALL).fit(["ACGNNN"])
     with pytest.raises(ValueError, match="memory must be one of"):
         fitted.bits_per_base([TEST], memory="on")
+    for ask in (fitted.surprise, fitted.bits_per_base):
+        with pytest.raises(TypeError, match=r"data is one string of bases.*; pass \[string\] for one sequence"):
+            ask("ACGT" * 300)
     with pytest.raises(ValueError, match="n must be at least 0"):
         fitted.generate("A", -1)
     with pytest.raises(NotFittedError):

@@ -40,6 +40,7 @@ def place(folder: Path, data: bytes) -> Path:
     return path
 
 
+@pytest.mark.filterwarnings("ignore:.*is this a protein")
 @given(
     RECORDS, st.sampled_from(["\n", "\r\n"]), st.booleans(), st.integers(1, 50), st.sampled_from([b"", b"\xef\xbb\xbf"])
 )

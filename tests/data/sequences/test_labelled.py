@@ -146,3 +146,22 @@ def test_what_pandas_writes_is_read_back(
     assert found.sequences.to_strings() == [sequence for _, sequence, _ in rows]
     assert list(found.sequences.ids) == [name for name, _, _ in rows]
     assert found.labels().tolist() == [label for _, _, label in rows]
+
+
+def test_a_table_of_labels_with_another_separator_says_what_to_state(tmp_path: Path) -> None:
+    path = written(tmp_path, CSV.replace(",", ";"))
+    with pytest.raises(ValueError, match="looks separated by ';'; save it with commas, or state its separator$"):
+        read_labelled(path)
+    assert (
+        read_labelled(path, separator=";").labels().tolist() == read_labelled(written(tmp_path, CSV)).labels().tolist()
+    )
+
+
+def test_a_table_of_peptides_is_told_of(tmp_path: Path) -> None:
+    path = written(tmp_path, "sequence,label\nACGT,a\nMKRSSSAAVHHDDGTSKNNWYR,b\n")
+    with pytest.warns(UserWarning) as said:
+        read_labelled(path)
+    assert [str(one.message) for one in said] == [
+        f"{path}: row 1, line 3: 16 of 22 letters are codes that stand for several bases, as in 1 of 2 records; "
+        "is this a protein?"
+    ]

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 import zlib
 from pathlib import Path
 
@@ -133,6 +134,7 @@ def test_a_fault_of_a_table_is_named_by_file_row_and_line(tmp_path):
 FASTQ = st.lists(st.tuples(st.text("ab1", min_size=1), BASES, st.integers(0, 93)), min_size=1, max_size=5)
 
 
+@pytest.mark.filterwarnings("ignore:.*is this a protein")
 @given(FASTQ, st.integers(1, 50), st.sampled_from(["\n", "\r\n"]))
 def test_fastq_may_span_lines_and_its_qualities_may_look_like_titles(tmp_path_factory, records, width, end):
     lines = []
@@ -153,7 +155,38 @@ def test_fastq_may_span_lines_and_its_qualities_may_look_like_titles(tmp_path_fa
 FASTQ_FAULTS = {
     "short qualities": ("@a\nACGT\n+\nIII\n", "record 1 'a', line 4: the file ends after 3 qualities of 4 bases"),
     "long qualities": ("@a\nACGT\n+\nIIIII\n", "record 1 'a', line 4: 5 qualities of 4 bases"),
-    "too few before the next": ("@a\nACGT\n+\nII\n@b\nA\n+\nI\n", "record 2, line 6: 'A' is no title line"),
+    "too few before the next": (
+        "@a\nACGT\n+\nII\n@b\nA\n+\nI\n",
+        r"record 1 'a', line 4: 2 qualities of 4 bases before the title line '@b' \(line 5\); correct the record",
+    ),
+    "too few before a long title": (
+        f"@z\nA\n+\nI\n@a\n{'ACGT' * 25}\n+\n{'I' * 98}\n@read2 of a run\nACGT\n+\nIIII\n",
+        r"record 2 'a', line 8: 98 qualities of 100 bases before the title line '@read2 of a run' \(line 9\)",
+    ),
+    "far too few before the last": (
+        f"@a\n{'ACGT' * 25}\n+\n{'I' * 50}\n@b\nACGT\n+\nIIII\n",
+        r"record 1 'a', line 4: 50 qualities of 100 bases before the title line '@b' \(line 5\)",
+    ),
+    "a record that fits what is missing": (
+        "@a\nACGTACGTAC\n+\nII\n@b\nACG\n+c\nI\n@d\nA\n+\nI\n",
+        r"record 1 'a', line 4: 2 qualities of 10 bases before the title line '@b' \(line 5\)",
+    ),
+    "no qualities": (
+        "@a\nACGT\n+\n@b\nA\n+\nI\n",
+        r"record 1 'a', line 4: 0 qualities of 4 bases before the title line '@b' \(line 4\)",
+    ),
+    "an empty line of qualities": (
+        "@a\nACGT\n+\n\n@b\nA\n+\nI\n",
+        r"record 1 'a', line 4: 0 qualities of 4 bases before the title line '@b' \(line 5\)",
+    ),
+    "too few on several lines": (
+        "@a\nACGT\nACGT\n+\nIIII\nII\n@b\nACGT\nACGT\n+\nIIII\nIIII\n",
+        r"record 1 'a', line 5: 6 qualities of 8 bases before the title line '@b' \(line 7\)",
+    ),
+    "another name after the plus": (
+        "@a\nA\n+a x\nI\n@b\nAC\n+a\nII\n",
+        "record 2 'b', line 7: the '\\+' line names 'a'; correct the record",
+    ),
     "no plus": ("@a\nACGT\n", "record 1 'a', line 2: the file ends before the '\\+' line"),
     "no bases": ("@a\n\n+\n\n", "record 1 'a', line 3: no bases"),
     "protein": ("@a\nAC\n+\nII\n@b\nMEE\n+\nIII\n", "record 2 'b', line 6: 'E' is .* is this a protein"),
@@ -321,6 +354,10 @@ def test_features_of_genbank_that_are_lost_are_told_once_with_file_and_record(tm
     ("data", "kind", "message"),
     [
         ("ACGT", TypeError, r"data is one string of bases .*; pass \[string\]"),
+        (Path("A" * 9), FileNotFoundError, "A{9} does not exist"),
+        ("M" + "ACGT" * 300, TypeError, r"one string of bases 'MACGTACGT[ACGT]*...' .*; pass \[string\]"),
+        ("ACGT\n" * 9, FileNotFoundError, r"^'ACGT\\nACGT.*'\.\.\. \(45 characters\) does not exist$"),
+        ("x/" * 3000, FileNotFoundError, r"x/.*\.\.\. \(5999 characters\) does not exist"),
         ("nowhere.fa", FileNotFoundError, "nowhere.fa does not exist"),
         ([], ValueError, "data is empty"),
         (["A", ""], ValueError, "sequence 1: no bases"),
@@ -328,12 +365,21 @@ def test_features_of_genbank_that_are_lost_are_told_once_with_file_and_record(tm
         (["ACGT", "AC", "AAZ"], ValueError, "sequence 2: 'Z' at position 2 is no base"),
         (["A", None], ValueError, "sequence 1 is missing"),
         (["A", float("nan")], ValueError, "sequence 1 is missing"),
+        (pd.Series(["ACGT", pd.NA], dtype="string"), ValueError, "sequence 1 is missing; drop it"),
+        (["A", pd.NA], ValueError, "sequence 1 is missing; drop it"),
+        (["A", pd.NaT], ValueError, "sequence 1 is missing; drop it"),
+        (pl.Series(["ACGT", None]), ValueError, "sequence 1 is missing; drop it"),
+        (["A", np.array(["C", "G"])], TypeError, "sequence 1 is ndarray; sequences must be strings"),
         (["A", 7], TypeError, "sequence 1 is int; sequences must be strings"),
         ([Path("x.fa")], TypeError, "sequence 0 is a path; read one file at a time"),
         (7, TypeError, "data must be a path, strings, SeqRecords or a frame .* got int"),
         (b"ACGT", TypeError, "got bytes"),
         (np.array([["A", "C"]]), TypeError, "an array of sequences must have one dimension"),
         ([SeqRecord(Seq("AJ"), id="r")], ValueError, "record 0 'r': 'J' at position 1 is no base"),
+        (SeqRecord(None, id="a"), ValueError, "^record 0 'a': it has no sequence; complete it or leave it out$"),
+        ([SeqRecord(Seq("A")), SeqRecord(Seq(None, 10), id="a")], ValueError, "^record 1 'a': it has no sequence;"),
+        (["ACGT", SeqRecord(None, id="a")], ValueError, "^sequence 1: it has no sequence; complete it"),
+        (Seq(None, length=10), ValueError, "^sequence 0: it has no sequence; complete it or leave it out$"),
     ],
 )
 def test_what_holds_no_sequences_is_refused(data, kind, message):
@@ -399,3 +445,93 @@ def test_real_tables_keep_their_iupac_codes():
     assert len(splice) == 3190
     assert set(splice.lengths) == {60}
     assert sum(bool(set(bases) & set("DNRS")) for bases in splice) == 15
+
+
+def test_a_long_string_of_bases_is_not_shown_in_full():
+    with pytest.raises(TypeError, match=r"pass \[string\] for one sequence") as caught:
+        read_sequences("ACGT" * 300)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("build", [pd.DataFrame, pl.DataFrame])
+def test_a_missing_sequence_of_any_dtype_is_named_by_its_row(build):
+    frame = build({"sequence": ["AC", None]})
+    frame = frame.astype("string") if isinstance(frame, pd.DataFrame) else frame
+    with pytest.raises(ValueError, match="row 1: sequence is missing; drop the row or complete it"):
+        read_sequences(frame)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "mark", "do"),
+    [
+        ("x.csv", "sequence;label\nACGT;a\n", ";", "save it with commas"),
+        ("x.csv", '\n"sequence";"label"\r\n"ACGT";"a"\r\n', ";", "save it with commas"),
+        ("x.csv", "sequence;score\nACGT;0,5\n", ";", "save it with commas"),
+        ("x.csv.gz", "sequence\tlabel\nACGT\ta\n", "\\t", "name it .tsv"),
+        ("x.csv", "sequence|label\nACGT|a\n", "|", "save it with commas"),
+        ("x.tsv", "sequence,label\nACGT,a\n", ",", "name it .csv"),
+    ],
+)
+def test_a_table_that_is_separated_by_something_else_says_so(tmp_path, name, text, mark, do):
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(text.encode()) if name.endswith("gz") else text.encode())
+    with pytest.raises(ValueError) as caught:
+        read_sequences(path)
+    said = str(caught.value)
+    assert said.startswith(f"{path}: the header line ") and said.endswith(f" looks separated by '{mark}'; {do}")
+    assert "\n" not in said
+
+
+def test_a_column_may_have_a_mark_in_its_name(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("sequence;of DNA\nACGT\n")
+    assert read_sequences(path).to_strings() == ["ACGT"]
+
+
+PEPTIDE = "MKRSSSAAVHHDDGTSKNNWYR"
+
+
+def said_of(read, *arguments, **options):
+    """Return what a call warns of."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        read(*arguments, **options)
+    assert all(one.category is UserWarning for one in said)
+    return [str(one.message) for one in said]
+
+
+def test_a_peptide_of_iupac_letters_is_told_once_with_the_first_record(tmp_path):
+    path = tmp_path / "x.fa"
+    path.write_text(f">a\nACGT\n>p1\n{PEPTIDE}\n>p2\n{PEPTIDE.lower()}\n")
+    why = "16 of 22 letters are codes that stand for several bases, as in"
+    assert said_of(read_sequences, path) == [f"{path}: record 2 'p1': {why} 2 of 3 records; is this a protein?"]
+    strings = ["ACGT", PEPTIDE]
+    assert said_of(read_sequences, strings) == [f"sequence 1 '1': {why} 1 of 2 records; is this a protein?"]
+    assert said_of(read_sequences, pd.DataFrame({"sequence": strings}), soft_mask="fold") == [
+        f"row 1: {why} 1 of 2 records; is this a protein?"
+    ]
+    table = tmp_path / "x.csv"
+    table.write_text(f"id,sequence\na,{PEPTIDE}\n")
+    assert said_of(read_sequences, table) == [f"{table}: row 0, line 2: {why} 1 of 1 records; is this a protein?"]
+
+
+@pytest.mark.parametrize(
+    ("bases", "told"),
+    [
+        ("N" * 40, False),
+        ("R" * 19, False),
+        ("R" * 20, True),
+        ("AR" * 10, False),
+        ("AR" * 10 + "y", True),
+        ("N" * 300_000 + "R" * 299_999, False),
+        ("A" * 300_000 + "R" * 300_001, True),
+    ],
+)
+def test_more_than_half_of_twenty_letters_or_more_make_a_protein(bases, told):
+    assert bool(said_of(read_sequences, ["ACGT" * 70_000, bases, "R", "ACGT"])) == told
+
+
+def test_what_was_read_already_is_not_told_of_again():
+    with pytest.warns(UserWarning, match="is this a protein"):
+        found = read_sequences([PEPTIDE])
+    assert said_of(read_sequences, found, soft_mask="fold") == []

@@ -21,6 +21,7 @@ def graded(strings):
     return Sequences(plain.codes, plain.offsets, plain.ids, np.arange(len(plain.codes), dtype=np.uint8))
 
 
+@pytest.mark.filterwarnings("ignore:.*is this a protein")
 @given(MANY)
 def test_strings_go_in_and_come_out(strings):
     found = read_sequences(strings)
@@ -30,6 +31,7 @@ def test_strings_go_in_and_come_out(strings):
     assert found.lengths.tolist() == [len(bases) for bases in strings]
 
 
+@pytest.mark.filterwarnings("ignore:.*is this a protein")
 @given(MANY)
 def test_the_opposite_strand_is_biopythons_and_twice_it_is_the_first(strings):
     found = graded(strings)
@@ -39,6 +41,7 @@ def test_the_opposite_strand_is_biopythons_and_twice_it_is_the_first(strings):
     assert turned.reverse_complement().equals(found)
 
 
+@pytest.mark.filterwarnings("ignore:.*is this a protein")
 @given(MANY, st.data())
 def test_chosen_sequences_keep_ids_and_qualities(strings, data):
     places = data.draw(st.lists(st.integers(0, len(strings) - 1), max_size=6))
@@ -49,6 +52,7 @@ def test_chosen_sequences_keep_ids_and_qualities(strings, data):
     assert [part.qualities_of(j).tolist() for j in range(len(part))] == [found.qualities_of(i).tolist() for i in places]
 
 
+@pytest.mark.filterwarnings("ignore:.*is this a protein")
 @given(MANY, st.data())
 def test_gathered_windows_are_the_bases_and_n_outside(strings, data):
     wanted = data.draw(st.lists(st.tuples(st.integers(0, len(strings) - 1), st.integers(-9, 45)), max_size=5))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,13 +27,19 @@ def open_bytes(path: Path) -> BinaryIO:
     FileNotFoundError, IsADirectoryError
         With the path, in one line.
     """
-    if path.is_dir():
+    # Unlike the methods of Path, these say no to what is too long for a name.
+    if os.path.isdir(path):
         raise IsADirectoryError(f"{path} is a folder; pass one file")
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist")
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"{_cut(str(path))} does not exist")
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
     return io.BufferedReader(_Gzip(path), BLOCK) if packed else path.open("rb")
+
+
+def _cut(name: str) -> str:
+    """Shorten what is no name but a text, and keep it in one line."""
+    return name if len(name) <= 300 and name.isprintable() else f"{name[:40]!r}... ({len(name)} characters)"
 
 
 def blocks(stream: BinaryIO, size: int = BLOCK) -> Iterator[bytes]:

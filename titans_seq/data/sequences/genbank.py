@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -89,14 +89,14 @@ def _tell(said: list[tuple[str, warnings.WarningMessage]]) -> None:
         warnings.warn(f"{lost[0]}{more}; correct the file if its features matter", UserWarning, stacklevel=3)
 
 
-def from_records(records: Iterable[Any], place: Any) -> Sequences:
+def from_records(records: Iterable[Any], place: Callable[[int], str]) -> Sequences:
     """Return the bases, ids, qualities and features of Bio.SeqRecord.SeqRecord objects.
 
     Qualities are kept if every record has ``letter_annotations["phred_quality"]``; `place` names a record by its
     index in a message.
     """
     found = list(records)
-    codes, lengths = encode_texts([str(record.seq) for record in found], place)
+    codes, lengths = encode_texts([bases_of(record.seq, place(i)) for i, record in enumerate(found)], place)
     grades = [record.letter_annotations.get("phred_quality") for record in found]
     graded = bool(grades) and all(grade is not None for grade in grades)
     return Sequences(
@@ -106,6 +106,18 @@ def from_records(records: Iterable[Any], place: Any) -> Sequences:
         np.concatenate([np.asarray(grade, dtype=np.uint8) for grade in grades]) if graded else None,
         tuple(tuple(record.features) for record in found),
     )
+
+
+def bases_of(seq: Any, place: str) -> str:
+    """Return the letters of a Bio.Seq.Seq; ValueError, at its place, if it is None or has only a length."""
+    from Bio.Seq import UndefinedSequenceError
+
+    try:
+        if seq is not None:
+            return str(seq)
+    except UndefinedSequenceError:
+        pass
+    raise ValueError(f"{place}: it has no sequence; complete it or leave it out")
 
 
 def _refuse_undefined(record: Any) -> None:

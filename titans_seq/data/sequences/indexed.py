@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import warnings
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -123,7 +124,7 @@ class IndexedFasta:
 
 def may_be_indexed(data: Any) -> TypeGuard[str | Path]:
     """Whether data are the path of a plain FASTA file, by its first bytes."""
-    if not isinstance(data, str | Path) or not Path(data).is_file():
+    if not isinstance(data, str | Path) or not os.path.isfile(data):
         return False
     with Path(data).open("rb") as file:
         return file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b">")

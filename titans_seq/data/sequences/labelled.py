@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from titans_seq.data._calendar import Int64Array
 from titans_seq.data._utf8 import not_utf8
 from titans_seq.data.sequences._files import BrokenGzipError, open_bytes
+from titans_seq.data.sequences._proteins import warn_of_proteins
 from titans_seq.data.sequences.read import read_sequences
 from titans_seq.data.sequences.sequences import Sequences
 from titans_seq.data.sequences.tables import open_table, place_of_row, read_rows
@@ -129,13 +130,14 @@ def labelled_rows(
     if ending == ".data":
         frame, first_line = _open_uci(stream, what), 1
     else:
-        frame, first_line = open_table(stream, name, what, separator), 2
+        frame, first_line = open_table(stream, name, what, separator, ", or state its separator"), 2
     sequences = read_rows(frame, sequence_col, id_col, what)
     columns = {str(column): frame[column].to_numpy(dtype=np.str_) for column in frame.columns}
 
     def place(row: int) -> str:
         return place_of_row(what, row) if first_line == 2 else f"{what}: row {row}, line {row + 1}"
 
+    warn_of_proteins(sequences, place, stacklevel=4)
     return LabelledSequences(sequences, columns, place, what)
 
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from titans_seq.data._missing import is_missing
 from titans_seq.data._read import is_frame
 from titans_seq.data.sequences._files import BrokenGzipError, fault_ahead, open_bytes
 from titans_seq.data.sequences._names import Names
+from titans_seq.data.sequences._proteins import warn_of_proteins
 from titans_seq.data.sequences._ragged import offsets_of
 from titans_seq.data.sequences._texts import encode_texts
 from titans_seq.data.sequences.alphabet import LETTERS, SOFT_MASKED, to_text
 from titans_seq.data.sequences.fasta import read_fasta
 from titans_seq.data.sequences.fastq import read_fastq
-from titans_seq.data.sequences.genbank import from_records, read_genbank
+from titans_seq.data.sequences.genbank import bases_of, from_records, read_genbank
 from titans_seq.data.sequences.sequences import Sequences
-from titans_seq.data.sequences.tables import read_frame, read_table
+from titans_seq.data.sequences.tables import place_of_row, read_frame, read_table
 
 _READERS = {b">": read_fasta, b"@": read_fastq, b"LOCUS": read_genbank}
 """Readers by the beginning of a file."""
@@ -72,6 +75,12 @@ def read_sequences(
     TypeError
         Data that hold no sequences.
 
+    Warns
+    -----
+    UserWarning
+        Once, if more than half of the letters of a record of 20 or more are codes that stand for several bases, N not
+        among them: it may be a protein. Not of `Sequences`, which were read before.
+
     Examples
     --------
     >>> read_sequences(["ACGTN", "acgu"]).to_strings()
@@ -83,6 +92,8 @@ def read_sequences(
         raise ValueError(f"alphabet must be 'dna', 'acgtn' or 'acgt', got {alphabet!r}")
     found = _read(data, sequence_col, id_col)
     _refuse_others(found, alphabet)
+    if not isinstance(data, Sequences):
+        warn_of_proteins(found, lambda i: _place(data, found, i))
     if soft_mask == "keep":
         return found
     return found.fold() if soft_mask == "fold" else found.hard_mask()
@@ -103,6 +114,14 @@ def _refuse_others(found: Sequences, alphabet: str) -> None:
         )
 
 
+def _place(data: Any, found: Sequences, i: int) -> str:
+    """Name a record by the place that it was read from."""
+    if isinstance(data, str | Path):
+        table = str(data).lower().endswith(_TABLES)
+        return place_of_row(str(data), i) if table else f"{data}: record {i + 1} {found.ids[i]!r}"
+    return f"row {i}" if is_frame(data) else f"sequence {i} {found.ids[i]!r}"
+
+
 def _read(data: Any, sequence_col: str | None, id_col: str | None) -> Sequences:
     if isinstance(data, Sequences):
         return data
@@ -115,8 +134,11 @@ def _read(data: Any, sequence_col: str | None, id_col: str | None) -> Sequences:
 
 def _read_path(data: str | Path, sequence_col: str | None, id_col: str | None) -> Sequences:
     path = Path(data)
-    if isinstance(data, str) and _looks_like_bases(data) and not path.exists():
-        raise TypeError("data is one string of bases (or a file that does not exist); pass [string] for one sequence")
+    if isinstance(data, str) and _looks_like_bases(data) and not os.path.exists(data):
+        shown = repr(data[:20] + ("..." if len(data) > 20 else ""))
+        raise TypeError(
+            f"data is one string of bases {shown} (or a file that does not exist); pass [string] for one sequence"
+        )
     if path.name.lower().endswith(_TABLES):
         return read_table(path, sequence_col, id_col)
     with open_bytes(path) as stream:
@@ -172,10 +194,10 @@ def _text(item: Any, i: int) -> str:
     if isinstance(item, str):
         return item
     if _is_biopython(item):
-        return str(getattr(item, "seq", item))
+        return bases_of(getattr(item, "seq", item), f"sequence {i}")
     if isinstance(item, Path):
         raise TypeError(f"sequence {i} is a path; read one file at a time and join them with Sequences.concat")
-    if item is None or item != item:
+    if is_missing(item):
         raise ValueError(f"sequence {i} is missing; drop it")
     raise TypeError(f"sequence {i} is {type(item).__name__}; sequences must be strings, Seq or SeqRecord objects")
 

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from titans_seq.data._missing import is_missing
 from titans_seq.data._read import open_frame
 from titans_seq.data._utf8 import not_utf8
 from titans_seq.data.sequences._files import BrokenGzipError, open_bytes
@@ -24,6 +25,11 @@ _USUAL_NAMES = ("sequence", "seq")
 
 _AS_TEXT: dict[str, Any] = {"dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
 _RENAMED = re.compile(r".+\.\d+")
+
+_SEPARATORS = (";", "\t", "|", ",")
+_QUOTED = re.compile('"[^"]*"')
+_LOOKED_AT, _LONGEST = 10, 1 << 16
+"""Lines, and bytes of each, among which a header line and a row are looked for."""
 
 Place = Callable[[int], str]
 
@@ -47,7 +53,7 @@ def read_table(path: Path, sequence_col: str | None, id_col: str | None) -> Sequ
         return read_rows(open_table(stream, path.name, str(path)), sequence_col, id_col, str(path))
 
 
-def open_table(stream: BinaryIO, name: str, what: str, separator: str | None = None) -> pd.DataFrame:
+def open_table(stream: BinaryIO, name: str, what: str, separator: str | None = None, or_else: str = "") -> pd.DataFrame:
     """Read the columns of a CSV or TSV file as text.
 
     Parameters
@@ -60,16 +66,19 @@ def open_table(stream: BinaryIO, name: str, what: str, separator: str | None = N
         Names the file in messages.
     separator : str, optional
         What divides columns, if it is something else.
+    or_else : str, default ""
+        What else than saving it anew helps with a file that is divided by something else, for the message.
 
     Raises
     ------
     ValueError
-        The content is no table, damaged, or not in UTF-8; two columns have one name.
+        The content is no table, damaged, or not in UTF-8; it is divided by something else; two columns have one name.
     """
     import pandas as pd
 
     separator = separator or ("\t" if name.lower().removesuffix(".gz").endswith(".tsv") else ",")
     try:
+        _refuse_other_separator(stream, separator, what, or_else)
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             frame = pd.read_csv(stream, sep=separator, index_col=False, **_AS_TEXT)
@@ -84,6 +93,20 @@ def open_table(stream: BinaryIO, name: str, what: str, separator: str | None = N
         raise ValueError(f"{what}: {not_utf8(stream)}") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ValueError(f"{what}: {' '.join(str(error).split())}") from None
+
+
+def _refuse_other_separator(stream: BinaryIO, separator: str, what: str, or_else: str) -> None:
+    """Refuse a table whose first two lines have none of its separators, but both have another usual one."""
+    lines = [line for line in (stream.readline(_LONGEST) for _ in range(_LOOKED_AT)) if line.strip()][:2]
+    stream.seek(0)
+    header, *rows = (_QUOTED.sub("", line.decode("utf-8-sig", "replace")) for line in lines or [b""])
+    if separator in header or not rows:
+        return
+    other = next((mark for mark in _SEPARATORS if mark in header and mark in rows[0]), None)
+    if other is not None:
+        shown = lines[0][:60].decode("utf-8-sig", "replace").strip()
+        do = {"\t": "name it .tsv", ",": "name it .csv"}.get(other, "save it with commas")
+        raise ValueError(f"{what}: the header line {shown!r} looks separated by {other!r}; {do}{or_else}")
 
 
 def _refuse_repeated(frame: pd.DataFrame, stream: BinaryIO, separator: str, what: str) -> None:
@@ -143,7 +166,7 @@ def _texts(column: Any, place: Place) -> list[str]:
     texts = column.to_list()
     for row, text in enumerate(texts):
         if not isinstance(text, str):
-            if text is None or text != text:
+            if is_missing(text):
                 raise ValueError(f"{place(row)}: {column.name} is missing; drop the row or complete it")
             raise TypeError(f"{place(row)}: {column.name} {text!r} is {type(text).__name__}; sequences must be text")
     return texts
