@@ -99,7 +99,8 @@ def test_all_ways_to_write_a_variant_have_one_effect() -> None:
 
 def test_a_variant_that_changes_nothing_has_no_effect() -> None:
     same = [("1", AT, BASES[AT - 1], BASES[AT - 1]), ("1", AT, BASES[AT - 1 : AT + 3], BASES[AT - 1 : AT + 3])]
-    found = both_strands().variant_effect(GENOME, same)
+    with pytest.warns(UserWarning, match="2 alternative alleles are their reference, and change nothing"):
+        found = both_strands().variant_effect(GENOME, same)
     assert (found[["effect_True", "effect_forward_True", "effect_reverse_True"]].to_numpy() == 0).all()
 
 
@@ -324,3 +325,6 @@ def test_the_effect_of_both_strands_is_their_mean_but_with_three_classes_that_of
 def test_further_columns_of_a_table_are_not_in_the_result() -> None:
     table = pd.DataFrame([snv(AT + 3)], columns=["chrom", "pos", "ref", "alt"]).assign(gene="x")
     assert "gene" not in one_strand().variant_effect(GENOME, table)
+def test_a_genome_that_is_one_long_string_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"data is one string of bases.*; pass \[string\] for one sequence"):
+        one_strand().variant_effect("ACGT" * 300, [snv(AT + 3)])

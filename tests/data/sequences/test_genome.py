@@ -238,6 +238,7 @@ def test_alleles_that_are_no_bases_are_left_out_and_counted(tmp_path):
         ("1\tx\t.\tC\tG", "line 3: pos must be a whole number, got 'x'"),
         ("1\t2\t.\tC\tGE", "line 3: alt 'GE': 'E' at position 1 is no base"),
         ("1\t2\t.\t.\tG", "line 3: ref '.': '.' at position 0 is a gap"),
+        ("1\t2\t.\tC\tG E", "line 3: alt 'G E': ' ' at position 1 is white space"),
         ("1\t2\t.\tC\t.", "no variants"),
     ],
 )
@@ -379,3 +380,69 @@ def test_genes_of_a_real_chromosome_begin_with_a_start_codon():
     ]
     assert len(starts) > 80
     assert starts.count("ATG") >= len(starts) - 2
+
+
+def test_a_genome_is_not_one_string():
+    for bases in ("ACGT", "ACGT" * 300):
+        with pytest.raises(
+            TypeError, match=r"data is one string of bases.*; pass \[string\] for one sequence"
+        ) as caught:
+            Genome(bases)
+        assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("huge", [99_999_999_999, 10**22])
+def test_intervals_much_longer_than_their_chromosome_are_refused_with_both_lengths(tmp_path, huge):
+    path = tmp_path / "x.bed"
+    path.write_text(f"chr1\t1\t5\nchr1\t0\t{huge}\n")
+    message = f"chr1:1-{huge}\\(\\+\\) has {huge:,} bases, its chromosome 10; correct its end"
+    with pytest.raises(ValueError, match=f"^{path}: line 2: {message}$"):
+        GENOME.windows(read_bed(path))
+    with pytest.raises(ValueError, match=f"^window 0: {message}"):
+        GENOME.windows([Interval("chr1", 0, huge)], pad="raise")
+    with pytest.raises(ValueError, match=f"^{message}"):
+        GENOME.codes(Interval("chr1", 0, huge))
+    with pytest.raises(ValueError, match=f"^chr1:-{huge - 1}-10.* has {huge + 10:,} bases, its chromosome 10"):
+        GENOME.fetch("chr1", -huge, 10)
+    assert GENOME.fetch("chr1", 0, huge, pad="drop") == ONE
+    with pytest.warns(UserWarning, match=r"1 of 2 windows .* dropped; the first is .*, window 1 \(.*x.bed: line 2\)"):
+        assert GENOME.windows(read_bed(path), pad="drop")[1].tolist() == [0]
+    with pytest.warns(UserWarning, match="1 of 1 windows reach .* padded with N"):
+        assert GENOME.windows([Interval("chr1", 0, 1_000_000)])[0].lengths.tolist() == [1_000_000]
+
+
+def test_a_window_on_an_unknown_chromosome_names_its_row(tmp_path):
+    path = tmp_path / "x.bed"
+    path.write_text("# rows\nchr1\t0\t5\nchr7\t0\t5\nx\t0\t1\nchr7\t0\t5\n")
+    with pytest.raises(ValueError, match=f"^{path}: line 3: the genome has 'chr1', 'chrM', but not 'chr7', 'x'$"):
+        GENOME.windows(read_bed(path))
+    with pytest.raises(ValueError, match="^window 1: the genome has 'chr1', 'chrM', but not 'x'$"):
+        GENOME.windows([Interval("1", 0, 1), Interval("x", 0, 1)])
+    assert read_bed(path)[1].resize(3).source == f"{path}: line 3"
+    assert read_bed(path)[0] == Interval("chr1", 0, 5)
+
+
+def test_empty_alternatives_are_left_out_and_counted(tmp_path):
+    path = tmp_path / "x.vcf"
+    path.write_text(HEAD + "1\t2\t.\tC\tG,\t.\n1\t3\t.\tG\t\t.\n1\t4\t.\tT\t.\t.\n")
+    with pytest.warns(UserWarning) as said:
+        assert read_vcf(path) == [Variant("1", 1, "C", "G")]
+    assert [str(one.message) for one in said] == [
+        f"2 alternative alleles that are no bases were left out; the first is {path}: line 3: an empty one, in 'G,'"
+    ]
+
+
+def test_alternatives_that_equal_their_reference_are_told_of(tmp_path):
+    path = tmp_path / "x.vcf"
+    path.write_text(HEAD + "1\t2\t.\tC\tG\t.\n1\t3\trs1\tG\tA,g\t.\n1\t4\t.\tTT\tTT\t.\n")
+    with pytest.warns(UserWarning) as said:
+        found = read_vcf(path)
+    assert [str(one.message) for one in said] == [
+        f"2 alternative alleles are their reference, and change nothing; the first is {path}: line 4: 1:3:G>G"
+    ]
+    assert found[1:3] == [Variant("1", 2, "G", "A"), Variant("1", 2, "G", "G")] and len(found) == 4
+
+
+def test_a_missing_id_of_a_variant_is_none_at_all():
+    frame = pd.DataFrame({"chrom": ["1"], "pos": [2], "ref": ["C"], "alt": ["A"], "id": pd.array([pd.NA], "string")})
+    assert read_vcf(frame)[0].id == ""

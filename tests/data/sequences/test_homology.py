@@ -209,3 +209,36 @@ def test_leaks_of_real_sets_are_those_of_their_description():
     splice = pd.read_csv(DATA / "splice_uci.csv.gz", keep_default_na=False)
     report = leak_report(splice[splice.split == "train"], splice[splice.split == "test"])
     assert report.n_leaks == 0
+
+
+def test_chromosomes_are_one_whether_they_begin_with_chr_or_not():
+    chroms = ["1", "chr1", "2", "3", "chrM", "MT", "Chr2"]
+    assert [part.tolist() for part in split_by_chromosome(chroms, ["1"])] == [[2, 3, 4, 5, 6], [0, 1]]
+    parts = split_by_chromosome(chroms, ["M"], validation=["chr2"])
+    assert [part.tolist() for part in parts] == [[0, 1, 3], [2, 6], [4, 5]]
+    with pytest.raises(ValueError, match="a chromosome is held out twice: 'chr1' and '1' are one"):
+        split_by_chromosome(chroms, ["chr1"], ["1"])
+    with pytest.raises(ValueError, match="no window is on 'chr9'; there are '1', 'chr1', '2'"):
+        split_by_chromosome(chroms, ["2", "chr9"])
+
+
+def test_chromosomes_may_be_integers():
+    numbers = [1, 2, 1, 3]
+    intervals = [Interval(number, 0, 5) for number in numbers]
+    for chroms in (numbers, np.array(numbers), intervals, [f"chr{number}" for number in numbers]):
+        for test in ([1], ["1"], np.array([1]), ["chr1"]):
+            assert [part.tolist() for part in split_by_chromosome(chroms, test)] == [[1, 3], [0, 2]]
+    with pytest.raises(TypeError, match="must be lists of names"):
+        split_by_chromosome([1, 2], 1)
+
+
+def test_whatever_holds_sequences_is_grouped_and_split():
+    strings = relatives(np.random.default_rng(3), 40)
+    sequences = read_sequences(strings)
+    assert homology_groups(strings).tolist() == homology_groups(sequences).tolist()
+    assert homology_groups(pd.DataFrame({"sequence": strings})).tolist() == homology_groups(sequences).tolist()
+    parts = split_by_homology(strings, random_state=0)
+    assert [p.tolist() for p in parts] == [p.tolist() for p in split_by_homology(sequences, random_state=0)]
+    for wrong in (homology_groups, split_by_homology):
+        with pytest.raises(ValueError, match="data is empty; it needs at least one sequence"):
+            wrong([])

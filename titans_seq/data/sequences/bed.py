@@ -51,9 +51,10 @@ def _interval(path: Path, number: int, line: str) -> Interval:
         raise ValueError(f"{path}: line {number}: a BED row has at least chrom, start and end, got {line[:60]!r}")
     name = fields[3] if len(fields) > 3 and fields[3] != "." else ""
     strand = fields[5] if len(fields) > 5 and fields[5] != "." else "+"
+    place = f"{path}: line {number}"
     try:
         if int(fields[1]) < 0:
             raise ValueError(f"start must not be negative, got {fields[1]}")
-        return Interval(fields[0], int(fields[1]), int(fields[2]), strand, name)
+        return Interval(fields[0], int(fields[1]), int(fields[2]), strand, name, place)
     except ValueError as error:
-        raise ValueError(f"{path}: line {number}: {error}") from None
+        raise ValueError(f"{place}: {error}") from None

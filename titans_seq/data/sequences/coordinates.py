@@ -39,6 +39,8 @@ class Interval:
         "-" means the reverse complement of these bases.
     name : str, default ""
         Not compared.
+    source : str, default ""
+        Where it was read (file and line), for messages. Not compared.
 
     Raises
     ------
@@ -51,6 +53,7 @@ class Interval:
     end: int
     strand: str = "+"
     name: str = field(default="", compare=False)
+    source: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if self.strand not in ("+", "-"):

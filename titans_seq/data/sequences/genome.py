@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from titans_seq.data._calendar import Int64Array
+from titans_seq.data.sequences._chromosomes import spellings
 from titans_seq.data.sequences._fasta_index import index_path
 from titans_seq.data.sequences._names import Names
 from titans_seq.data.sequences._ragged import offsets_of
@@ -18,6 +19,9 @@ from titans_seq.data.sequences.coordinates import Interval
 from titans_seq.data.sequences.indexed import IndexedFasta, WrongIndexError, may_be_indexed, open_indexed, tell_misfit
 from titans_seq.data.sequences.read import read_sequences
 from titans_seq.data.sequences.sequences import Sequences
+
+_MOST_BEYOND = 1 << 20
+"""Bases that an interval may have more than its chromosome: no model reads longer windows, so it is an error."""
 
 
 class Genome:
@@ -96,7 +100,7 @@ class Genome:
 
     def find(self, chrom: str) -> str | None:
         """Return this genome's name of a chromosome, None if it has none."""
-        return next((name for name in _spellings(chrom) if name in self._places), None)
+        return next((name for name in spellings(chrom) if name in self._places), None)
 
     def resolve(self, chrom: str) -> str:
         """Return this genome's name of a chromosome; ValueError with both names if it has none."""
@@ -122,7 +126,8 @@ class Genome:
         Raises
         ------
         ValueError
-            An unknown chromosome, an interval without bases, one outside with ``pad="raise"``.
+            An unknown chromosome, an interval without bases, one outside with ``pad="raise"``, one that has 2**20 bases
+            more than its chromosome.
         """
         interval = Interval(chrom, start, end, strand)
         if pad == "drop":
@@ -134,6 +139,8 @@ class Genome:
         """Return the codes of one interval, shape (length,); `pad` is "N" or "raise"."""
         _check_pad(pad)
         length = self.length_of(interval.chrom)
+        if _is_too_long(interval, length):
+            raise ValueError(_too_long(interval, length))
         low, high = max(interval.start, 0), min(interval.end, length)
         if pad == "raise" and (low, high) != (interval.start, interval.end):
             raise ValueError(f"{interval} reaches past {interval.chrom} of {length} bases")
@@ -164,16 +171,19 @@ class Genome:
         Raises
         ------
         ValueError
-            An unknown chromosome (with the names on both sides), no interval left, one that reaches past an end
-            with ``pad="raise"``.
+            An unknown chromosome (with the names on both sides); an interval that has 2**20 bases more than its
+            chromosome, unless it is dropped: with file and line of BED, or the interval's number (from 0). No interval
+            left, one that reaches past an end with ``pad="raise"``.
         """
         _check_pad(pad)
         asked = list(intervals)
-        self._check_names([interval.chrom for interval in asked])
+        self._check_names(asked)
         lengths = self.lengths
-        ends = np.array([lengths[self.resolve(interval.chrom)] for interval in asked], dtype=np.int64)
-        bounds = np.array([(interval.start, interval.end) for interval in asked], dtype=np.int64).reshape(-1, 2)
-        past = (bounds[:, 0] < 0) | (bounds[:, 1] > ends)
+        ends = [lengths[self.resolve(interval.chrom)] for interval in asked]
+        for i, (interval, end) in enumerate(zip(asked, ends, strict=True)):
+            if pad != "drop" and _is_too_long(interval, end):
+                raise ValueError(f"{_window(asked, i)}: {_too_long(interval, end)}")
+        past = np.array([one.start < 0 or one.end > end for one, end in zip(asked, ends, strict=True)], dtype=np.bool_)
         kept = np.flatnonzero(~past) if pad == "drop" else np.arange(len(asked))
         if not len(kept):
             raise ValueError("no window is left: there are none, or all of them reach past an end of their chromosome")
@@ -201,10 +211,14 @@ class Genome:
         self._take(_Loaded(read_sequences(path)) if source is None else source)
         tell_misfit(index_path(path), wrong, rebuilt=source is not None)
 
-    def _check_names(self, chroms: Sequence[str]) -> None:
-        unknown = [chrom for chrom in dict.fromkeys(chroms) if self.find(chrom) is None]
+    def _check_names(self, asked: Sequence[Interval]) -> None:
+        first: dict[str, int] = {}
+        for i, interval in enumerate(asked):
+            first.setdefault(interval.chrom, i)
+        unknown = [chrom for chrom in first if self.find(chrom) is None]
         if unknown:
-            raise ValueError(f"the genome has {_listed(self.names)}, but not {_listed(unknown)}")
+            at = _window(asked, first[unknown[0]])
+            raise ValueError(f"{at}: the genome has {_listed(self.names)}, but not {_listed(unknown)}")
 
 
 class _Loaded:
@@ -218,13 +232,6 @@ class _Loaded:
         return self.sequences.codes_of(i)[start:end]
 
 
-def _spellings(chrom: str) -> list[str]:
-    """Return the names a chromosome may have, the one given first."""
-    bare = chrom[3:] if chrom[:3].lower() == "chr" else chrom
-    others = ["M", "MT"] if bare.upper() in ("M", "MT") else [bare]
-    return [chrom, *(prefix + name for name in others for prefix in ("chr", "", "Chr"))]
-
-
 def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(map(repr, names[:5]))
     return f"{shown}, ... ({len(names)} names)" if len(names) > 5 else shown
@@ -235,11 +242,25 @@ def _check_pad(pad: str) -> None:
         raise ValueError(f"pad must be 'N', 'drop' or 'raise', got {pad!r}")
 
 
-def _tell(asked: list[Interval], past: Any, ends: Int64Array, pad: str) -> None:
+def _window(asked: Sequence[Interval], i: int) -> str:
+    """Name an interval by where it was read, or by its number."""
+    return asked[i].source or f"window {i}"
+
+
+def _is_too_long(interval: Interval, length: int) -> bool:
+    return interval.end - interval.start > length + _MOST_BEYOND
+
+
+def _too_long(interval: Interval, length: int) -> str:
+    return f"{interval} has {interval.end - interval.start:,} bases, its chromosome {length:,}; correct its end"
+
+
+def _tell(asked: Sequence[Interval], past: Any, ends: Sequence[int], pad: str) -> None:
     """Refuse windows that reach past an end, or say how many were padded or dropped."""
     first = int(np.argmax(past))
     count = f"{past.sum()} of {len(past)} windows"
-    where = f"the first is {asked[first]}, window {first}, of a chromosome of {ends[first]} bases"
+    source = f" ({asked[first].source})" if asked[first].source else ""
+    where = f"the first is {asked[first]}, window {first}{source}, of a chromosome of {ends[first]} bases"
     if pad == "raise":
         raise ValueError(f"{count} reach past an end of their chromosome; {where}; use pad='N' or 'drop'")
     done = "were padded with N" if pad == "N" else "were dropped"

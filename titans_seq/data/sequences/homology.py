@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from titans_seq.data._calendar import Int64Array
+from titans_seq.data.sequences._chromosomes import common_name
 from titans_seq.data.sequences._kmers import kmer_table, shared_pairs
 from titans_seq.data.sequences.coordinates import Interval
+from titans_seq.data.sequences.read import read_sequences
 from titans_seq.data.sequences.sequences import Sequences
 
 
-def homology_groups(sequences: Sequences, k: int = 16, threshold: float = 0.2) -> Int64Array:
+def homology_groups(sequences: Any, k: int = 16, threshold: float = 0.2) -> Int64Array:
     """Return a group for each sequence; sequences that are alike are in one group.
 
     Two sequences are linked if they share `threshold` or more of the different k-mers of the one that has fewer, on
@@ -23,7 +25,7 @@ def homology_groups(sequences: Sequences, k: int = 16, threshold: float = 0.2) -
 
     Parameters
     ----------
-    sequences : Sequences
+    sequences : whatever `read_sequences` takes
     k : int, default 16
         Length of k-mers, 4 to 31. Sixteen bases at random occur once in two thousand million, both strands
         counted; one differing base breaks sixteen k-mers.
@@ -39,9 +41,10 @@ def homology_groups(sequences: Sequences, k: int = 16, threshold: float = 0.2) -
     Raises
     ------
     ValueError
-        k or threshold out of range, no sequences.
+        k or threshold out of range, no sequences; what `read_sequences` refuses.
     """
     check_threshold(threshold)
+    sequences = read_sequences(sequences)
     if not len(sequences):
         raise ValueError("there are no sequences to group")
     table = kmer_table(sequences, k)
@@ -53,7 +56,7 @@ def homology_groups(sequences: Sequences, k: int = 16, threshold: float = 0.2) -
 
 
 def split_by_homology(
-    sequences: Sequences,
+    sequences: Any,
     *,
     test_size: float = 0.2,
     k: int = 16,
@@ -64,7 +67,7 @@ def split_by_homology(
 
     Parameters
     ----------
-    sequences : Sequences
+    sequences : whatever `read_sequences` takes
     test_size : float, default 0.2
         Share of the sequences that are tested, over 0 and under 1; groups are kept whole, so the share is met
         as nearly as their sizes allow, from below.
@@ -81,10 +84,11 @@ def split_by_homology(
     Raises
     ------
     ValueError
-        Arguments out of range, or groups too large to be split.
+        Arguments out of range, or groups too large to be split; what `read_sequences` refuses.
     """
     if not 0 < test_size < 1:
         raise ValueError(f"test_size must be over 0 and under 1, got {test_size}")
+    sequences = read_sequences(sequences)
     groups = homology_groups(sequences, k, threshold)
     sizes = np.bincount(groups)
     room = round(test_size * len(sequences))
@@ -103,16 +107,19 @@ def split_by_homology(
 
 
 def split_by_chromosome(
-    chroms: Iterable[str | Interval], test: Sequence[str], validation: Sequence[str] = ()
+    chroms: Iterable[str | int | Interval], test: Sequence[str | int], validation: Sequence[str | int] = ()
 ) -> tuple[Int64Array, ...]:
     """Split windows of a genome by their chromosomes.
 
+    Names are one with or without ``chr``, as for `Genome`: ``1`` and ``chr1``, ``MT``, ``M`` and ``chrM``. Numbers are
+    read as their text.
+
     Parameters
     ----------
-    chroms : iterable of str or Interval
+    chroms : iterable of str, int or Interval
         Chromosome of each window.
-    test, validation : sequence of str
-        Names of the chromosomes held out, as they are in `chroms`; with `validation` there are three parts.
+    test, validation : sequence of str or int
+        Names of the chromosomes held out; with `validation` there are three parts.
 
     Returns
     -------
@@ -124,22 +131,31 @@ def split_by_chromosome(
     ValueError
         A name that no window has, one that is held out twice, or nothing left for training.
     """
-    names = np.array([one.chrom if isinstance(one, Interval) else str(one) for one in chroms])
-    held = [*test, *validation]
-    there = list(dict.fromkeys(names.tolist()))
-    unknown = [name for name in held if name not in there]
-    if isinstance(test, str) or isinstance(validation, str):
+    if any(isinstance(part, str) or not isinstance(part, Iterable) for part in (test, validation)):
         raise TypeError("test and validation must be lists of names, such as ['chr8', 'chr9']")
+    written = [str(one.chrom if isinstance(one, Interval) else one) for one in chroms]
+    held = [[str(name) for name in part] for part in (test, validation)]
+    _check_held(held[0], held[1], list(dict.fromkeys(written)))
+    names = np.array([common_name(name) for name in written])
+    tested, validated = (np.isin(names, [common_name(name) for name in part]) for part in held)
+    train = np.flatnonzero(~(tested | validated))
+    if not len(train):
+        raise ValueError("no chromosome is left for training")
+    return (train, *(np.flatnonzero(chosen) for chosen in (validated, tested) if chosen.any()))
+
+
+def _check_held(test: Sequence[str], validation: Sequence[str], there: Sequence[str]) -> None:
+    """Refuse chromosomes to be held out of which there are none, or that are named twice."""
+    known, held = {common_name(name) for name in there}, [*test, *validation]
+    unknown = [name for name in held if common_name(name) not in known]
     if unknown or not test:
         listed = ", ".join(map(repr, there[:8])) + (", ..." if len(there) > 8 else "")
         raise ValueError(f"no window is on {unknown[0] if unknown else 'a test chromosome'!r}; there are {listed}")
-    if len(set(held)) < len(held):
-        raise ValueError(f"a chromosome is held out twice: {held}")
-    train = np.flatnonzero(~np.isin(names, held))
-    if not len(train):
-        raise ValueError("no chromosome is left for training")
-    parts = [np.flatnonzero(np.isin(names, list(part))) for part in (validation, test) if len(part)]
-    return (train, *parts)
+    first: dict[str, str] = {}
+    for name in held:
+        if (other := first.setdefault(common_name(name), name)) != name or held.count(name) > 1:
+            are_one = f"{other!r} and {name!r} are one" if other != name else repr(name)
+            raise ValueError(f"a chromosome is held out twice: {are_one}")
 
 
 def check_threshold(threshold: float) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from titans_seq.data._missing import is_missing
 from titans_seq.data._read import is_frame, open_frame
 from titans_seq.data.sequences._files import BrokenGzipError, open_bytes
 from titans_seq.data.sequences.alphabet import MIXTURE, UNKNOWN, to_codes, to_text
@@ -41,8 +42,9 @@ def read_vcf(data: Any) -> list[Variant]:
     Returns
     -------
     list of Variant
-        In order. Alleles that are no bases (``<DEL>``, ``*``, break-ends) are left out and their number is said
-        once, as a UserWarning; rows without an alternative (``.``) are left out.
+        In order. Alleles that are no bases (``<DEL>``, ``*``, break-ends, empty ones as in ``C,``) are left out and
+        their number is said once, as a UserWarning; rows without an alternative (``.``) are left out. Alternatives
+        that are the reference stay, and their number is said once, too.
 
     Raises
     ------
@@ -54,10 +56,17 @@ def read_vcf(data: Any) -> list[Variant]:
         Data of another kind.
     """
     skipped: list[str] = []
-    found = [variant for row in _rows(data) for variant in _alleles(row, skipped)]
+    same: list[str] = []
+    found = [variant for row in _rows(data) for variant in _alleles(row, skipped, same)]
     if skipped:
         warnings.warn(
             f"{len(skipped)} alternative alleles that are no bases were left out; the first is {skipped[0]}",
+            UserWarning,
+            stacklevel=2,
+        )
+    if same:
+        warnings.warn(
+            f"{len(same)} alternative alleles are their reference, and change nothing; the first is {same[0]}",
             UserWarning,
             stacklevel=2,
         )
@@ -165,21 +174,25 @@ class _Row:
     alt: str
 
 
-def _alleles(row: _Row | Variant, skipped: list[str]) -> Iterator[Variant]:
+def _alleles(row: _Row | Variant, skipped: list[str], same: list[str]) -> Iterator[Variant]:
+    """Yield the variants of a row; note alleles that are no bases, and those that are the reference."""
     if isinstance(row, Variant):
         yield row
         return
     for alt in row.alt.split(","):
-        if alt in (".", ""):
+        if alt == ".":
             continue
-        if is_symbolic(alt):
-            skipped.append(f"{row.place}: {alt}")
+        if not alt or is_symbolic(alt):
+            skipped.append(f"{row.place}: {alt or f'an empty one, in {row.alt!r}'}")
             continue
         try:
             pos = _position(row.pos)
-            yield Variant.from_vcf(row.chrom, pos, row.ref, alt, "" if row.id == "." else row.id, row.place)
+            found = Variant.from_vcf(row.chrom, pos, row.ref, alt, "" if row.id == "." else row.id, row.place)
         except ValueError as error:
             raise ValueError(f"{row.place}: {error}") from None
+        if found.ref == found.alt:
+            same.append(f"{row.place}: {found}")
+        yield found
 
 
 def is_symbolic(alt: str) -> bool:
@@ -258,7 +271,7 @@ def _frame_rows(data: Any, what: str, place: Callable[[int], str]) -> Iterator[_
     wanted = [frame.get_column(names[name]).to_list() for name in _COLUMNS]
     ids = frame.get_column(names["id"]).to_list() if "id" in names else [""] * len(frame)
     for row, (chrom, pos, ref, alt, name) in enumerate(zip(*wanted, ids, strict=True)):
-        yield _named_row(place(row), chrom, pos, ref, alt, "" if name is None or name != name else str(name))
+        yield _named_row(place(row), chrom, pos, ref, alt, "" if is_missing(name) else str(name))
 
 
 def _tuple_rows(data: Iterable[Any]) -> Iterator[_Row | Variant]:
