@@ -23,7 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.multiclass import OneVsRestClassifier
 
-from titans_seq import DNAClassifier
+from titans_seq import DNAClassifier, DNARegressor
 from titans_seq.data import read_sequences
 
 SMALL = {
@@ -351,7 +351,16 @@ def test_an_unfitted_classifier_says_so() -> None:
         (["ACGT", "ACGA", "AC"], [0, 1], "X has 3 sequences, y has 2 rows"),
         (["ACGT", "ACGA"], [0, np.nan], "y, row 1: the label is missing"),
         (["ACGT", "ACGA"], ["a", None], "y, row 1: the label is missing"),
+        (["ACGT", "ACGA"], ["a", pd.NA], "y, row 1: the label is missing; drop the row or label it"),
+        (["ACGT", "ACGA"], pd.Series(["a", pd.NA], dtype="string"), "y, row 1: the label is missing"),
+        (["ACGT", "ACGA"], pd.Series([True, pd.NA], dtype="boolean"), "y, row 1: the label is missing"),
+        (["ACGT", "ACGA"], pd.Series([1, pd.NA], dtype="Int64"), "y, row 1: the label is missing"),
+        (["ACGT", "ACGA"], pl.Series(["a", None]), "y, row 1: the label is missing"),
+        (pd.Series(["ACGT", pd.NA], dtype="string"), [0, 1], "sequence 1 is missing; drop it"),
         (["ACGT", "ACGA"], ["a", "a"], "y has one class only, .*'a'"),
+        (["ACGT", "ACGA"], ["a", "a"], "y has one class only, 'a'; a classifier"),
+        (["ACGT", "ACGA"], [True, True], "y has one class only, True; a classifier"),
+        (["ACGT", "ACGA"], [3, 3], "y has one class only, 3; a classifier"),
         (["ACGT", "ACGA"], [0.5, 1.7], "Unknown label type"),
         (["ACGT", "ACGA"], None, "requires y to be passed"),
         (["ACGT", "ACGA"], [[1, 2], [3, 4]], "must be 0 or 1|not supported|Unknown label type"),
@@ -429,3 +438,19 @@ def test_a_column_of_strings_is_read_like_the_strings(fitted: DNAClassifier) -> 
         np.testing.assert_array_equal(fitted.predict_proba(column), fitted.predict_proba(strings))
     with pytest.raises(TypeError, match="an array of sequences must have one dimension"):
         fitted.predict(np.array([strings[:2]]))
+@pytest.mark.parametrize(
+    "y",
+    [[1.0, pd.NA], [1.0, None], pd.Series([1, pd.NA], dtype="Int64"), pl.Series([1.0, None]), pd.Series([1, pd.NA])],
+)
+def test_a_missing_number_is_named_by_its_row(y) -> None:
+    with pytest.raises(ValueError, match="y, row 1: the target is missing or infinite .*; drop the row or complete it"):
+        DNARegressor(max_epochs=1, verbose=0).fit(["ACGT", "ACGA"], y)
+
+
+def test_fit_and_predict_tell_of_a_protein_once_each() -> None:
+    peptides = ["MKRSSSAAVHHDDGTSKNNWYR", "HHDDGTSKNNWYRMKRSSSAAV"] * 4
+    model = make(max_epochs=1)
+    for call in (lambda: model.fit(peptides, [0, 1] * 4), lambda: model.predict(peptides)):
+        with pytest.warns(UserWarning) as said:
+            call()
+        assert sum("is this a protein?" in str(one.message) for one in said) == 1

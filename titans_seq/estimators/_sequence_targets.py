@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
+from titans_seq.data._missing import is_missing
 from titans_seq.training.objectives import Objective
 
 
@@ -39,7 +40,7 @@ class ClassTargets:
             raise ValueError(f"y has shape {y.shape}: several labels for each sequence must be 0 or 1")
         classes = np.unique(y)
         if len(classes) < 2:
-            raise ValueError(f"y has one class only, {classes[0]!r}; a classifier needs at least two classes")
+            raise ValueError(f"y has one class only, {classes.tolist()[0]!r}; a classifier needs at least two classes")
         return cls(classes, False)
 
     @property
@@ -126,8 +127,7 @@ def read_labels(y: Any, n: int) -> NDArray[Any]:
     """Return labels as an array (n,) or (n, n_labels); ValueError that names the row of one that is missing."""
     labels = _array(y, n)
     if labels.dtype.kind not in "biuSU":
-        missing = np.array([label is None or label != label for label in labels.ravel()], dtype=bool)
-        _refuse(missing.reshape(labels.shape), "the label is missing; drop the row or label it")
+        _refuse(_missing(labels), "the label is missing; drop the row or label it")
     if labels.dtype.kind == "f":
         _refuse(np.isinf(labels), "the label is infinite; correct it")
     if labels.dtype.kind == "O" and len({type(label) for label in labels.ravel()} - _TEXTS) > 1:
@@ -143,6 +143,8 @@ def read_numbers(y: Any, n: int) -> NDArray[np.float64]:
     found = _array(y, n)
     if found.dtype.kind == "c":
         raise ValueError("Complex data not supported: y must be real numbers")
+    if found.dtype.kind == "O":  # None becomes NaN by itself, but not the NA of pandas
+        found = np.where(_missing(found), np.nan, found)
     try:
         numbers = found.astype(np.float64)
     except (TypeError, ValueError):
@@ -167,6 +169,10 @@ def _array(y: Any, n: int) -> NDArray[Any]:
     if len(found) != n:
         raise ValueError(f"X has {n} sequences, y has {len(found)} rows; they must be as many")
     return found
+
+
+def _missing(values: NDArray[Any]) -> NDArray[np.bool_]:
+    return np.array([is_missing(value) for value in values.ravel()], dtype=bool).reshape(values.shape)
 
 
 def _refuse(wrong: NDArray[np.bool_], why: str) -> None:
