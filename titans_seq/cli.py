@@ -169,6 +169,9 @@ def variants(
         typer.Option(metavar="FILE", help="Write .vcf, .vcf.gz, .csv, .tsv or .parquet; default: show the first rows."),
     ] = None,
     window: Annotated[int | None, typer.Option(help="Bases around each; default: as long as those of fit.")] = None,
+    windows: Annotated[
+        Path | None, typer.Option(metavar="BED", help="Windows to read variants in; default: with each in the middle.")
+    ] = None,
     on_mismatch: Annotated[
         str, typer.Option(metavar="raise|skip", help="Where a REF is not that of the genome: refuse, or leave it out.")
     ] = "raise",
@@ -182,7 +185,7 @@ def variants(
 
         if output is not None:
             check_variant_output(output, overwrite=overwrite)
-        options = {"window": window, "on_mismatch": on_mismatch}
+        options = {"window": window, "windows": windows, "on_mismatch": on_mismatch}
         with _warning_in_lines():
             ranked = rank_variants(model, genome, changes, output=output, **options)
         if output is not None and not is_vcf(output):

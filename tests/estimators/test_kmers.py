@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fitted_dna import background
 from planted_motifs import MOTIF, planted
 from safetensors.torch import load_file, save_file
 
 from titans_seq import DNAClassifier, DNARegressor
 from titans_seq.adapters.dna import DNAExamples
-from titans_seq.data import read_sequences
+from titans_seq.data import Genome, read_sequences
 from titans_seq.estimators import _kmer_fitting
 from titans_seq.training.examples import Labelled
 from titans_seq.training.objectives import Objective
@@ -304,3 +305,23 @@ def test_nothing_is_tried_when_time_is_up() -> None:
     late, soon = time.monotonic() - 1, time.monotonic() + 60
     assert _kmer_fitting.fit_kmers(*given, length=None, both_strands=False, deadline=late) is None
     assert _kmer_fitting.fit_kmers(*given, length=None, both_strands=False, deadline=soon) is not None
+
+
+def test_sequences_that_k_mers_say_nothing_of_are_counted_where_they_count_most() -> None:
+    texts, y = planted(300, at=8)
+    model = make(max_epochs=0).fit(texts, y)
+    assert model.kmer_share_ == [1.0] and len(texts[0]) == 40
+    asked = [*texts[:3], texts[0][:-1], texts[1] + "ACGTACGT"]
+    with pytest.warns(UserWarning, match=r"2 of 5 sequences are longer or .* of fit \(40 to 40 bases\)"):
+        model.predict(asked)
+    genome = Genome(read_sequences([background(200)]))
+    with pytest.warns(UserWarning, match="windows of 60 bases are longer or shorter"):
+        model.scan(genome, window=60, step=1)
+    base = genome.fetch("0", 99, 100)
+    variant = [("0", 100, base, "ACGT"[("ACGT".index(base) + 1) % 4])]
+    with pytest.warns(UserWarning, match="windows of 60 bases are longer or shorter"):
+        model.variant_effect(genome, variant, window=60)
+    with pytest.warns(UserWarning, match="some of the windows are longer or shorter"):
+        model.variant_effect(genome, variant, windows=[("0", 80, 120), ("0", 0, 90)])
+    network = make(max_epochs=0, kmers=False).fit(texts, y)
+    assert network.predict(asked).shape == (5,)

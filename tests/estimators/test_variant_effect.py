@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from sklearn.exceptions import NotFittedError
 
 from titans_seq import DNAClassifier
 from titans_seq.data import Genome, ReferenceMismatchError, Sequences, read_sequences
+from titans_seq.estimators._sequence_predicting import Member
 
 AT = 150
 BASES = holding(300, AT)
@@ -271,7 +274,7 @@ def test_the_soft_mask_of_a_genome_is_that_of_both_alleles() -> None:
     np.testing.assert_array_equal(folded["effect_on"], model.variant_effect(GENOME, [snv(AT + 3)])["effect_on"])
     options = model.get_params() | {"soft_mask": "mask", "max_epochs": 1}
     hidden = DNAClassifier(**options).fit(["ACGT", "GGCC"] * 9, [0, 1] * 9)
-    assert hidden.variant_effect(masked, [(chrom, pos, ref, alt)])["effect_1"][0] == 0
+    assert hidden.variant_effect(masked, [(chrom, pos, ref, alt)], window=40)["effect_1"][0] == 0
 
 
 def test_before_fit_nothing_can_be_asked() -> None:
@@ -328,3 +331,68 @@ def test_further_columns_of_a_table_are_not_in_the_result() -> None:
 def test_a_genome_that_is_one_long_string_is_refused() -> None:
     with pytest.raises(TypeError, match=r"data is one string of bases.*; pass \[string\] for one sequence"):
         one_strand().variant_effect("ACGT" * 300, [snv(AT + 3)])
+
+
+def placed() -> DNAClassifier:
+    """Return a model of windows in which everything has its place: its k-mers of places are all that counts."""
+    model = one_strand()
+    again = copy.deepcopy(model)
+    again._members = [Member(member.model, replace(member.choice, placed_share=1.0)) for member in model._members]
+    return again
+
+
+@pytest.mark.parametrize("strand", ["+", "-"])
+@pytest.mark.parametrize("kind", ["exchange", "insertion", "deletion"])
+def test_in_given_windows_what_is_read_before_a_variant_stays_where_it_is(kind: str, strand: str) -> None:
+    model, start, at = one_strand(), AT - 12, AT + 3
+    ref = BASES[at : at + (4 if kind == "deletion" else 1)]
+    alt = {"exchange": OTHER[ref[0]], "insertion": ref + "GATTACC", "deletion": ref[0]}[kind]
+    assert kind == "exchange" or BASES[at] != max(alt, ref, key=len)[-1]  # it stays where it is written
+    haplotype, moved = BASES[:at] + alt + BASES[at + len(ref) :], len(alt) - len(ref)
+    pair = [BASES[start : start + LENGTH], haplotype[start : start + LENGTH]]
+    if strand == "-":  # the end of the window is what its strand reads first
+        pair = [BASES[start : start + LENGTH], haplotype[start + moved : start + moved + LENGTH]]
+        pair = [read_sequences([bases]).reverse_complement()[0] for bases in pair]
+    p = model.predict_proba(pair)[:, 1]
+    windows = [("1", 0, 30), ("1", start, start + LENGTH, strand), ("chr2", at, at + 2)]
+    found = model.variant_effect(GENOME, [("chr1", at + 1, ref, alt)], windows=windows)
+    np.testing.assert_allclose(found[["score_ref_on", "score_alt_on"]].to_numpy()[0], p, rtol=1e-9)
+    assert found["window"].tolist() == [f"1:{start + 1}-{start + LENGTH}({strand})"]
+
+
+def test_of_several_windows_the_one_with_the_nearest_middle_is_read(tmp_path: Path) -> None:
+    bed = tmp_path / "windows.bed"
+    bed.write_text("chr1\t100\t140\nchr1\t120\t160\tsite\t0\t-\nchr1\t135\t175\nchr1\t90\t250\n")
+    given = [snv(pos) for pos in (101, 137, 150, 174, 200, 251)]
+    with pytest.warns(UserWarning, match=r"1 of 6 variants are in none of the windows, .* the first is chr1:251:"):
+        found = one_strand().variant_effect(GENOME, given, windows=bed)
+    regions = ["chr1:101-140(+)", "chr1:121-160(-)", "chr1:136-175(+)", "chr1:91-250(+)", "chr1:91-250(+)", ""]
+    assert found["window"].tolist()[:2] + found["window"].tolist()[3:] == regions[:2] + regions[3:]
+    assert found["effect_on"].isna().tolist() == [False] * 5 + [True]
+    assert found["window"][2] in ("chr1:121-160(-)", "chr1:136-175(+)")
+
+
+def test_windows_that_are_none_are_refused(tmp_path: Path) -> None:
+    model, given = one_strand(), [snv(120)]
+    for windows, match in (
+        ([], "windows holds no intervals"),
+        ([("chr9", 1, 9)], "interval 0, chr9:2-9.*is of a chromosome that the genome does not have"),
+        ([("chr1", 9, 1)], r"number 0 is \('chr1', 9, 1\): an interval must end after its start"),
+        (["chr1"], "number 0 is 'chr1'"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            model.variant_effect(GENOME, given, windows=windows)
+    with pytest.raises(ValueError, match="give it or windows, not both"):
+        model.variant_effect(GENOME, given, windows=[("chr1", 90, 130)], window=30)
+
+
+def test_a_model_that_keeps_places_says_that_it_may_need_windows() -> None:
+    model, given = placed(), [snv(120)]
+    with pytest.warns(UserWarning, match=r"depends on where things stand .* give windows=, a BED file"):
+        model.variant_effect(GENOME, given)
+    model.variant_effect(GENOME, given, windows=[("chr1", 90, 90 + LENGTH)])
+    model.variant_effect(GENOME, given, window=LENGTH + 2)  # which only the pooled head reads
+    with pytest.warns(UserWarning, match=r"windows every 40 bases miss .* use step=1"):
+        model.scan(GENOME)
+    model.scan(GENOME, step=1)
+    model.scan(GENOME, window=LENGTH + 2)

@@ -32,6 +32,7 @@ class Interpreting:
         variants: Any,
         *,
         window: int | None = None,
+        windows: Any = None,
         on_mismatch: Literal["raise", "skip"] = "raise",
         strand: Literal["auto", "both", "+", "-"] = "auto",
         write_vcf: str | Path | None = None,
@@ -42,7 +43,8 @@ class Interpreting:
         Each allele is read in a window of the genome with the variant in the middle. Both windows have one length:
         next to a deletion there is more of the chromosome, next to an insertion less. All ways to write a variant
         have one effect, for it is trimmed and moved to the left first (Tan et al. 2015). Places outside the chromosome
-        are N.
+        are N. A model that keeps where things stand (`placed_share_`) is right about a window in which they stand as in
+        training: give it the ``windows``.
 
         Parameters
         ----------
@@ -54,6 +56,11 @@ class Interpreting:
             bases are left out, with a warning.
         window : int, optional
             Bases of a window. Default: the median length of the sequences of `fit`.
+        windows : path of BED, or list of Interval or (chrom, start, end[, strand]), optional
+            Windows to read variants in, 0-based and half-open, such as those about start sites or junctions that a
+            model was fitted to; those of strand "-" are read as reverse complements. Of several that hold a variant
+            the one with the nearest middle counts; where none does, the row stays empty, with a warning. What is read
+            before an indel stays where it is.
         on_mismatch : {"raise", "skip"}, default "raise"
             Where a reference allele is not what the genome has: refuse, or warn with their number and leave their
             rows empty; a column ``mismatch`` says why.
@@ -74,6 +81,10 @@ class Interpreting:
             the log odds log(p / (1 - p)) of score_alt minus those of score_ref, with three classes and more against all
             others, and of a number score_alt minus score_ref; and, of both strands, effect_forward and effect_reverse,
             those of each alone, whose mean the effect is (with three classes and more it is that of the mean answer).
+            Of the library of ``variants``; else pandas. A row for each allele, in order: chrom, pos, id, ref, alt;
+            score_ref and score_alt, what `predict_proba` or `predict` says of the windows; effect, the score of the
+            alternative minus that of the reference; and, of both strands, effect_forward and effect_reverse (of given
+            windows: of their own strand and of the other one); and ``window``, where windows were given.
             A classifier's columns end in the class (``effect_on``); of two classes only the second has columns. Those
             of several targets end in their numbers.
 
@@ -86,7 +97,7 @@ class Interpreting:
         """
         from titans_seq.estimators._variants import Settings, variant_effect
 
-        settings = Settings(window, on_mismatch, strand, batch_size, write_vcf)
+        settings = Settings(window, windows, on_mismatch, strand, batch_size, write_vcf)
         return variant_effect(self._fitted(), genome, variants, settings)
 
     def mutagenesis(self, sequence: Any, *, region: tuple[int, int] | None = None, target: Any = None) -> Mutagenesis:

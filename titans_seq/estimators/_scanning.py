@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,13 @@ from titans_seq.data.sequences import Genome, Interval
 from titans_seq.data.sequences._names import Names
 from titans_seq.data.sequences._ragged import offsets_of
 from titans_seq.data.sequences._writing import check_target, whole_file
+from titans_seq.estimators._length_warning import warn_of_lengths
 from titans_seq.estimators._progress import with_progress
+from titans_seq.estimators._sequence_predicting import share_of_places
 from titans_seq.estimators._sequence_scores import StrandReader, chosen_output, output_name, reported, shown_scores
 from titans_seq.estimators._sequence_targets import ClassTargets
 from titans_seq.estimators._settings import check_integer
-from titans_seq.estimators._variants import window_length
+from titans_seq.estimators._variants import KEEPS_PLACES, window_length
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,6 +69,15 @@ def scan(
     stride = length if step is None else step
     check_integer("step", stride, 1)
     write = None if output is None else _writer(output)
+    warn_of_lengths(estimator._members, np.array([length]), subject=f"windows of {length:,} bases")
+    share = share_of_places(estimator._members, length)
+    if stride > 1 and share >= KEEPS_PLACES:
+        warnings.warn(
+            f"what this model answers depends on where things stand in a window ({share:.0%} of it): windows every "
+            f"{stride} bases miss what does not stand where it stood in training; use step=1, or fit to windows cut "
+            "anywhere",
+            UserWarning, stacklevel=3,
+        )  # fmt: skip
     reader = StrandReader(estimator)
     place = None if output is None else chosen_output(reader.targets, target, None)
     records = genome if isinstance(genome, Genome) else Genome(genome)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from titans_seq.adapters.sequence_network import Examples, NetworkShape
 from titans_seq.estimators import _sequence_fitting, _sequence_persistence
+from titans_seq.estimators._length_warning import warn_of_lengths
 from titans_seq.estimators._processes import default_device, present, started
 from titans_seq.estimators._sequence_predicting import Member, answers
 from titans_seq.estimators._sequence_settings import check_arguments, network_shape
@@ -107,6 +108,9 @@ class SequenceEstimator(BaseEstimator):
         check_is_fitted(self, "_members", msg="this %(name)s is not fitted yet; call fit first")
         examples = self._examples(X)
         self._announce(examples.lengths)
+        warn_of_lengths(self._members, examples.lengths)
+        if self._show_progress() and (said := announcement(self._members, examples.lengths, self.both_strands_)):
+            print(said, file=sys.stderr)
         device = self._device()
         ranks = present(self, device)
         ranks.check_same("X", examples.lengths)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from titans_seq.data.sequences.alphabet import SOFT_MASKED, UNKNOWN, CodeArray, to_codes
+from titans_seq.data.sequences.alphabet import COMPLEMENT, SOFT_MASKED, UNKNOWN, CodeArray, to_codes
 from titans_seq.data.sequences.coordinates import Interval, Variant
 from titans_seq.data.sequences.genome import Genome
 
@@ -71,7 +71,31 @@ def windows_of(genome: Genome, edit: Edit, length: int) -> tuple[CodeArray, Code
     a window leaves a quarter of it for what stands before. Places outside the chromosome are N.
     """
     longest = max(len(edit.ref), len(edit.alt), 1)
-    before = max((length - longest) // 2, length // 4)
+    return _beginning(genome, edit, max((length - longest) // 2, length // 4), length)
+
+
+def window_in(genome: Genome, edit: Edit, interval: Interval) -> tuple[CodeArray, CodeArray]:
+    """Return the codes of an interval without an edit in it and with it, in the direction of the interval's strand.
+
+    Both are as long as the interval, and what its strand reads before the edit is the same in both: behind an allele
+    that is shorter there is more of the chromosome in that direction. Places outside the chromosome are N.
+    """
+    if interval.strand == "+":
+        return _beginning(genome, edit, edit.start - interval.start, len(interval))
+    behind = interval.end - edit.end
+    flank, room = _codes(genome, edit.chrom, edit.end, behind), len(interval) - behind
+
+    def window(allele: CodeArray) -> CodeArray:
+        inside = allele[max(0, len(allele) - room) :]
+        rest = room - len(inside)
+        bases = np.concatenate((_codes(genome, edit.chrom, edit.start - rest, rest), inside, flank))
+        return COMPLEMENT[bases[::-1]]
+
+    return window(edit.ref), window(edit.alt)
+
+
+def _beginning(genome: Genome, edit: Edit, before: int, length: int) -> tuple[CodeArray, CodeArray]:
+    """Return windows that begin some bases before an edit, without it and with it."""
     flank = _codes(genome, edit.chrom, edit.start - before, before)
 
     def window(allele: CodeArray) -> CodeArray:
