@@ -31,7 +31,7 @@ def warn_of_lengths(members: list[Member], lengths: Int64Array, *, subject: str 
         low, high = min(span[0] for span in spans), max(span[1] for span in spans)
         told = subject or f"{rows.sum():,} of {len(rows):,} sequences"
         warnings.warn(
-            f"{told} are longer or shorter than those of fit ({low:,} to {high:,} bases): k-mers, {missing.max():.0%} of "
-            "an answer, say nothing of them, and the rest is worth less; fit to such lengths, or ask about those of fit",
+            f"{told} are longer or shorter than those of fit ({low:,} to {high:,} bases): {missing.max():.0%} of an "
+            "answer is due to k-mers, which say nothing of them; fit to such lengths, or ask about those of fit",
             UserWarning, stacklevel=stacklevel,
         )  # fmt: skip
