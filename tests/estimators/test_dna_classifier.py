@@ -438,6 +438,8 @@ def test_a_column_of_strings_is_read_like_the_strings(fitted: DNAClassifier) -> 
         np.testing.assert_array_equal(fitted.predict_proba(column), fitted.predict_proba(strings))
     with pytest.raises(TypeError, match="an array of sequences must have one dimension"):
         fitted.predict(np.array([strings[:2]]))
+
+
 @pytest.mark.parametrize(
     "y",
     [[1.0, pd.NA], [1.0, None], pd.Series([1, pd.NA], dtype="Int64"), pl.Series([1.0, None]), pd.Series([1, pd.NA])],

@@ -328,6 +328,8 @@ def test_the_effect_of_both_strands_is_their_mean_but_with_three_classes_that_of
 def test_further_columns_of_a_table_are_not_in_the_result() -> None:
     table = pd.DataFrame([snv(AT + 3)], columns=["chrom", "pos", "ref", "alt"]).assign(gene="x")
     assert "gene" not in one_strand().variant_effect(GENOME, table)
+
+
 def test_a_genome_that_is_one_long_string_is_refused() -> None:
     with pytest.raises(TypeError, match=r"data is one string of bases.*; pass \[string\] for one sequence"):
         one_strand().variant_effect("ACGT" * 300, [snv(AT + 3)])

@@ -80,11 +80,8 @@ class Interpreting:
             `predict_proba` (probabilities, not log odds) or `predict` says of the windows; effect, of a class
             the log odds log(p / (1 - p)) of score_alt minus those of score_ref, with three classes and more against all
             others, and of a number score_alt minus score_ref; and, of both strands, effect_forward and effect_reverse,
-            those of each alone, whose mean the effect is (with three classes and more it is that of the mean answer).
-            Of the library of ``variants``; else pandas. A row for each allele, in order: chrom, pos, id, ref, alt;
-            score_ref and score_alt, what `predict_proba` or `predict` says of the windows; effect, the score of the
-            alternative minus that of the reference; and, of both strands, effect_forward and effect_reverse (of given
-            windows: of their own strand and of the other one); and ``window``, where windows were given.
+            those of each alone, whose mean the effect is (with three classes and more it is that of the mean answer);
+            of given windows, ``window``, and forward is the direction of their strand.
             A classifier's columns end in the class (``effect_on``); of two classes only the second has columns. Those
             of several targets end in their numbers.
 

@@ -107,10 +107,8 @@ class SequenceEstimator(BaseEstimator):
         """Return logits or standardised numbers of every row, (n, n_outputs)."""
         check_is_fitted(self, "_members", msg="this %(name)s is not fitted yet; call fit first")
         examples = self._examples(X)
-        self._announce(examples.lengths)
         warn_of_lengths(self._members, examples.lengths)
-        if self._show_progress() and (said := announcement(self._members, examples.lengths, self.both_strands_)):
-            print(said, file=sys.stderr)
+        self._announce(examples.lengths)
         device = self._device()
         ranks = present(self, device)
         ranks.check_same("X", examples.lengths)
