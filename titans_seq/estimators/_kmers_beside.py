@@ -52,24 +52,24 @@ class KmersBeside:
         fitted = self.fitted.get(False)
         if fitted is None:
             return False
-        own, mean = (self._said(fitted.judged, both)[:, None] for both in (False, True))
+        own, mean = (self.said(fitted, both)[:, None] for both in (False, True))
         targets, weight = self.plan.labelled.targets[self.held], self.plan.labelled.weight[self.held]
         found = compare_strands(own, 2 * mean - own, targets, weight, self.plan.objective)
         return self.plan.ranks.same(found.unlike)
 
-    def best(self, both_strands: bool, earlier: Member | None) -> tuple[KmerScores | None, FloatArray | None]:
-        """Return those to answer with, and what is said of ``held``: those that are fitted, or an earlier member's."""
+    def best(self, both_strands: bool, earlier: Member | None) -> tuple[FittedKmers | None, FloatArray | None]:
+        """Return those that are fitted, or an earlier member's if they are better, and what they say of ``held``."""
         self.fit(both_strands)
         labelled, held, earlier_ones = self.plan.labelled, self.held, self.of(earlier)
         candidates = [self.fitted.get(both_strands), FittedKmers(earlier_ones, earlier_ones) if earlier_ones else None]
-        best: tuple[float, KmerScores | None, FloatArray | None] = (np.inf, None, None)
+        best: tuple[float, FittedKmers | None, FloatArray | None] = (np.inf, None, None)
         for kmers in candidates:
             if kmers is None:
                 continue
-            said = self._said(kmers.judged, both_strands)
+            said = self.said(kmers, both_strands)
             losses = row_losses(said, labelled.targets[held], self.plan.objective)
             loss = self.plan.ranks.same(float(np.average(losses, weights=labelled.weight[held])))
-            best = (loss, kmers.final, said) if loss < best[0] else best
+            best = (loss, kmers, said) if loss < best[0] else best
         return best[1:]
 
     def of(self, earlier: Member | None) -> KmerScores | None:
@@ -79,6 +79,7 @@ class KmersBeside:
             return None
         return kmers if bool(kmers.fits(torch.from_numpy(self.plan.labelled.examples.lengths)).all()) else None
 
-    def _said(self, kmers: KmerScores, both_strands: bool) -> FloatArray:
-        examples, ranks = self.plan.labelled.examples, self.plan.ranks
-        return outputs(kmers, examples, self.held, both_strands=both_strands, device=self.device, ranks=ranks)
+    def said(self, kmers: FittedKmers, both_strands: bool, rows: Int64Array | None = None) -> FloatArray:
+        """Return what those that have not seen ``held`` say of it, or of other rows."""
+        examples, ranks, rows = self.plan.labelled.examples, self.plan.ranks, self.held if rows is None else rows
+        return outputs(kmers.judged, examples, rows, both_strands=both_strands, device=self.device, ranks=ranks)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Shares of the head that keeps places."""
 KMER_SHARES = (0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)
 """Shares of the linear model of k-mers."""
+AS_GOOD = 0.01
+"""Difference of scores within which choices that make no mistake in validation are as good."""
 _LOG_TEMPERATURES = np.arange(-1.0, 2.01, 0.1)
 _PRIOR = 1.0
 """How much doubt there is in a temperature: a squared logarithm counts as this many rows' losses."""
@@ -55,6 +58,28 @@ class Choice:
         return ((1 - self.kmer_share) * network + self.kmer_share * outputs[:, -1]) / self.temperature
 
 
+class Said(NamedTuple):
+    """What is said of some rows, and what is right.
+
+    Attributes
+    ----------
+    outputs : float array (n, heads, n_outputs)
+    kmers : float array (n, n_outputs)
+    targets, weight : arrays (n, ...) and (n,)
+    """
+
+    outputs: FloatArray
+    kmers: FloatArray
+    targets: NDArray[Any]
+    weight: FloatArray
+
+    def mistakes(self, choice: Choice) -> float:
+        """Return the weight of the rows whose class is missed."""
+        beside = [self.kmers[:, None]] if choice.kmer_share else []
+        answers = choice.combine(np.concatenate((self.outputs, *beside), 1))
+        return float(self.weight[answers.argmax(1) != self.targets].sum())
+
+
 def mixed(outputs: Numbers, placed_share: float) -> Numbers:
     """Return the weighted mean of the heads."""
     if outputs.shape[1] == 1:
@@ -68,10 +93,13 @@ def choose(
     weight: FloatArray,
     objective: Objective,
     kmers: FloatArray | None = None,
+    everything: Callable[[], Said] | None = None,
 ) -> Choice:
     """Return the best shares and temperature for outputs (n, heads, n_outputs) of validation rows.
 
-    Beside them ``kmers`` (n, n_outputs): what the k-mers say.
+    Beside them ``kmers`` (n, n_outputs): what the k-mers say. Where the best choice makes no mistake in validation, and
+    others are as good, that one is taken which makes fewest mistakes in ``everything``, the rows learned from among it:
+    what goes along with a class nearly always may be learned in place of what makes it, and few rows show that.
     """
     if not np.isfinite(outputs).all():
         return Choice(score=float("inf"))
@@ -88,7 +116,12 @@ def choose(
         )
         for share in KMER_SHARES[1:]
     ]
-    return min((best, *blended), key=lambda choice: choice.score)
+    candidates = sorted((best, *blended), key=lambda choice: choice.score)
+    if everything is None or objective.kind != "classes":
+        return candidates[0]
+    held = Said(outputs, kmers, targets, weight)
+    good = [c for c in candidates if c.score <= candidates[0].score + AS_GOOD and not held.mistakes(c)]
+    return min(good, key=everything().mistakes) if candidates[0] in good and len(good) > 1 else candidates[0]
 
 
 def _judge(

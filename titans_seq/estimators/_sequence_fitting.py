@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,8 +15,9 @@ from numpy.typing import NDArray
 from titans_seq.adapters.sequence_network import NetworkShape, SequenceModel, SequenceNetwork
 from titans_seq.data._calendar import Int64Array
 from titans_seq.estimators import _sequence_settings as settings
+from titans_seq.estimators._kmer_fitting import FittedKmers
 from titans_seq.estimators._kmers_beside import KmersBeside
-from titans_seq.estimators._sequence_choosing import Choice, choose
+from titans_seq.estimators._sequence_choosing import Choice, Said, choose
 from titans_seq.estimators._sequence_keeping import kept, restored
 from titans_seq.estimators._sequence_predicting import MAX_POSITIONS, Member, outputs
 from titans_seq.estimators._sequence_targets import normalised
@@ -198,8 +200,10 @@ class _Training:
             model = training.finish()
         earlier = None if self.plan.earlier is None else self.plan.earlier(self.member)
         if len(self.held):
-            kmers, said = self.kmers.best(both_strands, earlier)
-            choice = self._choose(model, both_strands, said)
+            fitted, said = self.kmers.best(both_strands, earlier)
+            everything = None if fitted is None else partial(self._everything, model, fitted, both_strands)
+            choice = self._choose(model, both_strands, said, everything)
+            kmers = None if fitted is None else fitted.final
         else:  # nothing to choose by: what an earlier member chose
             kmers = self.kmers.of(earlier)
             choice = Choice() if earlier is None else replace(earlier.choice, score=float("nan"))
@@ -317,12 +321,23 @@ class _Training:
 
         return measure if len(self.held) else None
 
-    def _choose(self, model: SequenceModel, both_strands: bool, kmers: NDArray[np.float64] | None = None) -> Choice:
+    def _everything(self, model: SequenceModel, kmers: FittedKmers, both_strands: bool) -> Said:
+        """Return what is said of rows learned from and of validation rows, of a share of them if they are many."""
+        labelled, device, ranks = self.plan.labelled, self.device, self.plan.ranks
+        rows = np.sort(np.concatenate((self.rows, self.held)))
+        rows = rows[:: -(-len(rows) // MAX_VALIDATION_ROWS)]
+        said = outputs(model, labelled.examples, rows, both_strands=both_strands, device=device, ranks=ranks)
+        return Said(said, self.kmers.said(kmers, both_strands, rows), labelled.targets[rows], labelled.weight[rows])
+
+    def _choose(
+        self, model: SequenceModel, both_strands: bool, kmers: NDArray[np.float64] | None = None,
+        everything: Callable[[], Said] | None = None,
+    ) -> Choice:  # fmt: skip
         """Choose what counts how much, by the validation rows and what k-mers say of them."""
         labelled, held = self.plan.labelled, self.held
         ranks = self.plan.ranks
         said = outputs(model, labelled.examples, held, both_strands=both_strands, device=self.device, ranks=ranks)
-        found = choose(said, labelled.targets[held], labelled.weight[held], self.plan.objective, kmers)
+        found = choose(said, labelled.targets[held], labelled.weight[held], self.plan.objective, kmers, everything)
         return Choice(*(ranks.same(value) for value in astuple(found)))
 
 
