@@ -194,6 +194,7 @@ def test_after_pretraining_few_labels_are_enough_for_what_was_read_before() -> N
     assert min(better) > 0
 
 
+@pytest.mark.filterwarnings("ignore:.* are longer or shorter than those of fit")  # k-mers know one length
 def test_both_strands_get_one_answer_and_neighbours_do_not_matter() -> None:
     model, strings = with_language(), strange(12)
     logits = model.decision_function(strings)
@@ -226,6 +227,7 @@ def test_pieces_of_a_long_sequence_are_read_like_the_whole() -> None:
         torch.testing.assert_close(encoder.stretch(batch, begin, end), whole[:, begin:end], rtol=0, atol=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore:.* are longer or shorter than those of fit")  # k-mers know one length
 def test_files_hold_the_language_model_too_and_may_be_started_from(tmp_path) -> None:
     model, strings = with_language(), strange(10)
     model.save(tmp_path / "m")

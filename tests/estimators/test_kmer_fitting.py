@@ -45,6 +45,7 @@ def test_an_answer_adds_up_what_the_fit_has_counted(kinds: tuple[Kmers, ...], bo
     torch.testing.assert_close(found, torch.from_numpy(said), rtol=0, atol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:.* is this a protein")
 def test_letters_that_stand_for_several_bases_are_learned_from() -> None:
     """Where they say as much of a target as bases do, they are as good to learn from."""
     texts = drawn(400, 60, ambiguous=0.0)
@@ -130,6 +131,7 @@ def test_what_answers_has_learned_from_the_validation_rows_with_the_penalty_they
         assert torch.equal(scores(batch), other(batch))
 
 
+@pytest.mark.filterwarnings("ignore:.* are longer or shorter than those of fit")  # of the last sequences asked about
 @pytest.mark.parametrize("kmers", [True, False])
 def test_a_few_sequences_of_other_lengths_do_not_hide_where_things_are(kmers: bool) -> None:
     """GATTACA stands in every sequence; only its place tells the classes apart."""

@@ -339,7 +339,9 @@ def placed() -> DNAClassifier:
     """Return a model of windows in which everything has its place: its k-mers of places are all that counts."""
     model = one_strand()
     again = copy.deepcopy(model)
-    again._members = [Member(member.model, replace(member.choice, placed_share=1.0)) for member in model._members]
+    again._members = [
+        Member(member.model, replace(member.choice, placed_share=1.0, kmer_share=0.2)) for member in model._members
+    ]
     return again
 
 

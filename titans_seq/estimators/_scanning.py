@@ -71,7 +71,7 @@ def scan(
     write = None if output is None else _writer(output)
     warn_of_lengths(estimator._members, np.array([length]), subject=f"windows of {length:,} bases")
     share = share_of_places(estimator._members, length)
-    if stride > 1 and share >= KEEPS_PLACES:
+    if stride > 1 and share > KEEPS_PLACES:
         warnings.warn(
             f"what this model answers depends on where things stand in a window ({share:.0%} of it): windows every "
             f"{stride} bases miss what does not stand where it stood in training; use step=1, or fit to windows cut "

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 
 KEEPS_PLACES = 0.5
-"""Share of an answer that may depend on where things stand in a window before that has to be said."""
+"""Share of an answer beyond which it has to be said that it depends on where things stand in a window."""
 _STRANDS = {"forward": "+", "reverse": "-"}
 _FIELD = "TITANS_EFFECT"
 
@@ -100,7 +100,7 @@ def _windows(estimator: DNAEstimator, genome: Genome, settings: Settings) -> Win
     length = window_length(estimator, settings.window)
     warn_of_lengths(estimator._members, np.array([length]), subject=f"windows of {length:,} bases", stacklevel=5)
     share = share_of_places(estimator._members, length)
-    if share >= KEEPS_PLACES:
+    if share > KEEPS_PLACES:
         warnings.warn(
             f"what this model answers depends on where things stand in a window ({share:.0%} of it), and a variant is "
             "read in the middle of its window: that is right for what stood in the middle in training; for sequences "
