@@ -9,7 +9,7 @@ import pytest
 
 from titans_seq import DNAClassifier, DNARegressor
 from titans_seq.estimators import _sequence_fitting
-from titans_seq.estimators._sequence_fitting import split
+from titans_seq.estimators._sequence_validation import split
 from titans_seq.training.examples import Labelled
 from titans_seq.training.objectives import Objective
 

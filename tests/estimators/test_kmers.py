@@ -182,13 +182,13 @@ def test_of_more_than_can_be_kept_a_share_is_learned_from(monkeypatch: pytest.Mo
     texts, y = planted(300, at=8)
     monkeypatch.setattr(_kmer_fitting, "MOST_NUMBERS", 100 * len(texts[0]) * 2)
     sizes: list[int] = []
-    solve = _kmer_fitting._solve
+    solve = _kmer_fitting.solve
 
     def watched(features: Any, *rest: Any) -> Any:
         sizes.append(features.shape[0])
         return solve(features, *rest)
 
-    monkeypatch.setattr(_kmer_fitting, "_solve", watched)
+    monkeypatch.setattr(_kmer_fitting, "solve", watched)
     model = make().fit(texts, y)
     assert set(sizes) == {100} and model.score(texts, y) > 0.9
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +16,7 @@ from titans_seq.adapters.kmer_scores import Kmers, KmerScores
 from titans_seq.data import Sequences
 from titans_seq.data._calendar import Int64Array
 from titans_seq.data.sequences._kmers import different_kmers, kmer_counts
+from titans_seq.estimators._kmer_solving import solve
 from titans_seq.estimators._sequence_choosing import row_losses
 from titans_seq.training.checkpoint import Saved
 from titans_seq.training.objectives import Objective
@@ -44,13 +44,10 @@ MOST_FEATURES, MOST_OUTPUTS = 2**16, 64
 """K-mers at places that are tried, and classes, labels or numbers that k-mers are asked about."""
 _TIME = 0.2
 """Share of the time that is left which may go by before nothing more is tried."""
-_ITERATIONS = 200
 _WORSE = 2
 """Penalties in turn that were no better, after which no smaller one is tried."""
 _BEYOND = 0.5
 """How far scores may go beyond those of the train rows, in what lies between these."""
-_ABSENT = -20.0
-"""Score of a class that no sequence has which is learned from."""
 
 
 @dataclass(frozen=True)
@@ -341,7 +338,9 @@ class _Trials:
         """Return the fit with the penalty that validation prefers."""
         best, waited, start = None, 0, None
         for penalty in penalties:
-            weights, bias, start = _solve(features.train, self.train, self.objective, penalty, start, self.late)
+            weights, bias, start = solve(
+                features.train, self.train.targets, self.train.weight, self.objective, penalty, start, self.late
+            )
             answers = features.held @ weights + bias
             losses = row_losses(answers, self.held.targets, self.objective)
             loss = float(np.average(losses, weights=self.held.weight))
@@ -392,55 +391,3 @@ def _columns(numbers: Int64Array, counts: Any, wanted: Int64Array) -> Any:
         (np.ones(there.sum()), (at[there], np.flatnonzero(there))), shape=(counts.shape[1], len(wanted))
     )
     return counts @ picked
-
-
-def _solve(
-    features: Any, train: Examples, objective: Objective, penalty: float, start: Any, late: Callable[[], bool]
-) -> tuple[FloatArray, FloatArray, Any]:
-    """Return weights and bias, and what the next fit may start from; once it is late, labels stay as they are."""
-    if objective.kind == "values":
-        return *_ridge(features, train, penalty), None
-    if objective.kind == "classes":
-        return _logistic(features, train.targets, train.weight, objective.n_outputs, penalty, start)
-    starts = start or [None] * objective.n_outputs
-    each = [
-        _logistic(features, labels.astype(np.int64), train.weight, 2, penalty, starts[i], fit=not (i and late()))
-        for i, labels in enumerate(train.targets.T)
-    ]
-    weights, bias = (np.stack([found[i][..., 1] - found[i][..., 0] for found in each], -1) for i in range(2))
-    return weights, bias, [found[2] for found in each]
-
-
-def _ridge(features: Any, train: Examples, penalty: float) -> tuple[FloatArray, FloatArray]:
-    from sklearn.linear_model import Ridge
-
-    fitted = Ridge(alpha=penalty, solver="sparse_cg", tol=1e-5)
-    fitted.fit(features, train.targets.reshape(len(train.targets), -1), sample_weight=train.weight)
-    return fitted.coef_.reshape(-1, features.shape[1]).T, np.asarray(fitted.intercept_, dtype=np.float64).reshape(-1)
-
-
-def _logistic(
-    features: Any, labels: Int64Array, weight: FloatArray, n_classes: int, penalty: float, start: Any, fit: bool = True
-) -> tuple[FloatArray, FloatArray, Any]:
-    """Return weights (n_features, n_classes) and bias of a logistic regression, and itself, to start the next one."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
-    weights, bias = np.zeros((features.shape[1], n_classes)), np.full(n_classes, _ABSENT)
-    present = np.unique(labels)
-    if len(present) == 1:
-        bias[present] = 0.0
-        return weights, bias, None
-    if not (fit or start):  # nothing but how often each class occurs
-        bias[present] = np.log([np.average(labels == k, weights=weight) for k in present])
-        return weights, bias, None
-    model = start or LogisticRegression(max_iter=_ITERATIONS, warm_start=True)
-    model.set_params(C=1 / penalty)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # it stops where it is good enough
-        if fit:
-            model.fit(features, labels, sample_weight=weight)
-    signs = np.array([-0.5, 0.5])
-    weights[:, present] = model.coef_.T * signs if len(present) == 2 else model.coef_.T
-    bias[present] = model.intercept_ * signs if len(present) == 2 else model.intercept_
-    return weights, bias, model

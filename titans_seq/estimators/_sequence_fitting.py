@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from titans_seq.estimators._kmers_beside import KmersBeside
 from titans_seq.estimators._sequence_choosing import Choice, Said, choose
 from titans_seq.estimators._sequence_keeping import kept, restored
 from titans_seq.estimators._sequence_predicting import MAX_POSITIONS, Member, outputs
-from titans_seq.estimators._sequence_targets import normalised
+from titans_seq.estimators._sequence_validation import FEWEST_VALIDATION_ROWS, MAX_VALIDATION_ROWS, split
 from titans_seq.estimators._strands import Evidence, compare_strands
 from titans_seq.training.objectives import Objective
 from titans_seq.training.ranks import ALONE, Ranks
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from titans_seq.training.sequences import SequenceFit
 
 MAX_EPOCH_ROWS = 16_384
-MAX_VALIDATION_ROWS = 4096
-FEWEST_VALIDATION_ROWS = 12
 UNKNOWN_BASES, UNKNOWN_RUNS = 0.05, 0.25
 """Shares of bases, and of sequences with a run of bases, that training reads as N: a run of N that it had never seen
 might pass for a motif."""
@@ -115,47 +113,6 @@ def fit(estimator: SequenceEstimator, plan: Plan, seed: int) -> FittedSequences:
         history.append(run)
     assert both_strands is not None
     return FittedSequences(members, both_strands, history)
-
-
-def split(
-    labelled: Labelled, objective: Objective, fraction: float, seed: int, groups: Int64Array | None = None
-) -> tuple[Int64Array, Int64Array]:
-    """Return rows to train on and rows to validate on; of classes, the same share of each.
-
-    Rows of weight 0 are in neither. There are no validation rows where they would be too few to choose by. Rows of
-    one of the ``groups`` (n,) are all on one side, whatever the shares of classes then are.
-    """
-    random = np.random.default_rng(seed)
-    rows = random.permutation(np.flatnonzero(labelled.weight > 0))
-    fraction = min(fraction, MAX_VALIDATION_ROWS / len(rows))
-    if fraction * len(rows) < FEWEST_VALIDATION_ROWS:
-        return np.sort(rows), np.zeros(0, dtype=np.int64)
-    held = np.zeros(len(rows), dtype=bool)
-    if groups is not None:
-        classes = labelled.targets[rows] if objective.kind == "classes" else np.zeros(len(rows), dtype=np.int64)
-        held = _held_groups(groups[rows], classes, round(fraction * len(rows)))
-    elif objective.kind == "classes":
-        for k in range(objective.n_outputs):
-            places = np.flatnonzero(labelled.targets[rows] == k)
-            held[places[: int(fraction * len(places) + random.random())][: len(places) - 1]] = True
-    else:
-        held[: round(fraction * len(rows))] = True
-    return np.sort(rows[~held]), np.sort(rows[held])
-
-
-def _held_groups(groups: Int64Array, classes: Int64Array, wanted: int) -> NDArray[np.bool_]:
-    """Return about ``wanted`` rows: whole groups, in the order they come, that leave some of every class."""
-    held, left = np.zeros(len(groups), dtype=bool), np.bincount(classes)
-    order = np.argsort(groups, kind="stable")
-    members = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
-    for rows in sorted(members, key=lambda rows: rows[0]):
-        taken = np.bincount(classes[rows], minlength=len(left))
-        fits = held.sum() + len(rows) <= 1.5 * wanted
-        if fits and (left > taken)[taken > 0].all():
-            held[rows], left = True, left - taken
-        if held.sum() >= wanted:
-            break
-    return held
 
 
 class _Training:
@@ -339,36 +296,3 @@ class _Training:
         said = outputs(model, labelled.examples, held, both_strands=both_strands, device=self.device, ranks=ranks)
         found = choose(said, labelled.targets[held], labelled.weight[held], self.plan.objective, kmers, everything)
         return Choice(*(ranks.same(value) for value in astuple(found)))
-
-
-def class_weights(class_weight: Any, y: NDArray[Any], weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the weights of rows times those of their classes, 1 on average over those that count.
-
-    Parameters
-    ----------
-    class_weight : {"balanced"}, dict or None
-        Of class to weight; "balanced" for the inverse of how often a class occurs.
-    y : array (n,) or (n, n_labels)
-    weight : float array (n,)
-
-    Raises
-    ------
-    ValueError
-        For anything else, and for classes that do not occur.
-    """
-    from sklearn.utils.class_weight import compute_sample_weight
-
-    if class_weight is None:
-        return weight
-    if class_weight != "balanced" and not isinstance(class_weight, dict | list):
-        raise ValueError(f"class_weight must be 'balanced', a dict of class to weight or None, found {class_weight!r}")
-    if isinstance(class_weight, dict):
-        unknown = [label for label in class_weight if label not in set(np.unique(y).tolist())]
-        if unknown:
-            raise ValueError(f"class_weight names {unknown[0]!r}, which is not among the labels")
-    counted = weight > 0
-    both = weight.copy()
-    both[counted] *= compute_sample_weight(class_weight, y[counted])
-    if not both.any():
-        raise ValueError("class_weight is zero for every row that counts; something has to count")
-    return normalised(both)

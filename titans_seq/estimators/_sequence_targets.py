@@ -213,3 +213,36 @@ def read_groups(groups: Any, n: int) -> NDArray[np.int64] | None:
 def normalised(weight: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return weights that are 1 on average over rows that count: others might as well not be there."""
     return weight * (np.count_nonzero(weight) / weight.sum())
+
+
+def class_weights(class_weight: Any, y: NDArray[Any], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the weights of rows times those of their classes, 1 on average over those that count.
+
+    Parameters
+    ----------
+    class_weight : {"balanced"}, dict or None
+        Of class to weight; "balanced" for the inverse of how often a class occurs.
+    y : array (n,) or (n, n_labels)
+    weight : float array (n,)
+
+    Raises
+    ------
+    ValueError
+        For anything else, and for classes that do not occur.
+    """
+    from sklearn.utils.class_weight import compute_sample_weight
+
+    if class_weight is None:
+        return weight
+    if class_weight != "balanced" and not isinstance(class_weight, dict | list):
+        raise ValueError(f"class_weight must be 'balanced', a dict of class to weight or None, found {class_weight!r}")
+    if isinstance(class_weight, dict):
+        unknown = [label for label in class_weight if label not in set(np.unique(y).tolist())]
+        if unknown:
+            raise ValueError(f"class_weight names {unknown[0]!r}, which is not among the labels")
+    counted = weight > 0
+    both = weight.copy()
+    both[counted] *= compute_sample_weight(class_weight, y[counted])
+    if not both.any():
+        raise ValueError("class_weight is zero for every row that counts; something has to count")
+    return normalised(both)

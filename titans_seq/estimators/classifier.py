@@ -10,8 +10,7 @@ import numpy as np
 
 from titans_seq.adapters.values import ValueExamples
 from titans_seq.estimators._sequence_answers import Classifying
-from titans_seq.estimators._sequence_fitting import class_weights
-from titans_seq.estimators._sequence_targets import ClassTargets, read_labels, row_weights
+from titans_seq.estimators._sequence_targets import ClassTargets, class_weights, read_labels, row_weights
 from titans_seq.estimators._values import ValueEstimator
 
 

@@ -11,8 +11,7 @@ import numpy as np
 from titans_seq.adapters.dna import N_FEATURES
 from titans_seq.estimators._dna import DNAEstimator
 from titans_seq.estimators._sequence_answers import Classifying
-from titans_seq.estimators._sequence_fitting import class_weights
-from titans_seq.estimators._sequence_targets import ClassTargets, read_groups, read_labels, row_weights
+from titans_seq.estimators._sequence_targets import ClassTargets, class_weights, read_groups, read_labels, row_weights
 from titans_seq.training.checkpoint import Checkpoint
 
 
