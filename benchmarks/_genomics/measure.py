@@ -86,7 +86,7 @@ def _make(cell: Cell, quick: bool) -> Any:
         return ConvolutionalNetwork(regression=regression, seed=cell.seed, **({"max_epochs": 1} if quick else {}))
     shorter = {"max_epochs": 1, "n_members": 1} if quick else {}
     kind = DNARegressor if regression else DNAClassifier
-    return kind(**cell.arguments, random_state=cell.seed, device="cpu", verbose=0, **shorter)
+    return kind(**cell.arguments | shorter, random_state=cell.seed, device="cpu", verbose=0)
 
 
 def _about(model: Any) -> Result:
