@@ -158,7 +158,9 @@ class _Training:
         earlier = None if self.plan.earlier is None else self.plan.earlier(self.member)
         if len(self.held):
             fitted, said = self.kmers.best(both_strands, earlier)
-            everything = None if fitted is None else partial(self._everything, model, fitted, both_strands)
+            everything = None
+            if fitted is not None and training.run.stopped_by != "max_minutes":  # to read all rows takes time, too
+                everything = partial(self._everything, model, fitted, both_strands)
             choice = self._choose(model, both_strands, said, everything)
             kmers = None if fitted is None else fitted.final
         else:  # nothing to choose by: what an earlier member chose

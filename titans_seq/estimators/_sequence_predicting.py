@@ -40,12 +40,11 @@ class Member:
 
 def share_of_places(members: list[Member], length: int) -> float:
     """Return how much of the answer to a sequence, at most, depends on where things stand in it."""
+    if length != members[0].model.network.shape.length:
+        return 0.0
     shares = []
     for member in members:
-        kmers, network = member.model.kmers, member.model.network
-        if length != network.shape.length:
-            return 0.0
-        placed = member.choice.placed_share
+        kmers, placed = member.model.kmers, member.choice.placed_share
         of_kmers = member.choice.kmer_share if kmers is not None else 0.0
         shares.append((1 - of_kmers) * placed + of_kmers * (kmers is not None and kmers.placed))
     return float(np.mean(shares))
